@@ -1,0 +1,55 @@
+# make book    build the website            make lint   style of the code
+# make test    every test and notebook      make types  types of leaklib
+# Needs Python 3.11, 3.12 or 3.13 and make. Writes only inside this folder (pip also keeps its usual download cache).
+PYTHON ?= python3
+CACHE = $(CURDIR)/.cache
+
+# What tools would write into the home directory goes to .cache. One thread each: two workers run beside each other,
+# and sums come out the same on every machine.
+RUN = env PYTHONNOUSERSITE=1 XDG_CACHE_HOME="$(CACHE)" XDG_CONFIG_HOME="$(CACHE)/config" XDG_DATA_HOME="$(CACHE)/data" \
+	IPYTHONDIR="$(CACHE)/ipython" MPLCONFIGDIR="$(CACHE)/matplotlib" MPLBACKEND= \
+	JUPYTER_CONFIG_DIR="$(CACHE)/jupyter" JUPYTER_DATA_DIR="$(CACHE)/jupyter" JUPYTER_RUNTIME_DIR="$(CACHE)/jupyter/runtime" \
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python
+
+.PHONY: book test lint types size notebooks lock clean environment
+
+book: environment
+	@echo "Building the website from an empty _build; a warning is an error."
+	@rm -rf _build
+	@$(RUN) -c "from jupyter_book.cli.main import main; main()" build . -W -n --keep-going
+	@test -f _build/html/index.html
+	@echo "Open this file in a browser: $(CURDIR)/_build/html/index.html"
+
+test: book
+	@echo "Running the tests."
+	@$(RUN) -m pytest tests -n 2 --dist loadfile
+	@echo "Running every notebook again and comparing what it shows with what is stored."
+	@$(RUN) -m pytest chapters -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+lint: environment
+	@echo "Checking the style."
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+types: environment
+	@echo "Checking the types of leaklib."
+	@$(RUN) -m pyright
+
+size: environment
+	@$(RUN) scripts/size.py
+
+# Runs every chapter and stores what it shows; only one: make notebooks CHAPTERS=chapters/04_dlg.ipynb
+CHAPTERS = $(wildcard chapters/*.ipynb)
+notebooks: environment
+	@$(RUN) scripts/run_notebooks.py $(CHAPTERS)
+
+# Takes the newest versions that requirements.txt allows and writes them down.
+lock: environment
+	.venv/bin/python -m pip install --upgrade --upgrade-strategy eager -r requirements.txt
+	@$(RUN) scripts/lock.py
+
+clean:
+	rm -rf _build .cache .venv .pytest_cache .ruff_cache
+
+environment:
+	@PYTHON="$(PYTHON)" sh scripts/environment.sh

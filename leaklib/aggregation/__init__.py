@@ -1,0 +1,1 @@
+"""Aggregations: what the server can read afterwards, one a file."""

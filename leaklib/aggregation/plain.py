@@ -1,0 +1,15 @@
+"""No protocol at all: the server reads every client's update."""
+
+from dataclasses import dataclass
+
+import torch
+
+from leaklib.types import Update, View
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The server sees each update by itself."""
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+        return View(updates)

@@ -1,0 +1,1 @@
+"""Attacks: `(model, update, *, generator, callback=None) -> Reconstruction`, one a file."""

@@ -1,0 +1,41 @@
+"""What every attack asks of an update before it starts: one sentence each for what cannot be attacked."""
+
+import torch
+from torch import nn
+
+from leaklib.types import Update
+
+
+def check_update(model: nn.Module, update: Update) -> None:
+    """Raise ValueError unless ``update`` is finite, not all zero, and has one tensor for each weight."""
+    weights = dict(model.named_parameters())
+    if missing := sorted(weights.keys() - update.tensors.keys()):
+        raise ValueError(
+            f"the update lacks {', '.join(missing)}: it must hold one tensor for each of the model's weights"
+        )
+    if extra := sorted(update.tensors.keys() - weights.keys()):
+        raise ValueError(
+            f"the update holds {', '.join(extra)}, which the model does not have: is it another model's?"
+        )
+    for name, weight in weights.items():
+        tensor = update.tensors[name]
+        if tensor.shape != weight.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)} in the update, the model has {tuple(weight.shape)}"
+            )
+        if tensor.device != weight.device:
+            raise ValueError(
+                f"{name} is on {tensor.device} in the update and on {weight.device} in the model: move one"
+            )
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or infinite entries in the update: no example explains that")
+    if not any(tensor.any() for tensor in update.tensors.values()):
+        raise ValueError(
+            "the update is zero everywhere: it says nothing about the examples, nothing can be recovered"
+        )
+
+
+def check_single(attack: str, update: Update) -> None:
+    """Raise ValueError unless ``update`` comes from one example."""
+    if update.num_examples != 1:
+        raise ValueError(f"{attack} needs an update from 1 example, got one from {update.num_examples}")

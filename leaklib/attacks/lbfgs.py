@@ -1,0 +1,83 @@
+"""L-BFGS with one gradient a step and no thresholds of its own.
+
+PyTorch's L-BFGS stops at absolute thresholds (gradient 1e-7, change 1e-9), which end an attack on a small
+gradient before it has begun, and its two loops over 100 stored pairs cost as much as the gradient itself.
+Here the product of the inverse Hessian with the gradient takes a few matrix products:
+
+    H g = γ g + S v − γ Y u,   u = R⁻¹ Sᵀg,   v = R⁻ᵀ ((D + γ YᵀY) u − γ Yᵀg)
+
+with S the last moves, Y the changes of the gradient, R the upper triangle of SᵀY, D its diagonal and
+γ = sᵀy / yᵀy of the last pair.
+
+Source: Byrd, Nocedal, Schnabel, "Representations of quasi-Newton matrices and their use in limited memory
+methods", Mathematical Programming 63, 1994, equation 3.1. Differs: no line search, as in the attack it
+serves.
+Chapter: 4.
+"""
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class LBFGS(Optimizer):
+    """Limited-memory BFGS on one flat parameter whose ``.grad`` the caller sets before each ``step()``."""
+
+    def __init__(self, point: Tensor, *, lr: float = 1.0, history: int = 100) -> None:
+        super().__init__([point], {"lr": lr})
+        self.point, self.lr, self.history = point, lr, history
+        self.pairs = point.new_zeros(2, history, point.numel())  # moves S, gradient changes Y
+        # Their inner products decide the direction by small differences: float64, whatever the point is.
+        self.sy, self.yy = torch.zeros(2, history, history, dtype=torch.float64, device=point.device)
+        self.count = 0
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Move the point along the quasi-Newton direction."""
+        gradient = self.point.grad
+        assert gradient is not None
+        if self.last is not None:
+            self._remember(self.point - self.last[0], gradient - self.last[1])
+        self.last = self.point.clone(), gradient
+        # Nothing is known of the curvature at first: a step of L1 length at most 1, as PyTorch's does.
+        direction = (
+            self._times_inverse_hessian(gradient)
+            if self.count
+            else gradient / gradient.abs().sum().clamp_min(1)
+        )
+        self.point.sub_(direction, alpha=self.lr)
+
+    def _remember(self, move: Tensor, change: Tensor) -> None:
+        products = self.pairs[:, : self.count] @ change
+        curvature = move @ change
+        # A pair without positive curvature would make the direction one of ascent.
+        if not curvature > 1e-10 * move.norm() * change.norm():
+            return
+        k = self.count
+        self.pairs[0, k], self.pairs[1, k] = move, change
+        self.sy[:k, k], self.yy[:k, k] = products[0, :k].double(), products[1, :k].double()
+        self.yy[k, :k] = self.yy[:k, k]
+        self.sy[k, k], self.yy[k, k] = curvature.double(), change.square().sum().double()
+        self.count += 1
+        if self.count == self.history:
+            self._forget_older_half()
+
+    def _forget_older_half(self) -> None:
+        # Half at a time: shifting the large buffer at every step would cost more than the step.
+        half = self.history // 2
+        self.pairs = self.pairs.roll(-half, 1)
+        self.sy, self.yy = self.sy.roll((-half, -half), (0, 1)), self.yy.roll((-half, -half), (0, 1))
+        self.count -= half
+
+    def _times_inverse_hessian(self, gradient: Tensor) -> Tensor:
+        k = self.count
+        s_g, y_g = (self.pairs[:, :k] @ gradient).double()
+        r, yy = self.sy[:k, :k].triu(), self.yy[:k, :k]
+        gamma = r[-1, -1] / yy[-1, -1]
+        u = torch.linalg.solve_triangular(r, s_g[:, None], upper=True)
+        inner = r.diagonal()[:, None] * u + gamma * (yy @ u - y_g[:, None])
+        v = torch.linalg.solve_triangular(r.T, inner, upper=False)
+        moves, changes = self.pairs[:, :k]
+        dtype = gradient.dtype
+        return gamma.to(dtype) * gradient + v[:, 0].to(dtype) @ moves - (gamma * u[:, 0]).to(dtype) @ changes

@@ -1,0 +1,76 @@
+"""A fully connected layer with a bias hands over its input: one division, no optimisation.
+
+For z = W x + b and δ = ∂L/∂z, one example gives ∂L/∂W = δ xᵀ and ∂L/∂b = δ, hence
+x = (∂L/∂W)ᵀ δ / ‖δ‖². It fails only if δ = 0.
+
+Source: Phong, Aono, Hayashi, Wang, Moriai, "Privacy-Preserving Deep Learning via Additively Homomorphic
+Encryption", IEEE TIFS 2018. Differs: all rows are combined by least squares; one row is enough.
+Chapter: 2.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from leaklib.attacks.checks import check_single, check_update
+from leaklib.attacks.labels import infer_label
+from leaklib.attacks.matching import explain
+from leaklib.types import Callback, Reconstruction, Update
+
+
+def invert_linear(
+    weight_grad: Float[Tensor, "out in"], bias_grad: Float[Tensor, "out"]
+) -> Float[Tensor, "in"]:
+    """The input of a linear layer from its two gradients, for one example.
+
+    Raises ValueError if the bias gradient is zero: then the layer saw no error and tells nothing.
+    """
+    # Scaled first: the squares of a small gradient would fall out of float32's range.
+    scale = bias_grad.abs().max()
+    if scale == 0:
+        raise ValueError("the bias gradient is zero, so this layer tells nothing about its input")
+    delta = bias_grad / scale
+    return (weight_grad / scale).T @ delta / delta.square().sum()
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """Invert the network's first layer, where that is fully connected and has a bias.
+
+    One gradient of one example; several examples would come back as a mixture, and are refused.
+    """
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        check_update(model, update)
+        check_single("LinearLayer", update)
+        name = _first_layer(model)
+        inputs = invert_linear(update.tensors[f"{name}.weight"], update.tensors[f"{name}.bias"])
+        return explain(model, update, inputs.reshape(1, *update.input_shape), infer_label(update))
+
+
+def _first_layer(model: nn.Module) -> str:
+    """Name of the first layer, if it is a Linear with a bias that sees the picture itself."""
+    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    for name, module in leaves:
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            return name
+        if isinstance(module, nn.Flatten | nn.Identity):
+            continue
+        if next(module.parameters(), None) is None:
+            raise ValueError(
+                f"{type(module).__name__} comes before the first layer, so its input is not the picture"
+            )
+        break
+    raise ValueError(
+        f"LinearLayer needs a network whose first layer is Linear with a bias, "
+        f"got {type(module).__name__} as {name!r}: use Recursive or DLG"
+    )

@@ -1,0 +1,114 @@
+"""What a client computes on its examples, and what it shares.
+
+A client step is a pure function of (weights, examples). The same function serves twice: the client runs it
+on its data, an attacker on a guess, differentiating through it.
+
+Source: FedSGD and FedAvg as in McMahan et al., "Communication-Efficient Learning of Deep Networks from
+Decentralized Data", AISTATS 2017, Algorithm 1. The update of FedAvg is weights before minus weights after, so
+that one local step divided by its learning rate is the FedSGD gradient.
+Chapter: 1.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from leaklib.types import Batch, ClientStep, Inputs, Targets, Tensors, Update
+
+
+def _state(model: nn.Module) -> tuple[Tensors, Tensors]:
+    """Weights as fresh leaves and buffers as clones: what a step does to them never reaches the model."""
+    weights = {name: weight.detach().requires_grad_() for name, weight in model.named_parameters()}
+    return weights, {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+def _gradient(model: nn.Module, state: tuple[Tensors, Tensors], inputs: Inputs, labels: Targets) -> Tensors:
+    """Gradient of the mean cross-entropy at ``state``, whose buffers move as they would in training."""
+    weights, buffers = state
+    # The graph of the gradient itself is built only for someone who will differentiate it: the attacker.
+    differentiable = torch.is_grad_enabled() and (inputs.requires_grad or labels.requires_grad)
+    with torch.enable_grad():
+        loss = cross_entropy(functional_call(model, {**weights, **buffers}, (inputs,)), labels)
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=differentiable)
+    return dict(zip(weights, gradients, strict=True))
+
+
+@dataclass(frozen=True)
+class FedSGD:
+    """One gradient of the mean loss over the batch.
+
+    ``max_grad_norm``, if given, scales each example's gradient down to at most this L2 norm before the
+    mean is taken, as in DP-SGD (Abadi et al., CCS 2016, Algorithm 1).
+    """
+
+    max_grad_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm must be above 0 or None, got {self.max_grad_norm}")
+
+    def __call__(self, model: nn.Module, inputs: Inputs, labels: Targets) -> Tensors:
+        if self.max_grad_norm is None:
+            return _gradient(model, _state(model), inputs, labels)
+        clipped = [
+            _clip(_gradient(model, _state(model), example[None], label[None]), self.max_grad_norm)
+            for example, label in zip(inputs, labels, strict=True)
+        ]
+        return {name: torch.stack([tensors[name] for tensors in clipped]).mean(0) for name in clipped[0]}
+
+
+def _clip(tensors: Tensors, max_norm: float) -> Tensors:
+    """All tensors times one factor, so that together they have at most this L2 norm."""
+    norm = torch.stack([tensor.square().sum() for tensor in tensors.values()]).sum().sqrt()
+    scale = (max_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1)
+    return {name: tensor * scale for name, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class FedAvg:
+    """``epochs`` passes of plain SGD over the batch, in the given order, in mini-batches of ``batch_size``.
+
+    The last mini-batch may be smaller. ``batch_size`` None means the whole batch at once.
+    """
+
+    lr: float = 0.1
+    epochs: int = 1
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1 or None, got {self.batch_size}")
+
+    def __call__(self, model: nn.Module, inputs: Inputs, labels: Targets) -> Tensors:
+        start, buffers = _state(model)
+        size = self.batch_size or len(inputs)
+        weights = start
+        for _ in range(self.epochs):
+            for some_inputs, some_labels in zip(inputs.split(size), labels.split(size), strict=True):
+                gradient = _gradient(model, (weights, buffers), some_inputs, some_labels)
+                weights = {name: weight - self.lr * gradient[name] for name, weight in weights.items()}
+        return {name: start[name] - weights[name] for name in start}
+
+
+def share(
+    model: nn.Module, batch: Batch, step: ClientStep, *, client: int = 0, reveal_labels: bool = False
+) -> Update:
+    """What ``client`` sends after ``step`` on its ``batch``. The model is left as it was.
+
+    The model's device and float type decide where and how exactly it is computed. With ``reveal_labels`` the
+    labels travel along: a stronger attacker, to be said wherever a result relies on it.
+    """
+    weight = next(model.parameters(), None)
+    if weight is None:
+        raise ValueError("the model has no parameters, so there is no update to share")
+    batch = batch.to(weight.device, weight.dtype if batch.inputs.is_floating_point() else None)
+    tensors = {name: t.detach() for name, t in step(model, batch.inputs, batch.labels).items()}
+    labels = batch.labels if reveal_labels else None
+    return Update(tensors, step, len(batch), tuple(batch.inputs.shape[1:]), labels, client)

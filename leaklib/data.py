@@ -1,0 +1,303 @@
+"""Victims: pictures that clients hold and attacks try to recover.
+
+Client c with batches of n holds pictures c·n to c·n + n - 1 of its source, so no two clients share one.
+Whatever the source, a batch is float32 in [0, 1], of shape N×3×size×size, with 8 bits per value as in a file.
+
+Source: photographs that ship inside scikit-image (``chapters/data.md`` names the author and the license of
+each); CIFAR-10 from Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+Chapter: 1; the page "The pictures and their licenses".
+"""
+
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Integer, UInt8
+from PIL import Image, ImageOps
+
+from leaklib.types import Batch
+
+Picture = UInt8[np.ndarray, "size size 3"]
+Pictures = UInt8[np.ndarray, "n size size 3"]
+Classes = Integer[np.ndarray, "n"]
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
+_PHOTOS = {
+    "astronaut": "astronaut.png",
+    "retina": "retina.jpg",
+    "tissue": "ihc.png",
+    "cat": "chelsea.png",
+    "coffee": "coffee.png",
+    "rocket": "rocket.jpg",
+    "photographer": "camera.png",
+    "galaxies": "hubble_deep_field.jpg",
+}
+_WINDOWS = 30
+# 12 of 255 levels. At 32 pixels no window comes within half a level of it, so that the one level by which
+# JPEG decoders may differ does not decide which windows are taken.
+_FLAT = 12 / 255
+
+
+@dataclass(frozen=True)
+class Photos:
+    """240 pictures cut from 8 photographs that come with scikit-image: nothing is downloaded.
+
+    Picture i shows photograph i % 8, which is its label, through window i // 8. Window 0 is the whole center
+    square. The others come from a pyramid: n×n windows of side 2/(n + 1) of the square, overlapping by half,
+    for n = 2, 3, ..., row by row. A flat window, one that a single color would match to 12 of 255 levels
+    (root mean square) or better, goes to the end of the line. The photographer is gray, the rest is in color.
+    """
+
+    size: int = 32
+    class_names: ClassVar[tuple[str, ...]] = tuple(_PHOTOS)
+
+    def __post_init__(self) -> None:
+        _at_least("size", self.size, 1)
+
+    def __len__(self) -> int:
+        return len(_PHOTOS) * _WINDOWS
+
+    def batch(self, client: int, size: int) -> Batch:
+        """Pictures client·size to client·size + size - 1. ValueError past the last one."""
+        images = _photos(self.size)
+        return _batch(images, np.arange(len(images)) % len(_PHOTOS), client, size, "Photos()")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A reader's own picture, or an ``.npz`` with several.
+
+    A picture is turned upright as its EXIF orientation says, put on white where it is transparent, cut to its
+    center square and area-averaged to ``size``; of an animation the first frame is taken, and color profiles
+    are ignored. ``label`` is its class. An ``.npz`` holds ``images``, uint8 N×size×size×3, taken as they are,
+    and ``labels``, N integers from 0; ``label`` must then be left at 0.
+
+    The file is read at each call: FileNotFoundError if there is none, ValueError if it cannot be used.
+    """
+
+    path: str | Path
+    label: int = 0
+    size: int = 32
+
+    def __post_init__(self) -> None:
+        _at_least("label", self.label, 0)
+        _at_least("size", self.size, 1)
+
+    def __len__(self) -> int:
+        return len(self._read()[1])
+
+    def batch(self, client: int, size: int) -> Batch:
+        """Pictures client·size to client·size + size - 1 of the file. ValueError past the last one."""
+        images, labels = self._read()
+        return _batch(images, labels, client, size, str(self.path))
+
+    def _read(self) -> tuple[Pictures, Classes]:
+        path = Path(self.path).expanduser()
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name one picture or .npz file in it")
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}, looked for from {Path.cwd()}")
+        if path.suffix.lower() != ".npz":
+            return _shrink(_center(_open_picture(path)), self.size)[None], np.array([self.label])
+        if self.label != 0:
+            raise ValueError(f"label={self.label} is for a single picture: {path} brings its own labels")
+        return _open_archive(path, self.size)
+
+
+@dataclass(frozen=True)
+class CIFAR10:
+    """CIFAR-10 as torchvision reads it, in the order of its files: 10,000 test or 50,000 training pictures.
+
+    ``root`` is where torchvision looks for ``cifar-10-batches-py``; the default is one place per user, so
+    that notebooks in different folders share one copy. Nothing is written unless ``download`` is True
+    (170 MB). FileNotFoundError if the pictures are not there, OSError if they cannot be fetched.
+    """
+
+    split: str = "test"
+    root: str | Path = "~/.cache/leaklib"
+    download: bool = False
+    class_names: ClassVar[tuple[str, ...]] = (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    )
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "test"):
+            raise ValueError(f"split must be 'train' or 'test', got {self.split!r}")
+
+    def __len__(self) -> int:
+        return 50_000 if self.split == "train" else 10_000
+
+    def batch(self, client: int, size: int) -> Batch:
+        """Pictures client·size to client·size + size - 1 of the split. ValueError past the last one."""
+        images, labels = _cifar10(str(Path(self.root).expanduser()), self.split == "train", self.download)
+        return _batch(images, labels, client, size, f"CIFAR10({self.split!r})")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _batch(images: Pictures, labels: Classes, client: int, size: int, source: str) -> Batch:
+    """The client's share as tensors of its own: changing them never reaches what is cached."""
+    _at_least("client", client, 0)
+    _at_least("size", size, 1)
+    start, stop = client * size, client * size + size
+    if stop > len(labels):
+        raise ValueError(
+            f"{source} has {len(labels)} picture{'s' * (len(labels) > 1)}: "
+            f"client {client} with {size} per client would need pictures {start} to {stop - 1}"
+        )
+    inputs = torch.from_numpy(images[start:stop].transpose(0, 3, 1, 2).copy())  # N×H×W×3 -> N×3×H×W
+    return Batch(inputs.float() / 255, torch.from_numpy(labels[start:stop].astype(np.int64)))
+
+
+# --- photographs ---
+
+
+@lru_cache(maxsize=4)
+def _photos(size: int) -> Pictures:
+    """All of ``Photos(size)``, photograph by photograph within each window."""
+    photos = [_windows(_open_photo(name), size) for name in _PHOTOS.values()]
+    return np.stack(photos, axis=1).reshape(-1, size, size, 3)  # photo first -> window · 8 + photo
+
+
+def _open_photo(name: str) -> Image.Image:
+    # Not skimage.data: for a file that it misses, or finds changed, that would go to the network.
+    path = files("skimage") / "data" / name
+    try:
+        with path.open("rb") as file, Image.open(file) as picture:
+            return _center(picture.convert("RGB"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} is missing: install scikit-image from PyPI, which has it") from error
+
+
+def _windows(square: Image.Image, size: int) -> list[Picture]:
+    """The first 30 windows of the pyramid; its last step, n = 5, is there to replace flat ones."""
+    windows = []
+    for n in range(1, 6):
+        step = square.width / (n + 1)
+        for top, left in product(range(n), repeat=2):
+            box = (left * step, top * step, (left + 2) * step, (top + 2) * step)
+            windows.append(_shrink(square, size, box))
+    return sorted(windows, key=lambda picture: _contrast(picture) < _FLAT)[:_WINDOWS]  # a stable sort
+
+
+def _contrast(picture: Picture) -> float:
+    """What the best single-color guess misses by, root mean square."""
+    return float(np.sqrt((picture / 255).var(axis=(0, 1)).mean()))
+
+
+def _center(picture: Image.Image) -> Image.Image:
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))
+
+
+def _shrink(square: Image.Image, size: int, box: Box | None = None) -> Picture:
+    """Each pixel the mean of the part of ``box`` under it; a smaller picture is enlarged in blocks."""
+    return np.asarray(square.resize((size, size), Image.Resampling.BOX, box=box))
+
+
+# --- files ---
+
+# What Pillow reads and a camera, phone or browser writes. Not all that it reads: some of the others have no
+# signature, so that any bytes pass for a picture, and some hand the file to another program.
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM")
+
+
+def _open_picture(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.format not in _FORMATS:
+                    raise ValueError(f"{picture.format} files are not supported")
+                return _to_rgb(picture)
+    except Exception as error:  # decoders fail in many ways: OSError, SyntaxError, struct.error, ...
+        raise ValueError(
+            f"{path} cannot be read as a picture ({error}): save it as png or jpg, smaller if it is huge"
+        ) from error
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Upright, 8 bits per channel, transparent parts on white. ValueError where the levels are uncertain."""
+    _check_tiff(getattr(picture, "tag_v2", {}))
+    upright = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):  # gray from 0 to 65535, or floats; convert would clip it at 255
+        if picture.mode == "F" or upright.has_transparency_data:
+            raise ValueError("gray with more than 8 bits must be opaque integers")
+        return Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8)).convert("RGB")
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    return upright.convert("RGB")
+
+
+def _check_tiff(tags: Mapping[int, Any]) -> None:
+    """ValueError for numbers that Pillow opens and then shows inverted, wrapped around or far too dark."""
+    bits, kind = set(tags.get(258, (8,))), set(tags.get(339, (1,)))  # BitsPerSample; SampleFormat: 1 unsigned
+    photometric, planar = tags.get(262, 1), tags.get(284, 1)  # 0: white is zero, 1: black is; 1: interleaved
+    plain = max(bits) <= 8 or (bits == {16} and photometric in (1, 2) and planar == 1)
+    if kind != {1} or not plain:
+        raise ValueError("this kind of TIFF is not supported: samples must be 8 bits, or 16 from 0 for black")
+
+
+def _open_archive(path: Path, size: int) -> tuple[Pictures, Classes]:
+    """``images`` and ``labels`` of an ``.npz``, checked. Pickled objects, which can run code, are refused."""
+    how = "write it with np.savez(path, images=images, labels=labels), both arrays of plain integers"
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not an .npz archive, or not all of one: {how}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            found = [archive[name] for name in ("images", "labels") if name in names]
+    except Exception as error:  # zipfile, zlib and numpy fail in many ways, as above
+        raise ValueError(f"{path} cannot be read ({error}): {how}") from error
+    if len(found) < 2:
+        raise ValueError(f"{path} must hold images and labels, got {', '.join(names) or 'nothing'}: {how}")
+    images, labels = found
+    if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3) or len(images) == 0:
+        raise ValueError(
+            f"images in {path} must be uint8 of shape N×{size}×{size}×3, N at least 1, got {images.dtype} "
+            f"of shape {images.shape}: convert them, or pass another size="
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"labels in {path} must be {len(images)} integers, one per image, "
+            f"got {labels.dtype} of shape {labels.shape}"
+        )
+    if (labels.astype(np.int64) < 0).any():  # a uint64 too large for int64 wraps to below 0
+        raise ValueError(f"labels in {path} must count from 0, got {labels.min()} to {labels.max()}")
+    return images, labels
+
+
+# --- CIFAR-10 ---
+
+
+@lru_cache(maxsize=2)
+def _cifar10(root: str, train: bool, download: bool) -> tuple[Pictures, Classes]:
+    # Here, because importing torchvision takes seconds and fails where it does not match torch.
+    from torchvision import datasets
+
+    try:
+        loaded = datasets.CIFAR10(root, train=train, download=download)
+    except (OSError, RuntimeError) as error:
+        if download:
+            raise OSError(
+                f"CIFAR-10 could not be downloaded to {root} ({error}): check that there is a network and "
+                "that the folder can be written, or use Photos(), which needs neither"
+            ) from error
+        raise FileNotFoundError(
+            f"there is no complete CIFAR-10 in {root}: pass download=True to fetch it, or root= its folder"
+        ) from error
+    return loaded.data, np.array(loaded.targets)

@@ -1,0 +1,110 @@
+"""The straight line that every result of the book follows, from a batch to the score of its reconstruction.
+
+    batch -> share -> mechanism -> aggregation -> view -> attack -> reconstruction -> score
+
+Chapter: 1.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from leaklib.aggregation.plain import Plain
+from leaklib.client import share
+from leaklib.mechanisms.identity import Identity
+from leaklib.metrics import Score, score
+from leaklib.rng import generator
+from leaklib.types import (
+    Aggregation,
+    Attack,
+    Batch,
+    Callback,
+    ClientStep,
+    Mechanism,
+    Reconstruction,
+    Update,
+)
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Where victims come from: see data.py."""
+
+    def batch(self, client: int, size: int) -> Batch: ...
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """A network that can be built from a seed: see models/."""
+
+    def build(self, seed: int) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of a result table: everything that decides it, and nothing else."""
+
+    data: Data
+    model: Architecture
+    step: ClientStep
+    attack: Attack
+    mechanism: Mechanism = Identity()
+    aggregation: Aggregation = Plain()
+    clients: int = 1
+    batch_size: int = 1
+    reveal_labels: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.clients < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"clients and batch_size must be at least 1, got {self.clients} and {self.batch_size}"
+            )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened: the private batch, what the server saw of it, what the attack made of that."""
+
+    experiment: Experiment
+    batch: Batch
+    update: Update
+    reconstruction: Reconstruction
+    score: Score
+
+
+def run(
+    experiment: Experiment, *, device: torch.device | str = "cpu", callback: Callback | None = None
+) -> Result:
+    """Run one experiment. The same experiment gives the same result; ``callback`` watches the attack."""
+    e = experiment
+    model = e.model.build(e.seed).to(device)
+    batches = [e.data.batch(client, e.batch_size).to(device) for client in range(e.clients)]
+    updates = [
+        share(model, batch, e.step, client=client, reveal_labels=e.reveal_labels)
+        for client, batch in enumerate(batches)
+    ]
+    noise = generator(e.seed, "mechanism")
+    sent = tuple(e.mechanism(update, generator=noise) for update in updates)
+    view = e.aggregation(sent, generator=generator(e.seed, "aggregation"))
+    update = view.smallest()
+    reconstruction = e.attack(model, update, generator=generator(e.seed, "attack"), callback=callback)
+    batch = batches[update.client]
+    return Result(e, batch, update, reconstruction, score(reconstruction, batch))
+
+
+def describe(obj: object) -> object:
+    """``obj`` as plain data for JSON: the name and fields of a role, for captions and cache keys."""
+    if is_dataclass(obj) and not isinstance(obj, type):
+        return {"name": type(obj).__name__} | {f.name: describe(getattr(obj, f.name)) for f in fields(obj)}
+    if obj is None or isinstance(obj, bool | int | float | str):
+        return obj
+    if isinstance(obj, tuple | list):
+        return [describe(item) for item in obj]
+    if callable(obj) and hasattr(obj, "__qualname__"):
+        return f"{obj.__module__}.{obj.__qualname__}"
+    raise TypeError(
+        f"cannot describe a {type(obj).__name__}: expected a dataclass, number, string or named function"
+    )

@@ -1,0 +1,138 @@
+"""How close a reconstruction came, once each guessed picture is paired with the true one it fits best.
+
+A gradient of a batch says nothing about the order of its examples, so an attack cannot know it either. The
+pairing is the one with the smallest mean squared error over all N! permutations; every score comes after it.
+
+    PSNR = 10 log10(data_range² / mean squared error), in dB
+
+Source: scikit-image for PSNR and SSIM (Wang et al., "Image Quality Assessment: From Error Visibility to
+Structural Similarity", IEEE TIP 2004, with scikit-image's default uniform 7×7 window instead of the paper's
+Gaussian one); the assignment is SciPy's.
+Chapter: 1.
+"""
+
+import operator
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, Shaped
+from scipy.optimize import linear_sum_assignment
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from leaklib.types import Batch, Reconstruction
+
+# Two names for one shape, so that a mismatch reaches the check below and its sentence.
+Preds = Shaped[Tensor, "guesses ..."]
+Target = Shaped[Tensor, "n ..."]
+PerExample = Float64[Tensor, "n"]
+Order = Int64[Tensor, "n"]
+
+_SSIM_WINDOW = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One number per true picture, in the order of the batch: ``psnr`` in dB, ``ssim`` from -1 to 1.
+
+    ``preds[order]`` lines up with the batch, whatever ``preds`` holds per guess (pictures, labels).
+    ``label_accuracy`` is the share of true labels whose paired guess has the same label. ``label_overlap``
+    forgets the pictures and compares the two lists of labels as multisets: 1 if every label was guessed as
+    often as it occurs. The two differ where labels came out right but pictures did not.
+    """
+
+    psnr: PerExample
+    ssim: PerExample
+    label_accuracy: float
+    label_overlap: float
+    order: Order
+
+
+def psnr(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample:
+    """Peak signal-to-noise ratio of each example in dB, higher is closer; inf where they are identical.
+
+    Values outside [0, data_range] are scored as they are. ValueError if the shapes differ, there is no
+    example, or a value is NaN or infinite.
+    """
+    _check(preds, target, data_range)
+    with np.errstate(divide="ignore"):  # identical examples: 1 / 0 is the inf that we want
+        return torch.tensor(
+            [
+                peak_signal_noise_ratio(true, guess, data_range=data_range)
+                for true, guess in zip(_array(target), _array(preds), strict=True)
+            ],
+            dtype=torch.float64,
+        )
+
+
+def ssim(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample:
+    """Structural similarity of each picture, at most 1 and 1 only where they are identical.
+
+    The mean over all channels and 7×7 windows. ValueError as for ``psnr``, and for pictures under 7×7.
+    """
+    _check(preds, target, data_range)
+    if target.ndim != 4 or min(target.shape[2:]) < _SSIM_WINDOW:
+        raise ValueError(
+            f"SSIM needs pictures N×C×H×W with H and W at least {_SSIM_WINDOW}, got {tuple(target.shape)}"
+        )
+    return torch.tensor(
+        [
+            structural_similarity(true, guess, data_range=data_range, channel_axis=0, win_size=_SSIM_WINDOW)
+            for true, guess in zip(_array(target), _array(preds), strict=True)
+        ],
+        dtype=torch.float64,
+    )
+
+
+def match_batch(preds: Preds, target: Target) -> Order:
+    """The permutation for which ``preds[match_batch(preds, target)]`` has the least mean squared error.
+
+    On the CPU. ValueError as for ``psnr``.
+    """
+    _check(preds, target)
+    guesses, truths = (torch.from_numpy(_array(x)).flatten(1) for x in (preds, target))
+    # Directly: through a matrix product, as is the default, close pictures would lose half their digits.
+    distance = torch.cdist(truths, guesses, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.from_numpy(linear_sum_assignment(distance.square().numpy())[1]).long()
+
+
+def score(reconstruction: Reconstruction, batch: Batch) -> Score:
+    """PSNR, SSIM and labels of ``reconstruction`` against the ``batch`` it was made to find.
+
+    ValueError as for ``psnr`` and ``ssim``.
+    """
+    preds, target = reconstruction.inputs, batch.inputs
+    order = match_batch(preds, target)
+    preds = preds.detach().cpu()[order]
+    if reconstruction.labels.shape != batch.labels.shape:
+        raise ValueError(f"expected {len(batch)} guessed labels, got {tuple(reconstruction.labels.shape)}")
+    guesses, truths = reconstruction.labels.cpu()[order].tolist(), batch.labels.tolist()
+    return Score(
+        psnr=psnr(preds, target),
+        ssim=ssim(preds, target),
+        label_accuracy=sum(map(operator.eq, guesses, truths)) / len(batch),
+        label_overlap=(Counter(guesses) & Counter(truths)).total() / len(batch),
+        order=order,
+    )
+
+
+def _check(preds: Tensor, target: Tensor, data_range: float = 1.0) -> None:
+    if preds.shape != target.shape or target.ndim == 0 or target.numel() == 0:
+        raise ValueError(
+            "preds and target must have the same shape, with at least one example, "
+            f"got {tuple(preds.shape)} and {tuple(target.shape)}"
+        )
+    if not data_range > 0:
+        raise ValueError(f"data_range must be above 0, got {data_range}")
+    for name, values in (("preds", preds), ("target", target)):
+        if not values.is_floating_point():
+            raise ValueError(f"{name} must be floats from 0 to data_range, got {values.dtype}")
+        if not torch.isfinite(values).all():
+            raise ValueError(f"{name} holds NaN or infinite values: it cannot be scored")
+
+
+def _array(values: Tensor) -> np.ndarray:
+    """In float64 on the CPU, so that scores do not depend on where and how exactly an attack ran."""
+    return values.detach().cpu().double().numpy()

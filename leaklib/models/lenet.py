@@ -1,0 +1,62 @@
+"""The LeNet variant of the code released with Deep Leakage from Gradients.
+
+Three 5×5 convolutions (strides 2, 2, 1, padding 2) with sigmoids and no pooling, then one fully connected
+layer. It is not LeNet-5: that one pools, and on 32×32×3 pictures its gradient cannot be inverted at all.
+
+Source: the authors' repository mit-han-lab/dlg (Zhu, Liu, Han, NeurIPS 2019). Differs: 10 classes by default
+instead of 100.
+Chapter: 4.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from torch import nn
+
+from leaklib.models.build import seeded
+from leaklib.rng import generator
+
+
+@dataclass(frozen=True)
+class LeNet:
+    """DLG's LeNet for N×3×32×32 pictures.
+
+    ``init_scale`` a draws every weight and bias from U(-a, a), as the released code does with a = 1/2; None
+    keeps PyTorch's default initialisation.
+    """
+
+    num_classes: int = 10
+    channels: int = 12
+    init_scale: float | None = 0.5
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
+        if self.channels < 1:
+            raise ValueError(f"channels must be at least 1, got {self.channels}")
+        if self.init_scale is not None and not self.init_scale > 0:
+            raise ValueError(f"init_scale must be above 0 or None, got {self.init_scale}")
+
+    def build(self, seed: int) -> nn.Sequential:
+        """A fresh network in training mode, the same for the same seed."""
+        c = self.channels
+        model = seeded(
+            seed,
+            lambda: nn.Sequential(
+                OrderedDict(
+                    conv1=nn.Conv2d(3, c, 5, stride=2, padding=2),  # 32 × 32 -> 16 × 16
+                    act1=nn.Sigmoid(),
+                    conv2=nn.Conv2d(c, c, 5, stride=2, padding=2),  # -> 8 × 8
+                    act2=nn.Sigmoid(),
+                    conv3=nn.Conv2d(c, c, 5, stride=1, padding=2),  # -> 8 × 8
+                    act3=nn.Sigmoid(),
+                    flatten=nn.Flatten(),
+                    fc=nn.Linear(c * 8 * 8, self.num_classes),
+                )
+            ),
+        )
+        if self.init_scale is not None:
+            draw = generator(seed, "LeNet")
+            for weight in model.parameters():
+                nn.init.uniform_(weight, -self.init_scale, self.init_scale, generator=draw)
+        return model

@@ -1,0 +1,81 @@
+"""Figures of the book: pictures side by side, and how an attack approached them.
+
+Every function returns a closed matplotlib figure, so that a notebook shows it exactly once, as the value of
+its cell. Colours come from palette.json, which the website's stylesheet uses too.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from leaklib.metrics import psnr
+from leaklib.types import Inputs, Progress
+
+PALETTE: dict[str, dict[str, dict[str, str]]] = json.loads(
+    files("leaklib").joinpath("palette.json").read_text()
+)
+
+
+def show_images(
+    rows: Mapping[str, Inputs], *, captions: Mapping[str, Sequence[str]] | None = None, size: float = 1.15
+) -> Figure:
+    """Rows of N×C×H×W pictures in [0, 1] under each other, the key at the left of each.
+
+    ``captions`` holds, for some of the rows, one line under each picture. ``size`` is inches per picture.
+    """
+    captions = captions or {}
+    columns = max(len(pictures) for pictures in rows.values())
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(size * columns + 0.9, size * len(rows) + 0.22 * len(captions) + 0.1),
+        dpi=144,
+        squeeze=False,
+        layout="constrained",
+    )
+    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+            axis.set_frame_on(False)
+        for axis, picture in zip(row, pictures, strict=False):
+            axis.imshow(_pixels(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        for axis, caption in zip(row, captions.get(name, ()), strict=False):
+            axis.set_xlabel(caption, fontsize=8)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    plt.close(figure)
+    return figure
+
+
+def _pixels(picture: Tensor):
+    return picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
+
+
+def loss_curve(traces: Mapping[str, Sequence[Progress]], target: Inputs | None = None) -> Figure:
+    """Matching loss over evaluations, one line per named trace; with ``target``, PSNR in a second panel.
+
+    A trace is what ``trace.append`` collected as an attack's callback. Lines differ in dash and in colour.
+    """
+    figure, axes = plt.subplots(
+        1, 1 if target is None else 2, figsize=(7.2, 2.9), dpi=144, squeeze=False, layout="constrained"
+    )
+    # The light colours on every page: a figure keeps its white plate in dark mode.
+    colors, dashes = [entry["light"] for entry in PALETTE["attacks"].values()], ["-", "--", "-.", ":"]
+    for i, (name, trace) in enumerate(traces.items()):
+        style = {"color": colors[i % len(colors)], "linestyle": dashes[i % len(dashes)], "label": name}
+        evaluations = [progress.evaluation for progress in trace]
+        axes[0, 0].semilogy(evaluations, [progress.loss for progress in trace], **style)
+        if target is not None:
+            scores = [psnr(progress.inputs.clamp(0, 1), target).mean().item() for progress in trace]
+            axes[0, 1].plot(evaluations, scores, **style)
+    axes[0, 0].set(xlabel="evaluations", ylabel="relative matching loss")
+    if target is not None:
+        axes[0, 1].set(xlabel="evaluations", ylabel="PSNR in dB")
+    for axis in axes.flat:
+        axis.grid(alpha=0.25)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    plt.close(figure)
+    return figure

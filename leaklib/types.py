@@ -1,0 +1,148 @@
+"""The nouns and the four roles of the book.
+
+A client turns a ``Batch`` into an ``Update`` with its ``ClientStep``, changes it with a ``Mechanism`` and
+sends it; an ``Aggregation`` decides what the server can read of it (a ``View``); an ``Attack`` turns an
+``Update`` back into a ``Reconstruction``. An attack never receives a ``Batch``: it cannot be handed the
+truth.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+
+Tensors = dict[str, Tensor]
+"""One tensor per parameter, under the parameter's name in ``model.named_parameters()``."""
+
+Inputs = Shaped[Tensor, "batch ..."]
+Labels = Int[Tensor, "batch"]
+Targets = Int[Tensor, "batch"] | Float[Tensor, "batch classes"]
+"""Class indices, or one probability per class (what DLG optimises when the label is unknown)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The private examples of one client. Images are float in [0, 1], shape N×C×H×W."""
+
+    inputs: Inputs
+    labels: Int[Tensor, "_"]  # one per input: checked below, with a sentence
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels) or len(self.labels) == 0:
+            raise ValueError(
+                f"a batch needs one label per input and at least one of each, "
+                f"got {len(self.inputs)} inputs and {len(self.labels)} labels"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Batch":
+        """The same batch on another device and, if given, with inputs of another float type."""
+        return Batch(self.inputs.to(device, dtype), self.labels.to(device))
+
+
+@runtime_checkable
+class ClientStep(Protocol):
+    """What a client computes from its examples: pure, and differentiable in ``inputs`` and float ``labels``.
+
+    The client applies it to its data, the attacker to a guess.
+    """
+
+    def __call__(self, model: nn.Module, inputs: Inputs, labels: Targets) -> Tensors: ...
+
+
+@dataclass(frozen=True)
+class Update:
+    """What leaves one client, with the public facts of the protocol that an attacker may use.
+
+    ``tensors`` has one entry per trained parameter: a gradient (FedSGD) or the difference of weights
+    before and after local training (FedAvg). ``step`` is how it was computed, ``num_examples`` from how
+    many examples, ``input_shape`` the shape of one of them. ``labels`` is None unless the client revealed
+    them. ``client`` says who sent it; -1 stands for a sum over clients.
+    """
+
+    tensors: Tensors
+    step: ClientStep
+    num_examples: int
+    input_shape: tuple[int, ...]
+    labels: Labels | None = None
+    client: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """What the server can read after aggregation: one update per client, or fewer that stand for several."""
+
+    updates: tuple[Update, ...]
+
+    def smallest(self) -> Update:
+        """The update that mixes the fewest examples: the one an attacker starts with."""
+        return min(self.updates, key=lambda update: update.num_examples)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an attack believes the batch was, and how well that belief explains the update.
+
+    ``inputs`` are images in [0, 1]; ``labels`` class indices. ``loss`` is the squared distance between the
+    update and what the client step makes of exactly these inputs and labels, divided by the update's
+    squared norm: 0 explains it fully, 1 is what an all-zero update would score. ``baseline`` is the same for
+    mid-grey inputs with these labels. A loss that is not far below the baseline means that nothing was
+    recovered, and shows it without the truth; the loss alone can mislead, since on some networks the labels
+    explain nearly all of the update. ``evaluations`` counts gradients of the matching loss over all
+    ``restarts``; both are 0 for closed forms.
+    """
+
+    inputs: Inputs
+    labels: Labels
+    loss: float
+    baseline: float = math.nan
+    evaluations: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One evaluation of a running attack, as its ``callback`` sees it."""
+
+    evaluation: int
+    loss: float
+    inputs: Inputs
+    restart: int = 0
+
+
+Callback = Callable[[Progress], bool | None]
+"""Called after every evaluation; returning True stops the attack, which then returns its best so far."""
+
+
+@runtime_checkable
+class Mechanism(Protocol):
+    """What a client does to its update before sending it."""
+
+    def __call__(self, update: Update, *, generator: torch.Generator) -> Update: ...
+
+
+@runtime_checkable
+class Aggregation(Protocol):
+    """What the server can read of its clients' updates."""
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View: ...
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """From a model and one update back to the examples. The model and the update are left as they were."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction: ...

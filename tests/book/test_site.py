@@ -1,0 +1,260 @@
+"""The built website, as a browser meets it: every page, wide and narrow, light and dark.
+
+The tests read `_build/html`, which `make book` writes, and drive the Chromium of the machine.
+"""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+PAGES = [f"{file}.html" for file in (TOC["root"], *(page["file"] for page in TOC["chapters"]))] + [
+    "search.html"
+]
+SOURCES = ("_config.yml", "_toc.yml", "_ext", "_vendor", "chapters", "leaklib/palette.json")
+SIZES = {"desktop": (1280, 900), "phone": (380, 800)}
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def files(*names):
+    for path in map(ROOT.joinpath, names):
+        yield from (path.rglob("*") if path.is_dir() else [path])
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the website, which must be there and newer than what it is made of."""
+    last = SITE / "searchindex.js"  # written at the end of a build
+    if not last.exists():
+        pytest.fail("there is no complete website in _build/html: run `make book`")
+    sources = (path for path in files(*SOURCES) if path.is_file() and "__pycache__" not in path.parts)
+    newer = [str(path.relative_to(ROOT)) for path in sources if path.stat().st_mtime > last.stat().st_mtime]
+    if newer:
+        pytest.fail(f"the website in _build/html is older than {', '.join(newer)}: run `make book`")
+    return SITE
+
+
+# What can be seen in the files
+
+
+class Page(HTMLParser):
+    """Ids, links, resources and pictures of one page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.resources, self.pictures = [], [], [], []
+        self.feed(path.read_text(encoding="utf8"))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found.get("href"))
+        if tag == "img":
+            self.pictures.append(found)
+        if "src" in found or (tag == "link" and found.get("rel") in ("stylesheet", "icon")):
+            self.resources.append(found.get("src") or found["href"])
+
+
+@functools.cache
+def parsed(path):
+    return Page(path)
+
+
+def leads_nowhere(path, link):
+    """Why a link or resource of a page leads nowhere, or None where it leads somewhere."""
+    if not link:
+        return "no address"
+    address = urlsplit(urljoin(path.as_uri(), link))
+    if address.scheme in ("http", "https", "mailto", "data"):
+        return None
+    if address.scheme != "file":
+        return "no address of a page"
+    target = Path(unquote(address.path))
+    if not target.is_file():
+        return "no such file"
+    if address.fragment and unquote(address.fragment) not in parsed(target).ids:
+        return "no such place in the page"
+    return None
+
+
+def test_the_site_has_these_pages_and_no_other(site):
+    found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
+    found = {name for name in found if not name.startswith(("_static/", "_sources/", "vendor/"))}
+    assert found == {*PAGES, "index.html"}
+    assert f"url={PAGES[0]}" in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(site, name):
+    path = site / name
+    links = [*parsed(path).links, *parsed(path).resources]
+    assert {link: why for link in links if (why := leads_nowhere(path, link))} == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_ids_are_unique(site, name):
+    repeated = {name: count for name, count in Counter(parsed(site / name).ids).items() if count > 1}
+    if name == "search.html":  # the theme shows its search field twice, both with this id
+        repeated.pop("search-input")
+    assert repeated == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pictures_have_alternative_text(site, name):
+    for picture in parsed(site / name).pictures:
+        if picture.get("role") in ("presentation", "none") or picture.get("aria-hidden") == "true":
+            continue
+        alt = (picture.get("alt") or "").strip()
+        is_file_name = re.search(r"\.(png|jpe?g|svg|gif|webp)$|^[0-9a-f]{16,}|[/\\]", alt)
+        assert alt and not is_file_name, f"alternative text {alt!r} of {picture.get('src', '')[:80]}"
+
+
+# What a browser sees
+
+# Boxes and answers are opened first, so that what they hold is looked at too.
+OPEN_ALL = """() => {
+  document.querySelectorAll("button.toggle-button-hidden").forEach(button => button.click());
+  document.querySelectorAll("details").forEach(box => { box.open = true; });
+}"""
+READY = """async () => {
+  await (window.MathJax?.startup?.promise);
+  await document.fonts.ready;
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+LOOK = """() => {
+  const seen = [], name = element => element.outerHTML.slice(0, 120);
+  const boxes = "html, .bd-main, .bd-content, .bd-article-container, .bd-article, .admonition";
+  for (const box of document.querySelectorAll(boxes))
+    if (box.scrollWidth > box.clientWidth + 1 && box.clientWidth)
+      seen.push(`${box.scrollWidth} wide in ${box.clientWidth}: ${name(box)}`);
+  for (const picture of document.images) {
+    if (!picture.complete || !picture.naturalWidth) seen.push(`picture not shown: ${name(picture)}`);
+    for (let element = picture; element; element = element.parentElement)
+      if (getComputedStyle(element).filter !== "none") seen.push(`picture filtered: ${name(picture)}`);
+  }
+  for (const formula of document.querySelectorAll(".math"))
+    if (!formula.querySelector("mjx-container")) seen.push(`formula not set: ${name(formula)}`);
+  for (const formula of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
+    seen.push(`formula with an error: ${name(formula)}`);
+  if (document.querySelector("script[type*='jupyter.widget']")) seen.push("a widget that needs a kernel");
+  return seen;
+}"""
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser(address):
+    if CHROMIUM is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
+    arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens a page; whatever goes wrong from then on is added to the list that comes back with it."""
+    contexts = []
+
+    def visit(name, scheme="light", size="desktop"):
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        page, trouble = context.new_page(), []
+        page.on("pageerror", lambda error: trouble.append(f"error in the page: {error}"))
+        page.on(
+            "console", lambda message: message.type == "error" and trouble.append(f"console: {message.text}")
+        )
+        page.on("requestfailed", lambda request: trouble.append(f"request failed: {request.url}"))
+        page.on("response", lambda answer: answer.ok or trouble.append(f"{answer.status}: {answer.url}"))
+
+        def stays_here(request):
+            if not request.url.startswith((address + "/", "data:", "blob:")):
+                trouble.append(f"off-site request: {request.url}")
+
+        page.on("request", stays_here)
+        page.goto(f"{address}/{name}")
+        page.evaluate(READY)
+        return page, trouble
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def accessibility(page):
+    """What axe calls serious or critical. No rule is excepted."""
+    options = {"resultTypes": ["violations"], "preload": False}
+    for violation in Axe().run(page, options=options).response["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            for node in violation["nodes"]:
+                yield f"axe, {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_in_a_browser(visit, name, size, scheme):
+    page, trouble = visit(name, scheme, size)
+    palette = json.loads((ROOT / "leaklib" / "palette.json").read_text())
+    red, green, blue = bytes.fromhex(palette["ink"]["page"][scheme][1:])
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == f"rgb({red}, {green}, {blue})"
+    page.evaluate(OPEN_ALL)
+    page.evaluate(READY)
+    assert [*trouble, *page.evaluate(LOOK), *accessibility(page)] == []
+
+
+def test_the_first_page_leads_to_the_book(visit):
+    page, _ = visit(PAGES[1])
+    page.goto(page.url.replace(PAGES[1], "index.html"))
+    page.wait_for_url(f"**/{PAGES[0]}")
+
+
+def test_search_finds_a_page(visit):
+    page, trouble = visit("search.html?q=gradient")
+    page.wait_for_selector("#search-results li a")
+    assert trouble == []
+
+
+def test_a_wide_table_is_moved_from_the_keyboard(visit):
+    """The script marks what scrolls, and only that, as a stop of the Tab key."""
+    page, _ = visit(PAGES[0])
+    page.evaluate("""() => {
+      const cell = `<td>${"wide".repeat(300)}</td>`;
+      for (const [id, content] of [["wide", cell], ["narrow", "<td>1</td>"]])
+        document.querySelector("article").insertAdjacentHTML("beforeend",
+          `<div class="pst-scrollable-table-container" id="${id}"><table>${content}</table></div>`);
+    }""")
+    page.wait_for_function("document.getElementById('wide').tabIndex === 0")
+    assert page.evaluate("document.getElementById('narrow').tabIndex") == -1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,212 @@
+"""What every member of a role promises. Members are found by walking the package: a new file is tested.
+
+A class counts as a member if it is a frozen dataclass with a ``__call__``, defined in the role's folder.
+"""
+
+import copy
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import leaklib.aggregation
+import leaklib.attacks
+import leaklib.client
+import leaklib.mechanisms
+from leaklib.client import FedSGD, share
+from leaklib.experiment import describe
+from leaklib.models.build import seeded
+from leaklib.models.lenet import LeNet
+from leaklib.rng import generator
+from leaklib.types import Aggregation, Attack, Batch, ClientStep, Mechanism, Reconstruction, Update, View
+
+
+def members(*modules) -> list[type]:
+    found = []
+    for module in modules:
+        parts = [module]
+        if hasattr(module, "__path__"):
+            parts = [
+                importlib.import_module(f"{module.__name__}.{p.name}")
+                for p in pkgutil.iter_modules(module.__path__)
+            ]
+        for part in parts:
+            found += [
+                cls
+                for name, cls in vars(part).items()
+                if inspect.isclass(cls) and cls.__module__ == part.__name__ and not name.startswith("_")
+                and dataclasses.is_dataclass(cls) and "__call__" in vars(cls)
+            ]  # fmt: skip
+    return found
+
+
+ATTACKS = members(leaklib.attacks)
+STEPS = members(leaklib.client)
+MECHANISMS = members(leaklib.mechanisms)
+AGGREGATIONS = members(leaklib.aggregation)
+ROLES = {Attack: ATTACKS, ClientStep: STEPS, Mechanism: MECHANISMS, Aggregation: AGGREGATIONS}
+
+
+def by_name(cls: type) -> str:
+    return cls.__name__
+
+
+def quick(cls: type):
+    """The attack with its own defaults, but few steps: a contract is about form, not about success."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return cls(**({"steps": 3} if "steps" in names else {}))
+
+
+def mlp() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.Sigmoid(), nn.Linear(16, 10))
+
+
+def victim(attack) -> tuple[nn.Module, Update]:
+    """A network that the attack accepts, with the update of one picture."""
+    batch = Batch(torch.rand(1, 3, 32, 32, generator=generator(0, "picture")), torch.tensor([4]))
+    refusals = []
+    for model in (LeNet().build(0), seeded(0, mlp)):
+        update = share(model, batch, FedSGD(), reveal_labels=True)
+        try:
+            attack(model, update, generator=generator(0, "attack"))
+        except ValueError as refusal:
+            refusals.append(refusal)
+        else:
+            return model, update
+    raise AssertionError(f"{attack} refuses every victim of this test: {refusals}")
+
+
+def same(a: Reconstruction, b: Reconstruction) -> bool:
+    return torch.equal(a.inputs, b.inputs) and torch.equal(a.labels, b.labels) and a.loss == b.loss
+
+
+def test_the_walk_finds_the_roles() -> None:
+    assert {"DLG", "IDLG", "LinearLayer", "Recursive"} <= {cls.__name__ for cls in ATTACKS}
+    assert {"FedSGD", "FedAvg"} <= {cls.__name__ for cls in STEPS}
+    assert {"Identity"} <= {cls.__name__ for cls in MECHANISMS}
+    assert {"Plain"} <= {cls.__name__ for cls in AGGREGATIONS}
+
+
+@pytest.mark.parametrize(("role", "cls"), [(r, c) for r, found in ROLES.items() for c in found])
+def test_members_are_frozen_documented_and_have_the_role_s_signature(role: type, cls: type) -> None:
+    assert cls.__dataclass_params__.frozen, f"{cls.__name__} must be a frozen dataclass"
+    assert inspect.getdoc(cls) and not inspect.getdoc(cls).startswith(cls.__name__ + "(")
+    ours, theirs = inspect.signature(cls.__call__).parameters, inspect.signature(role.__call__).parameters
+    assert [(p.name, p.kind) for p in ours.values()] == [(p.name, p.kind) for p in theirs.values()]
+    assert describe(cls())["name"] == cls.__name__
+
+
+@pytest.mark.parametrize(
+    ("cls", "field"),
+    [
+        (cls, field.name)
+        for found in ROLES.values()
+        for cls in found
+        for field in dataclasses.fields(cls)
+        if "int" in str(field.type) or "float" in str(field.type)
+    ],
+)
+@pytest.mark.parametrize("value", [-1, float("nan")])
+def test_a_field_out_of_range_is_named_with_what_came(cls: type, field: str, value: float) -> None:
+    if isinstance(value, float) and "float" not in str(cls.__dataclass_fields__[field].type):
+        pytest.skip("not a number only concerns float fields")
+    with pytest.raises(ValueError, match=rf"{field} must be .*got {value}"):
+        cls(**{field: value})
+
+
+@pytest.mark.parametrize("cls", ATTACKS, ids=by_name)
+def test_an_attack_is_deterministic_and_leaves_everything_as_it_was(cls: type) -> None:
+    attack = quick(cls)
+    model, update = victim(attack)
+    frozen = copy.deepcopy(model.state_dict()), {n: t.clone() for n, t in update.tensors.items()}
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    first = attack(model, update, generator=generator(1, "a"))
+    assert same(first, attack(model, update, generator=generator(1, "a")))
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert np.array_equal(states[1], np.random.get_state()[1]) and states[2] == random.getstate()
+    assert all(torch.equal(frozen[0][name], tensor) for name, tensor in model.state_dict().items())
+    assert all(torch.equal(frozen[1][name], tensor) for name, tensor in update.tensors.items())
+    assert model.training and all(w.grad is None and w.requires_grad for w in model.parameters())
+
+
+@pytest.mark.parametrize("cls", ATTACKS, ids=by_name)
+def test_a_reconstruction_has_the_batch_s_shape_and_explains_itself(cls: type) -> None:
+    attack = quick(cls)
+    model, update = victim(attack)
+    found = attack(model, update, generator=generator(1, "a"))
+    assert found.inputs.shape == (1, 3, 32, 32) and found.inputs.dtype == torch.float32
+    assert not found.inputs.requires_grad and 0 <= found.inputs.min() and found.inputs.max() <= 1
+    assert found.labels.shape == (1,) and found.labels.dtype == torch.int64
+    candidate = FedSGD()(model, found.inputs, found.labels)
+    square = sum((candidate[n] - t).square().sum().item() for n, t in update.tensors.items())
+    assert found.loss == pytest.approx(
+        square / sum(t.square().sum().item() for t in update.tensors.values()), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("cls", [c for c in ATTACKS if "steps" in c.__dataclass_fields__], ids=by_name)
+def test_an_optimisation_reports_and_stops_when_told(cls: type) -> None:
+    attack = quick(cls)
+    model, update = victim(attack)
+    seen = []
+    found = attack(
+        model, update, generator=generator(1, "a"), callback=lambda p: seen.append(p) or len(seen) == 2
+    )
+    assert [p.evaluation for p in seen] == [1, 2] and found.evaluations == 2
+    assert all(p.inputs.shape == (1, 3, 32, 32) for p in seen)
+    # The picture that comes back is one that was evaluated, and the best of them.
+    best = min(seen, key=lambda p: p.loss)
+    assert torch.equal(found.inputs, best.inputs.clamp(0, 1))
+
+
+def damaged(update: Update) -> dict[str, Update]:
+    name, tensor = next(iter(update.tensors.items()))
+    rest = {n: t for n, t in update.tensors.items() if n != name}
+    return {
+        f"lacks {name}": dataclasses.replace(update, tensors=rest),
+        "holds extra.weight": dataclasses.replace(update, tensors=update.tensors | {"extra.weight": tensor}),
+        rf"{name} has shape": dataclasses.replace(update, tensors=update.tensors | {name: tensor[:1]}),
+        f"{name} holds NaN or infinite": dataclasses.replace(
+            update, tensors=update.tensors | {name: tensor * torch.nan}
+        ),
+        f"{name} holds NaN or infinite.*": dataclasses.replace(
+            update, tensors=update.tensors | {name: tensor / 0}
+        ),
+        "zero everywhere": dataclasses.replace(update, tensors={n: 0 * t for n, t in update.tensors.items()}),
+    }
+
+
+@pytest.mark.parametrize("cls", ATTACKS, ids=by_name)
+def test_a_damaged_update_gets_one_clear_error(cls: type) -> None:
+    attack = quick(cls)
+    model, update = victim(attack)
+    for message, bad in damaged(update).items():
+        with pytest.raises(ValueError, match=message):
+            attack(model, bad, generator=generator(1, "a"))
+    other = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    with pytest.raises(ValueError, match="update"):
+        attack(other, update, generator=generator(1, "a"))
+
+
+@pytest.mark.parametrize("cls", MECHANISMS, ids=by_name)
+def test_a_mechanism_is_deterministic_and_leaves_the_update_alone(cls: type) -> None:
+    _, update = victim(quick(ATTACKS[0]))
+    before = {n: t.clone() for n, t in update.tensors.items()}
+    sent, again = (cls()(update, generator=generator(1, "m")) for _ in range(2))
+    assert all(torch.equal(sent.tensors[n], again.tensors[n]) for n in before)
+    assert {n: t.shape for n, t in sent.tensors.items()} == {n: t.shape for n, t in before.items()}
+    assert all(torch.equal(before[n], t) for n, t in update.tensors.items())
+
+
+@pytest.mark.parametrize("cls", AGGREGATIONS, ids=by_name)
+def test_an_aggregation_gives_a_view_of_the_updates(cls: type) -> None:
+    _, update = victim(quick(ATTACKS[0]))
+    view = cls()((update, dataclasses.replace(update, client=1)), generator=generator(1, "g"))
+    assert isinstance(view, View) and 1 <= len(view.updates) <= 2
+    assert view.smallest().num_examples == min(u.num_examples for u in view.updates)

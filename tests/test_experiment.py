@@ -1,0 +1,71 @@
+"""The straight line: same experiment, same result; the attack sees what the server sees."""
+
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import nn
+
+from leaklib.attacks.dlg import DLG
+from leaklib.attacks.linear_layer import LinearLayer
+from leaklib.client import FedSGD
+from leaklib.data import Photos
+from leaklib.experiment import Experiment, describe, run
+from leaklib.models.build import seeded
+from leaklib.models.convnet import ConvNet
+from leaklib.models.lenet import LeNet
+
+
+@dataclass(frozen=True)
+class Mlp:
+    def build(self, seed: int) -> nn.Module:
+        return seeded(
+            seed, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 32), nn.ReLU(), nn.Linear(32, 10))
+        )
+
+
+LINE = Experiment(data=Photos(), model=Mlp(), step=FedSGD(), attack=LinearLayer())
+
+
+def test_the_line_from_a_photograph_and_back() -> None:
+    result = run(LINE)
+    assert result.score.psnr.item() > 100 and result.score.label_accuracy == 1
+    assert torch.equal(result.batch.inputs, Photos().batch(0, 1).inputs)
+
+
+def test_the_same_experiment_gives_the_same_result() -> None:
+    experiment = replace(LINE, model=LeNet(), attack=DLG(steps=2), seed=3)
+    a, b = run(experiment), run(experiment)
+    assert (
+        torch.equal(a.reconstruction.inputs, b.reconstruction.inputs)
+        and a.reconstruction.loss == b.reconstruction.loss
+    )
+    other = run(replace(experiment, seed=4))
+    assert not torch.equal(a.reconstruction.inputs, other.reconstruction.inputs)
+
+
+def test_every_client_shares_and_the_server_attacks_one() -> None:
+    result = run(replace(LINE, clients=3))
+    assert result.update.client == 0 and result.score.psnr.item() > 100
+
+
+def test_the_callback_watches_the_attack() -> None:
+    seen = []
+    run(replace(LINE, model=LeNet(), attack=DLG(steps=1)), callback=seen.append)
+    assert [p.evaluation for p in seen] == list(range(1, 21))
+
+
+def test_a_description_is_json_and_tells_experiments_apart() -> None:
+    experiment = replace(LINE, model=ConvNet(activation=nn.Tanh))
+    text = json.dumps(describe(experiment), sort_keys=True)
+    assert "torch.nn.modules.activation.Tanh" in text and '"name": "LinearLayer"' in text
+    assert text != json.dumps(describe(replace(experiment, seed=1)), sort_keys=True)
+    with pytest.raises(TypeError, match="cannot describe a Tensor"):
+        describe(torch.zeros(1))
+
+
+@pytest.mark.parametrize("field", ["clients", "batch_size"])
+def test_at_least_one_client_and_picture(field: str) -> None:
+    with pytest.raises(ValueError, match="must be at least 1"):
+        replace(LINE, **{field: 0})

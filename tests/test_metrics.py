@@ -1,0 +1,149 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from leaklib.data import Photos
+from leaklib.metrics import match_batch, psnr, score, ssim
+from leaklib.rng import generator
+from leaklib.types import Batch, Reconstruction
+
+
+@pytest.fixture
+def draw():
+    return generator(0, "test_metrics")
+
+
+@pytest.fixture
+def photos():
+    return Photos().batch(0, 8)
+
+
+def reconstruction(inputs, labels):
+    return Reconstruction(inputs, torch.as_tensor(labels), loss=0.0)
+
+
+# --- PSNR and SSIM ---
+
+
+@pytest.mark.parametrize("data_range", [1.0, 255.0])
+@pytest.mark.parametrize("shape", [(5, 3, 32, 32), (2, 1, 28, 28), (1, 3, 7, 40)])
+def test_scores_are_those_of_scikit_image(shape, data_range, draw):
+    preds, target = (torch.rand(shape, generator=draw, dtype=torch.float64) * data_range for _ in range(2))
+    pairs = list(zip(target.numpy(), preds.numpy(), strict=True))
+    expected = [peak_signal_noise_ratio(*pair, data_range=data_range) for pair in pairs]
+    assert psnr(preds, target, data_range=data_range).tolist() == pytest.approx(expected, rel=1e-12)
+    expected = [structural_similarity(*pair, data_range=data_range, channel_axis=0) for pair in pairs]
+    assert ssim(preds, target, data_range=data_range).tolist() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("error", [1.0, 0.1, 0.01])
+def test_psnr_of_a_known_error(error):
+    target = torch.zeros(2, 3, 8, 8, dtype=torch.float64)
+    assert psnr(target + error, target).tolist() == pytest.approx([-20 * np.log10(error)] * 2)
+
+
+def test_identical_pictures_have_infinite_psnr_and_ssim_1(photos):
+    assert psnr(photos.inputs, photos.inputs).tolist() == [float("inf")] * 8
+    assert ssim(photos.inputs, photos.inputs).tolist() == pytest.approx([1] * 8)
+
+
+def test_values_outside_0_and_1_are_scored_as_they_are():
+    target = torch.zeros(1, 3, 8, 8)
+    assert psnr(target + 10, target).item() == pytest.approx(-20)
+
+
+def test_scores_are_float64_and_forget_the_graph(photos):
+    preds = photos.inputs.half().requires_grad_()
+    for scores in (psnr(preds, photos.inputs), ssim(preds, photos.inputs)):
+        assert scores.dtype == torch.float64 and scores.shape == (8,) and not scores.requires_grad
+
+
+# --- the assignment ---
+
+
+def test_any_permutation_is_recovered(photos, draw):
+    for _ in range(10):
+        order = torch.randperm(8, generator=draw)
+        preds = photos.inputs[order] + 0.05 * torch.randn(photos.inputs.shape, generator=draw)
+        found = match_batch(preds, photos.inputs)
+        assert torch.equal(order[found], torch.arange(8))
+        assert torch.allclose(preds[found], photos.inputs, atol=0.3)
+
+
+def test_the_assignment_is_the_best_of_all(draw):
+    preds, target = torch.rand(2, 5, 12, generator=draw)
+    errors = {p: (preds[list(p)] - target).square().mean().item() for p in itertools.permutations(range(5))}
+    assert tuple(match_batch(preds, target).tolist()) == min(errors, key=lambda p: errors[p])
+
+
+def test_pictures_that_differ_in_the_last_digits_are_told_apart(draw):
+    target = 1 + 1e-9 * torch.rand(4, 3, 32, 32, generator=draw, dtype=torch.float64)
+    assert match_batch(target.flip(0), target).tolist() == [3, 2, 1, 0]
+
+
+# --- score ---
+
+
+def test_the_order_of_a_reconstruction_does_not_count(photos, draw):
+    order = torch.randperm(8, generator=draw)
+    preds = photos.inputs + 0.05 * torch.randn(photos.inputs.shape, generator=draw)
+    straight = score(reconstruction(preds, photos.labels), photos)
+    mixed = score(reconstruction(preds[order], photos.labels[order]), photos)
+    assert torch.equal(mixed.psnr, straight.psnr) and torch.equal(mixed.psnr, psnr(preds, photos.inputs))
+    assert torch.equal(mixed.ssim, straight.ssim) and torch.equal(mixed.ssim, ssim(preds, photos.inputs))
+    assert mixed.label_accuracy == straight.label_accuracy == 1
+    assert torch.equal(order[mixed.order], torch.arange(8))
+
+
+def test_labels_go_with_the_pictures_they_were_guessed_for(photos):
+    labels = photos.labels.roll(1)  # every label was found, each for another picture
+    result = score(reconstruction(photos.inputs, labels), photos)
+    assert (result.label_accuracy, result.label_overlap) == (0, 1)
+
+
+def test_a_label_counts_as_often_as_it_occurs():
+    inputs = Photos().batch(0, 4).inputs
+    result = score(reconstruction(inputs, [3, 3, 3, 9]), Batch(inputs, torch.tensor([3, 3, 5, 5])))
+    assert (result.label_accuracy, result.label_overlap) == (0.5, 0.5)
+
+
+# --- what cannot be scored ---
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim, match_batch])
+def test_what_cannot_be_compared_is_refused(measure):
+    good = torch.zeros(2, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"same shape, .* got \(1, 3, 8, 8\) and \(2, 3, 8, 8\)"):
+        measure(good[:1], good)
+    with pytest.raises(ValueError, match="at least one example"):
+        measure(good[:0], good[:0])
+    with pytest.raises(ValueError, match="preds holds NaN or infinite values"):
+        measure(good / 0, good)
+    with pytest.raises(ValueError, match="target holds NaN or infinite values"):
+        measure(good, good + float("inf"))
+    with pytest.raises(ValueError, match=r"preds must be floats from 0 to data_range, got torch\.uint8"):
+        measure(good.byte(), good)
+
+
+def test_ssim_needs_pictures_as_large_as_its_window():
+    with pytest.raises(ValueError, match=r"H and W at least 7, got \(1, 3, 6, 32\)"):
+        ssim(torch.zeros(1, 3, 6, 32), torch.zeros(1, 3, 6, 32))
+    with pytest.raises(ValueError, match=r"needs pictures N×C×H×W .* got \(4, 32\)"):
+        ssim(torch.zeros(4, 32), torch.zeros(4, 32))
+
+
+def test_data_range_must_be_positive():
+    with pytest.raises(ValueError, match=r"data_range must be above 0, got 0\.0"):
+        psnr(torch.zeros(1, 4), torch.zeros(1, 4), data_range=0.0)
+
+
+def test_a_reconstruction_of_another_batch_is_refused(photos):
+    with pytest.raises(ValueError, match="same shape"):
+        score(reconstruction(photos.inputs[:4], photos.labels[:4]), photos)
+    guess = reconstruction(photos.inputs, photos.labels)
+    object.__setattr__(guess, "labels", photos.labels[:4])
+    with pytest.raises(ValueError, match=r"expected 8 guessed labels, got \(4,\)"):
+        score(guess, photos)
