@@ -8,6 +8,7 @@ from docutils import nodes
 ROOT = Path(__file__).resolve().parents[1]
 PALETTE = ROOT / "leaklib" / "palette.json"
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
+OUTSIDE = (nodes.section, nodes.document)
 
 
 def palette_css(palette):
@@ -37,7 +38,7 @@ def tidy_boxes(app, doctree, docname):
     """Mend two habits of sphinx-proof and sphinx-exercise, after all cross-references are resolved."""
     for node in doctree.findall(nodes.Element):
         # The inside of every box gets the same id, which nothing links to and HTML forbids.
-        in_box = isinstance(node, nodes.section) and not isinstance(node.parent, (nodes.section, nodes.document))
+        in_box = isinstance(node, nodes.section) and not isinstance(node.parent, OUTSIDE)
         if in_box or "proof" in node["classes"]:
             node["ids"] = [name for name in node["ids"] if name not in REPEATED]
         # "Proof." is glued to the first sentence.

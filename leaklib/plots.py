@@ -19,21 +19,28 @@ PALETTE: dict[str, dict[str, dict[str, str]]] = json.loads(
     files("leaklib").joinpath("palette.json").read_text()
 )
 
+PAGE = 7.2  # inches: what fits a page of the website without being scaled down
+DPI = 144
+
 
 def show_images(
-    rows: Mapping[str, Inputs], *, captions: Mapping[str, Sequence[str]] | None = None, size: float = 1.15
+    rows: Mapping[str, Inputs], *, captions: Mapping[str, Sequence[str]] | None = None, size: float = 1.3
 ) -> Figure:
     """Rows of N×C×H×W pictures in [0, 1] under each other, the key at the left of each.
 
-    ``captions`` holds, for some of the rows, one line under each picture. ``size`` is inches per picture.
+    ``captions`` holds, for some of the rows, one line under each picture. ``size`` is inches per picture,
+    less where a row would be wider than a page.
     """
     captions = captions or {}
     columns = max(len(pictures) for pictures in rows.values())
+    margin = 0.1 + 0.085 * max(map(len, rows))
+    size = min(size, (PAGE - margin) / columns)
+    height = (size + 0.06) * len(rows) + 0.24 * len(captions) + 0.05
     figure, axes = plt.subplots(
         len(rows),
         columns,
-        figsize=(size * columns + 0.9, size * len(rows) + 0.22 * len(captions) + 0.1),
-        dpi=144,
+        figsize=(size * columns + margin, height),
+        dpi=DPI,
         squeeze=False,
         layout="constrained",
     )
@@ -44,8 +51,8 @@ def show_images(
         for axis, picture in zip(row, pictures, strict=False):
             axis.imshow(_pixels(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         for axis, caption in zip(row, captions.get(name, ()), strict=False):
-            axis.set_xlabel(caption, fontsize=8)
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+            axis.set_xlabel(caption, fontsize=10)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
     plt.close(figure)
     return figure
 
@@ -60,10 +67,13 @@ def loss_curve(traces: Mapping[str, Sequence[Progress]], target: Inputs | None =
     A trace is what ``trace.append`` collected as an attack's callback. Lines differ in dash and in colour.
     """
     figure, axes = plt.subplots(
-        1, 1 if target is None else 2, figsize=(7.2, 2.9), dpi=144, squeeze=False, layout="constrained"
+        1, 1 if target is None else 2, figsize=(PAGE, 2.9), dpi=DPI, squeeze=False, layout="constrained"
     )
     # The light colours on every page: a figure keeps its white plate in dark mode.
-    colors, dashes = [entry["light"] for entry in PALETTE["attacks"].values()], ["-", "--", "-.", ":"]
+    colors = [
+        PALETTE["attacks"][name]["light"] for name in ("DLG", "Recursive", "LinearLayer", "GradInversion")
+    ]
+    dashes = ["-", "--", "-.", ":"]
     for i, (name, trace) in enumerate(traces.items()):
         style = {"color": colors[i % len(colors)], "linestyle": dashes[i % len(dashes)], "label": name}
         evaluations = [progress.evaluation for progress in trace]

@@ -55,6 +55,16 @@ def test_imports_go_one_way(path: Path) -> None:
     assert violations(room, path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_draws_from_python_s_global_random_state(path: Path) -> None:
+    imports = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert "random" not in {getattr(node, "module", None) or node.names[0].name for node in imports}
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.name)
 def test_packages_import_nothing(path: Path) -> None:
     assert imported_rooms(path.read_text()) == set()

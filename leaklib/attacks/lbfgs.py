@@ -26,14 +26,14 @@ class LBFGS(Optimizer):
     def __init__(self, point: Tensor, *, lr: float = 1.0, history: int = 100) -> None:
         super().__init__([point], {"lr": lr})
         self.point, self.lr, self.history = point, lr, history
-        self.pairs = point.new_zeros(2, history, point.numel())  # moves S, gradient changes Y
+        self.moves, self.changes = point.new_zeros(2, history, point.numel())  # the rows of S and of Y
         # Their inner products decide the direction by small differences: float64, whatever the point is.
         self.sy, self.yy = torch.zeros(2, history, history, dtype=torch.float64, device=point.device)
         self.count = 0
         self.last: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Move the point along the quasi-Newton direction."""
         gradient = self.point.grad
         assert gradient is not None
@@ -49,16 +49,14 @@ class LBFGS(Optimizer):
         self.point.sub_(direction, alpha=self.lr)
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
-        products = self.pairs[:, : self.count] @ change
         curvature = move @ change
         # A pair without positive curvature would make the direction one of ascent.
         if not curvature > 1e-10 * move.norm() * change.norm():
             return
         k = self.count
-        self.pairs[0, k], self.pairs[1, k] = move, change
-        self.sy[:k, k], self.yy[:k, k] = products[0, :k].double(), products[1, :k].double()
-        self.yy[k, :k] = self.yy[:k, k]
-        self.sy[k, k], self.yy[k, k] = curvature.double(), change.square().sum().double()
+        self.moves[k], self.changes[k] = move, change
+        self.sy[: k + 1, k] = self.moves[: k + 1] @ change
+        self.yy[: k + 1, k] = self.yy[k, : k + 1] = self.changes[: k + 1] @ change
         self.count += 1
         if self.count == self.history:
             self._forget_older_half()
@@ -66,18 +64,18 @@ class LBFGS(Optimizer):
     def _forget_older_half(self) -> None:
         # Half at a time: shifting the large buffer at every step would cost more than the step.
         half = self.history // 2
-        self.pairs = self.pairs.roll(-half, 1)
+        self.moves, self.changes = self.moves.roll(-half, 0), self.changes.roll(-half, 0)
         self.sy, self.yy = self.sy.roll((-half, -half), (0, 1)), self.yy.roll((-half, -half), (0, 1))
         self.count -= half
 
     def _times_inverse_hessian(self, gradient: Tensor) -> Tensor:
         k = self.count
-        s_g, y_g = (self.pairs[:, :k] @ gradient).double()
+        moves, changes = self.moves[:k], self.changes[:k]
+        s_g, y_g = (moves @ gradient).double(), (changes @ gradient).double()
         r, yy = self.sy[:k, :k].triu(), self.yy[:k, :k]
         gamma = r[-1, -1] / yy[-1, -1]
         u = torch.linalg.solve_triangular(r, s_g[:, None], upper=True)
         inner = r.diagonal()[:, None] * u + gamma * (yy @ u - y_g[:, None])
         v = torch.linalg.solve_triangular(r.T, inner, upper=False)
-        moves, changes = self.pairs[:, :k]
         dtype = gradient.dtype
         return gamma.to(dtype) * gradient + v[:, 0].to(dtype) @ moves - (gamma * u[:, 0]).to(dtype) @ changes

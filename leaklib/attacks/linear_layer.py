@@ -59,18 +59,18 @@ class LinearLayer:
 
 def _first_layer(model: nn.Module) -> str:
     """Name of the first layer, if it is a Linear with a bias that sees the picture itself."""
-    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    for name, module in leaves:
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            return name
-        if isinstance(module, nn.Flatten | nn.Identity):
-            continue
-        if next(module.parameters(), None) is None:
-            raise ValueError(
-                f"{type(module).__name__} comes before the first layer, so its input is not the picture"
-            )
-        break
-    raise ValueError(
-        f"LinearLayer needs a network whose first layer is Linear with a bias, "
-        f"got {type(module).__name__} as {name!r}: use Recursive or DLG"
+    name, first = next(
+        (name, module)
+        for name, module in model.named_modules()
+        if not list(module.children()) and not isinstance(module, nn.Flatten | nn.Identity)
     )
+    if next(first.parameters(), None) is None:
+        raise ValueError(
+            f"LinearLayer needs the picture at the first layer, but {type(first).__name__} comes before it"
+        )
+    if not isinstance(first, nn.Linear) or first.bias is None:
+        raise ValueError(
+            f"LinearLayer needs a network whose first layer is Linear with a bias, "
+            f"got {type(first).__name__} as {name!r}: use Recursive or DLG"
+        )
+    return name

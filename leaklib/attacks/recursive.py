@@ -1,33 +1,40 @@
-"""Closed form through the whole network: peel it layer by layer from the top, down to the picture.
+"""Closed form through the whole network: peel it layer by layer, from the last one down to the picture.
 
-The last layer hands over its input and the signal ∂L/∂h in it (linear_layer.py); an activation is inverted, which
-gives z = φ⁻¹(h) and ∂L/∂z = φ'(z) ∂L/∂h; a convolution gives two linear systems in its input (peel.py); and so on
-to the input of the first layer. Nothing is optimised, and the picture is exact to what the float type has left.
+The last layer hands over its input h and the signal ∂L/∂h (linear_layer.py); an activation is inverted, so
+z = φ⁻¹(h) and ∂L/∂z = φ'(z) ∂L/∂h; a convolution gives two linear systems in its input (peel.py); and so
+on down to the picture. Nothing is optimised, and the result is as exact as the digits of the gradient allow.
 
-Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, arXiv 2010.07733. Differs: the
-last layer is fully connected with a bias, for any number of classes; equations are weighted by their errors.
+Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, arXiv 2010.07733. Differs:
+any number of classes, from a last layer with a bias; every equation counts by how exactly it is known.
 Chapter: 4.
 """
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, fx, nn
 
 from leaklib.attacks.checks import check_single, check_update
 from leaklib.attacks.labels import infer_label
+from leaklib.attacks.linear_layer import invert_linear
 from leaklib.attacks.matching import explain
+from leaklib.attacks.peel import Known, double, peel_conv
 from leaklib.client import FedSGD
-from leaklib.types import Callback, Reconstruction, Update
+from leaklib.models.build import Normalize
+from leaklib.types import Callback, Reconstruction, Tensors, Update
+
+Layers = list[tuple[str, nn.Module]]
 
 
 @dataclass(frozen=True)
 class Recursive:
-    """Invert every layer in turn: one plaintext FedSGD gradient of one example, no optimisation.
+    """Undo every layer in turn, from one plaintext FedSGD gradient of one example.
 
-    Needs a chain of Linear, Conv2d and strictly monotonic activations that ends in a Linear with a bias, and
-    raises ValueError naming the layer that cannot be undone. Where float rounding has eaten the digits (sigmoids
-    that are all but saturated), the loss of the reconstruction says so.
+    Needs a chain of Linear, Conv2d and strictly monotonic activations that ends in a Linear with a bias; a
+    layer that cannot be undone is refused by name. Where rounding has eaten the digits, as in a network of
+    saturated sigmoids, the loss of the reconstruction tells.
     """
 
     def __call__(
@@ -40,13 +47,171 @@ class Recursive:
     ) -> Reconstruction:
         check_update(model, update)
         check_single("Recursive", update)
-        if not (isinstance(update.step, FedSGD) and update.step.max_grad_norm is None):
-            raise ValueError(f"Recursive needs the gradient itself, from FedSGD() without clipping, got {update.step}")
+        if not isinstance(update.step, FedSGD) or update.step.max_grad_norm is not None:
+            raise ValueError(f"Recursive needs an update from FedSGD() without clipping, got {update.step}")
         layers = _chain(model)
-        _check_chain(layers, update)
+        _check_layers(layers, update.tensors)
+        shapes = _input_shapes(layers, model, update)
         labels = infer_label(update) if update.labels is None else update.labels
-        known = None
-        for name, layer, shape in reversed(_with_shapes(layers, model, update)):
-            known = _peel(name, layer, shape, known, update.tensors)
-        ...
+        gradients = {name: double(tensor) for name, tensor in update.tensors.items()}
+        logits = gradients[f"{layers[-1][0]}.bias"]
+        known = Known(
+            logits, logits, logits, logits
+        )  # of the logits only the signal, p - onehot(y), is known
+        for (name, layer), shape in zip(reversed(layers), reversed(shapes), strict=True):
+            known = Known(*(tensor.reshape(shape) for tensor in _peel(name, layer, shape, known, gradients)))
         return explain(model, update, known.value[None], labels)
+
+
+def _peel(name: str, layer: nn.Module, shape: torch.Size, output: Known, gradients: Tensors) -> Known:
+    """What is known of the input of ``layer``."""
+    match layer:
+        case nn.Linear():
+            signal = gradients.get(f"{name}.bias", output.signal)
+            if not signal.any():
+                raise ValueError(f"Recursive cannot undo {name}: the gradient in its output is zero")
+            value, below = invert_linear(gradients[f"{name}.weight"], signal), signal @ double(layer.weight)
+            # A rounding is relative; the floor keeps a value near zero from looking infinitely exact.
+            return Known(value, below, value.abs() + 1e-3 * value.abs().max(), below.abs())
+        case nn.Conv2d():
+            return peel_conv(name, layer, shape, output, gradients[f"{name}.weight"])
+        case Normalize():
+            mean, std = double(layer.mean), double(layer.std)
+            value = output.value * std + mean
+            return Known(value, output.signal / std, output.error * std, output.signal_error / std)
+        case nn.Flatten() | nn.Identity() | nn.Dropout():
+            return output
+    z, slope, bend = INVERSES[type(layer)](layer, output.value)
+    signal = output.signal * slope
+    error = torch.hypot(output.error / slope, z)  # the client rounded z as well
+    return Known(z, signal, error, torch.hypot(output.signal * bend * output.error, signal))
+
+
+Inverse = tuple[Tensor, Tensor, Tensor]
+"""z with φ(z) = h, the slope φ'(z), and |φ''(z) / φ'(z)|: how fast the slope changes with h."""
+
+TINY = torch.finfo(torch.float64).eps  # a recovered value may leave the range of φ by its error
+
+
+def _sigmoid(layer: nn.Sigmoid, h: Tensor) -> Inverse:
+    h = h.clamp(TINY, 1 - TINY)
+    return torch.logit(h), h * (1 - h), (1 - 2 * h).abs()
+
+
+def _tanh(layer: nn.Tanh, h: Tensor) -> Inverse:
+    h = h.clamp(TINY - 1, 1 - TINY)
+    return torch.atanh(h), 1 - h.square(), 2 * h.abs()
+
+
+def _leaky_relu(layer: nn.LeakyReLU, h: Tensor) -> Inverse:
+    slope = torch.ones_like(h).where(h >= 0, layer.negative_slope)
+    return h / slope, slope, torch.zeros_like(h)
+
+
+def _softplus(layer: nn.Softplus, h: Tensor) -> Inverse:
+    h = h.clamp_min(TINY)
+    decay = torch.exp(-layer.beta * h) * (layer.beta * h <= layer.threshold)  # above it PyTorch returns z
+    return h + torch.log1p(-decay) / layer.beta, 1 - decay, layer.beta * decay
+
+
+INVERSES: dict[type[nn.Module], Callable[..., Inverse]] = {
+    nn.Sigmoid: _sigmoid,
+    nn.Tanh: _tanh,
+    nn.LeakyReLU: _leaky_relu,
+    nn.Softplus: _softplus,
+}
+
+# What a forward may call besides layers, and the layer it stands for: reshaping one example flattens it.
+FUNCTIONS: dict[object, nn.Module] = {
+    **dict.fromkeys((torch.flatten, torch.reshape, "flatten", "view", "reshape"), nn.Flatten()),
+    **dict.fromkeys((torch.sigmoid, "sigmoid"), nn.Sigmoid()),
+    **dict.fromkeys((torch.tanh, "tanh"), nn.Tanh()),
+    **dict.fromkeys((torch.relu, nn.functional.relu, "relu"), nn.ReLU()),
+}
+SIZES = ("size", getattr, operator.getitem)  # x.size(0) or x.shape[0], as in x.view(x.size(0), -1)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Normalize) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _chain(model: nn.Module) -> Layers:
+    """The layers in the order in which a picture passes them; ValueError if its way is not a plain chain."""
+    try:
+        graph = _Tracer().trace(model)
+    except Exception as error:
+        raise ValueError(f"Recursive cannot follow the forward of {type(model).__name__}: {error}") from error
+    layers, last = [], next(iter(graph.nodes))  # the first node is the picture
+    for node in graph.nodes:
+        if node.op == "placeholder" or node.target in SIZES:
+            continue
+        if [other for other in node.all_input_nodes if other.target not in SIZES] != [last]:
+            raise ValueError(
+                f"Recursive needs a plain chain: {node.name} does not follow on {last.name} alone"
+            )
+        if node.op == "call_module":
+            layers.append((node.target, model.get_submodule(node.target)))
+        elif node.target in FUNCTIONS:
+            layers.append((node.name, FUNCTIONS[node.target]))
+        elif node.op != "output":
+            raise ValueError(f"Recursive cannot undo {node.name}: it knows no inverse of it")
+        last = node
+    return layers
+
+
+def _check_layers(layers: Layers, gradients: Tensors) -> None:
+    """Raise ValueError, naming the layer, unless every layer can be undone."""
+    names = [name for name, _ in layers]
+    for name, layer in layers:
+        if why := _refusal(layer):
+            raise ValueError(f"Recursive cannot undo {name} ({type(layer).__name__}): {why}")
+        own = [f"{name}.{weight}" for weight, _ in layer.named_parameters()]
+        if (own and names.count(name) > 1) or not gradients.keys() >= set(own):
+            raise ValueError(
+                f"Recursive cannot undo {name}: its weights are used twice, so their gradient is a sum"
+            )
+    name, last = layers[-1]
+    if not isinstance(last, nn.Linear) or last.bias is None:
+        raise ValueError(f"Recursive starts from a last layer that is Linear with a bias, got {name}: {last}")
+
+
+def _refusal(layer: nn.Module) -> str | None:
+    """Why ``layer`` cannot be undone, None if it can."""
+    match layer:
+        case nn.Conv2d():
+            plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+            return (
+                None
+                if plain and not isinstance(layer.padding, str)
+                else "it has groups, dilation or special padding"
+            )
+        case nn.LeakyReLU():
+            return None if layer.negative_slope > 0 else "its negative_slope is not above 0"
+        case nn.Dropout():
+            return "in train mode it drops values at random" if layer.training and layer.p > 0 else None
+        case nn.ReLU() | nn.ReLU6() | nn.Hardtanh() | nn.Hardsigmoid():
+            return "it maps many values to one"
+        case nn.GELU() | nn.SiLU() | nn.Mish() | nn.Hardswish():
+            return "it is not one-to-one"
+        case nn.MaxPool2d() | nn.AvgPool2d() | nn.AdaptiveMaxPool2d() | nn.AdaptiveAvgPool2d():
+            return "it keeps fewer numbers than it gets"
+        case nn.BatchNorm1d() | nn.BatchNorm2d() if layer.training:
+            return "in train mode it removes the mean and the scale of its input"
+        case nn.Linear() | nn.Flatten() | nn.Identity() | Normalize():
+            return None
+    return None if type(layer) in INVERSES else "it knows no inverse of it"
+
+
+def _input_shapes(layers: Layers, model: nn.Module, update: Update) -> list[torch.Size]:
+    """The shape of what enters each layer, without the batch dimension."""
+    values, shapes = torch.zeros(1, *update.input_shape).to(next(model.parameters())), []
+    with torch.no_grad():
+        for name, layer in layers:
+            if isinstance(layer, nn.Linear) and values.ndim != 2:
+                raise ValueError(
+                    f"Recursive cannot undo {name}: it sees several vectors, {tuple(values.shape)}"
+                )
+            shapes.append(values.shape[1:])
+            values = layer(values)
+    return shapes
