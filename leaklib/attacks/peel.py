@@ -158,10 +158,10 @@ def _refine(systems: _Systems, solver: Solver) -> Tensor:
         scale = gradient.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
         step = solver(gradient.flatten() / scale).view(systems.shape) * scale
         x = x + step
-        size = (gradient * step).sum().clamp_min(0).sqrt().item()  # ‖A step‖
+        size = (gradient * step).sum().sqrt().item()  # ‖A step‖
         if size * size <= 1e-12 * first * last:  # the next step would be below 1e-12 of the first
             return x
-        if not size <= 0.1 * last:  # NaN included
+        if not size <= 0.1 * last:  # NaN, of a negative square, included
             raise LinAlgError("the equations are too ill-conditioned to be solved")
         first, last = first or size, size
 
@@ -171,17 +171,19 @@ def _factor(systems: _Systems) -> Solver:
     rows, pixels = systems.block.shape
     if rows >= pixels and systems.outputs.numel() <= systems.shape.numel():
         return _factor_by_channel(systems)
-    lower = _cholesky(systems.normal_matrix(np.float32))
+    lower = _cholesky(systems.normal_matrix(np.float32), systems.shape.numel())
     return lambda b: _solve(lower, b.float()[:, None])[:, 0].double()
 
 
-def _cholesky(matrix: Tensor) -> Tensor:
-    """The lower factor, in place of ``matrix``; LinAlgError if a pivot cancels down to rounding."""
-    diagonal = matrix.diagonal().clone()
-    lower = torch.from_numpy(
-        cho_factor(matrix.numpy().T, lower=True, overwrite_a=True, check_finite=False)[0]
-    )
-    if (lower.diagonal().square() < len(matrix) * torch.finfo(matrix.dtype).eps * diagonal).any():
+def _cholesky(matrix: Tensor, unknowns: int, least: float = 0.0) -> Tensor:
+    """The lower factor, in place of ``matrix``; LinAlgError if a pivot may be nothing but rounding.
+
+    Rounding grows with the number of ``unknowns`` of the whole system; ``least`` bounds it from below.
+    """
+    rounding = unknowns * torch.finfo(matrix.dtype).eps * matrix.diagonal()
+    lower, _ = cho_factor(matrix.numpy().T, lower=True, overwrite_a=True, check_finite=False)
+    lower = torch.from_numpy(lower)
+    if (lower.diagonal().square() <= rounding.clamp_min(least)).any():
         raise LinAlgError("singular to single precision")
     return lower
 
@@ -210,10 +212,11 @@ def _factor_by_channel(systems: _Systems) -> Solver:
         return maps.permute(1, 3, 2, 0).reshape(len(exactness), channels * images.shape[1])
 
     middle = systems.convolve(in_each_channel(inverse).view(-1, *systems.shape), kernel).flatten(1)
-    inner = _cholesky(torch.eye(len(middle)) + exactness * middle * exactness.T)  # M
+    inner = _cholesky(torch.eye(len(middle)) + exactness * middle * exactness.T, systems.shape.numel())  # M
     rest = exactness * in_each_channel(basis)
     half = solve_triangular(inner, rest, upper=False)
-    outer = _cholesky(half.T @ half + torch.diag(values[:open_].float().clamp_min(0).repeat(channels)))
+    outer = half.T @ half + torch.diag(values[:open_].float().clamp_min(0).repeat(channels))
+    outer = _cholesky(outer, systems.shape.numel(), least=1e-9 * systems.diagonal().max().item())
 
     def solver(b: Tensor) -> Tensor:
         b = b.float().view(channels, pixels)
