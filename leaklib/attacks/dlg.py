@@ -42,7 +42,7 @@ class DLG:
     steps: int = 300
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     known_labels: bool = False
-    restarts: int = 1
+    restarts: int = 3
     lr: float | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class IDLG:
 
     steps: int = 300
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    restarts: int = 1
+    restarts: int = 3
     lr: float | None = None
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from leaklib.attacks.labels import num_classes
 from leaklib.attacks.objectives import squared_error
 from leaklib.types import Callback, Inputs, Labels, Progress, Reconstruction, Targets, Tensors, Update
 
+STRAYED = 40  # evaluations without a new best after which the search goes back to the best point
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
 
@@ -56,39 +57,68 @@ def match(
     gradients computed over all starts, ``restarts`` how often a stuck run may begin again.
     """
     check_update(model, update)
+    spent = restart = 0
+
+    def evaluate(point: Tensor) -> tuple[float, bool]:
+        """The loss at ``point``, its gradient left in ``point.grad``, and whether the caller says stop."""
+        nonlocal spent
+        spent += 1
+        inputs, targets = _split(point, update, labels)
+        loss = objective(update.step(model, inputs, targets), update.tensors)
+        (point.grad,) = torch.autograd.grad(loss, point)
+        value = loss.item()
+        if callback is None:
+            return value, False
+        return value, bool(callback(Progress(spent, value, inputs.detach().clone(), restart)))
 
     def reconstruct(point: Tensor) -> Reconstruction:
         inputs, targets = _split(point, update, labels)
         return explain(model, update, inputs, targets.argmax(1) if labels is None else labels)
 
-    point = _draw(model, update, labels, generator)
+    best_loss, best = math.inf, None
+    for restart in range(restarts + 1):
+        point = _draw(model, update, labels, generator)
+        hope = (lambda point: reconstruct(point).baseline) if restart < restarts else None
+        loss, point, stopped = _descend(point, optimizer, evaluate, hope, evaluations - spent)
+        if best is None or loss < best_loss:
+            best_loss, best = loss, reconstruct(point)
+        if stopped or spent >= evaluations or best_loss <= STUCK * best.baseline:
+            break
+    assert best is not None
+    return replace(best, evaluations=spent, restarts=restart)
+
+
+def _descend(
+    point: Tensor,
+    optimizer: Callable[[Tensor], Optimizer],
+    evaluate: Callable[[Tensor], tuple[float, bool]],
+    hope: Callable[[Tensor], float] | None,
+    evaluations: int,
+) -> tuple[float, Tensor, bool]:
+    """One start: the best loss, its point, and whether the caller said stop.
+
+    ``hope`` gives the loss that a start must have reached after PATIENCE evaluations to go on.
+    """
     mover = optimizer(point)
-    best_loss, best_point = math.inf, point.detach().clone()
-    evaluation = restart = began = since = 0
-    milestone = math.inf  # the best loss of this start, to within a tenth, first reached at `since`
+    best_loss, best_point, stopped = math.inf, point.detach().clone(), False
+    milestone, since, newest = math.inf, 0, 0
     for evaluation in range(1, evaluations + 1):
-        inputs, targets = _split(point, update, labels)
-        loss = objective(update.step(model, inputs, targets), update.tensors)
-        (point.grad,) = torch.autograd.grad(loss, point)
-        value = loss.item()
-        if value < best_loss:
-            best_loss, best_point = value, point.detach().clone()
-        if callback and callback(Progress(evaluation, value, inputs.detach().clone(), restart)):
+        loss, stopped = evaluate(point)
+        if loss < best_loss:
+            best_loss, best_point, newest = loss, point.detach().clone(), evaluation
+        if best_loss < 0.9 * milestone:
+            milestone, since = best_loss, evaluation
+        if stopped or not math.isfinite(loss) or evaluation - since >= PATIENCE:
             break
-        if value < 0.9 * milestone:
-            milestone, since = value, evaluation
-        over = not math.isfinite(value) or evaluation - since >= PATIENCE
-        # What a start must have reached by now, as a share of what mid-grey pictures score.
-        share = STUCK if over else 1.0 if evaluation - began == PATIENCE else math.inf
-        if restart < restarts and share < math.inf and milestone > share * reconstruct(best_point).baseline:
-            restart, began, since, milestone = restart + 1, evaluation, evaluation, math.inf
-            point = _draw(model, update, labels, generator)
+        if hope is not None and evaluation == PATIENCE and best_loss > hope(best_point):
+            break
+        if evaluation - newest >= STRAYED:
+            # Without a line search L-BFGS can wander off; a fresh memory at the best point sets it right.
+            point, newest = best_point.clone().requires_grad_(), evaluation
             mover = optimizer(point)
-        elif over:
-            break
         else:
             mover.step()
-    return replace(reconstruct(best_point), evaluations=evaluation, restarts=restart)
+    return best_loss, best_point, stopped
 
 
 def _draw(model: nn.Module, update: Update, labels: Labels | None, generator: torch.Generator) -> Tensor:

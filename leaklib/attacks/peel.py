@@ -13,7 +13,6 @@ solve the two systems unweighted, by a dense pseudo-inverse.
 Chapter: 4.
 """
 
-import math
 from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
@@ -52,18 +51,16 @@ def peel_conv(
     Raises ValueError if the two systems together do not determine it.
     """
     systems = _Systems(layer, shape, output, weight_grad)
-    rank, value = systems.rank_bound(), None
-    if rank == shape.numel():
+    rank, unknowns, value = systems.rank_bound(), shape.numel(), None
+    if rank == unknowns:
         try:
             value = _refine(systems, _factor(systems))
         except LinAlgError:  # singular, or too ill-conditioned for single precision
             solver, rank = _factor_in_double(systems)
-            value = _refine(systems, solver) if rank == shape.numel() else None
+            value = _refine(systems, solver) if rank == unknowns else None
     if value is None:
-        raise ValueError(
-            f"Recursive cannot undo {name}: its output and its gradient determine at most {rank} "
-            f"of its {shape.numel()} inputs"
-        )
+        why = "its output and its gradient determine at most"
+        raise ValueError(f"Recursive cannot undo {name}: {why} {rank} of its {unknowns} inputs")
     signal = systems.adjoint(output.signal)
     return Known(value, signal, systems.diagonal().rsqrt(), signal.abs())
 
@@ -72,10 +69,10 @@ class _Systems:
     """The two systems of one convolution, A x = y for short; ``exactness`` is one over a row's error."""
 
     def __init__(self, layer: nn.Conv2d, shape: torch.Size, output: Known, weight_grad: Tensor) -> None:
-        assert not isinstance(layer.padding, str)
         self.shape = shape  # channels × height × width of x
         self.kernel = double(layer.weight)  # out × in × kh × kw
-        self.stride, self.padding = layer.stride, layer.padding
+        self.stride = layer.stride
+        self.padding = (0, 0) if isinstance(layer.padding, str) else layer.padding  # "valid" is none
         bias = 0 if layer.bias is None else double(layer.bias)[:, None, None]
         self.outputs, self.exactness = output.value - bias, 1 / output.error  # out × oh × ow
 
@@ -134,8 +131,7 @@ class _Systems:
                 (rows, a), (columns, b) = self._overlap(0, i), self._overlap(1, j)
                 matrix[:, rows, columns, :, rows, columns] += square[:, a, b, :, a, b]
         gram = self.block.to(matrix).T @ self.block.to(matrix)
-        by_channel = matrix.view(2 * (self.shape[0], len(gram)))
-        by_channel.diagonal(dim1=0, dim2=2).add_(gram[:, :, None])
+        matrix.view(2 * (self.shape[0], len(gram))).diagonal(dim1=0, dim2=2).add_(gram[:, :, None])
         return matrix.view(self.shape.numel(), self.shape.numel())
 
     def _overlap(self, axis: int, index: int) -> tuple[slice, slice]:
@@ -152,7 +148,7 @@ Solver = Callable[[Tensor], Tensor]
 
 def _refine(systems: _Systems, solver: Solver) -> Tensor:
     """Iterative refinement: residuals in double precision, corrections from factors in single."""
-    x, first, last = torch.zeros(systems.shape).double(), 0.0, math.inf
+    x, first, last = torch.zeros(systems.shape).double(), 0.0, float("inf")
     while True:
         gradient = systems.gradient(x)
         scale = gradient.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
@@ -220,8 +216,8 @@ def _factor_by_channel(systems: _Systems) -> Solver:
 
     def solver(b: Tensor) -> Tensor:
         b = b.float().view(channels, pixels)
-        fit = exactness * systems.convolve((b @ inverse).view(1, *systems.shape), kernel).view(-1, 1)
-        fit = _solve(inner, fit)
+        outputs = systems.convolve((b @ inverse).view(1, *systems.shape), kernel).view(-1, 1)
+        fit = _solve(inner, exactness * outputs)
         weak = _solve(outer, (b @ basis).view(-1, 1) - rest.T @ fit)
         fit = exactness * (fit + _solve(inner, rest @ weak))
         back = systems.adjoint(fit.view(systems.outputs.shape)).view(channels, pixels)
@@ -237,11 +233,6 @@ def _factor_in_double(systems: _Systems) -> tuple[Solver, int]:
     matrix *= scale * scale[:, None]
     (pstrf,) = get_lapack_funcs(("pstrf",), (matrix.numpy(),))
     factor, pivots, rank, _ = pstrf(matrix.numpy().T, tol=1e-10, lower=1, overwrite_a=1)
-    lower, order = torch.from_numpy(factor), torch.from_numpy(pivots - 1).long()
-
-    def solver(b: Tensor) -> Tensor:
-        x = torch.empty_like(b)
-        x[order] = _solve(lower, (b * scale)[order, None])[:, 0]
-        return x * scale
-
-    return solver, rank
+    order = torch.from_numpy(pivots - 1).long()
+    lower = torch.from_numpy(factor) / scale[order, None]
+    return lambda b: _solve(lower, b[order, None])[order.argsort(), 0], rank

@@ -55,9 +55,7 @@ class Recursive:
         labels = infer_label(update) if update.labels is None else update.labels
         gradients = {name: double(tensor) for name, tensor in update.tensors.items()}
         logits = gradients[f"{layers[-1][0]}.bias"]
-        known = Known(
-            logits, logits, logits, logits
-        )  # of the logits only the signal, p - onehot(y), is known
+        known = Known(logits, logits, logits, logits)  # only their signal is known, and only it will be used
         for (name, layer), shape in zip(reversed(layers), reversed(shapes), strict=True):
             known = Known(*(tensor.reshape(shape) for tensor in _peel(name, layer, shape, known, gradients)))
         return explain(model, update, known.value[None], labels)
@@ -115,11 +113,8 @@ def _softplus(layer: nn.Softplus, h: Tensor) -> Inverse:
 
 
 INVERSES: dict[type[nn.Module], Callable[..., Inverse]] = {
-    nn.Sigmoid: _sigmoid,
-    nn.Tanh: _tanh,
-    nn.LeakyReLU: _leaky_relu,
-    nn.Softplus: _softplus,
-}
+    nn.Sigmoid: _sigmoid, nn.Tanh: _tanh, nn.LeakyReLU: _leaky_relu, nn.Softplus: _softplus
+}  # fmt: skip
 
 # What a forward may call besides layers, and the layer it stands for: reshaping one example flattens it.
 FUNCTIONS: dict[object, nn.Module] = {
@@ -148,7 +143,7 @@ def _chain(model: nn.Module) -> Layers:
             continue
         if [other for other in node.all_input_nodes if other.target not in SIZES] != [last]:
             raise ValueError(
-                f"Recursive needs a plain chain: {node.name} does not follow on {last.name} alone"
+                f"Recursive needs a chain of layers: {node.name} takes other than just {last.name}"
             )
         if node.op == "call_module":
             layers.append((node.target, model.get_submodule(node.target)))
@@ -168,9 +163,7 @@ def _check_layers(layers: Layers, gradients: Tensors) -> None:
             raise ValueError(f"Recursive cannot undo {name} ({type(layer).__name__}): {why}")
         own = [f"{name}.{weight}" for weight, _ in layer.named_parameters()]
         if (own and names.count(name) > 1) or not gradients.keys() >= set(own):
-            raise ValueError(
-                f"Recursive cannot undo {name}: its weights are used twice, so their gradient is a sum"
-            )
+            raise ValueError(f"Recursive cannot undo {name}: its weights are used in two places")
     name, last = layers[-1]
     if not isinstance(last, nn.Linear) or last.bias is None:
         raise ValueError(f"Recursive starts from a last layer that is Linear with a bias, got {name}: {last}")
@@ -180,12 +173,8 @@ def _refusal(layer: nn.Module) -> str | None:
     """Why ``layer`` cannot be undone, None if it can."""
     match layer:
         case nn.Conv2d():
-            plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
-            return (
-                None
-                if plain and not isinstance(layer.padding, str)
-                else "it has groups, dilation or special padding"
-            )
+            odd = layer.groups != 1 or layer.dilation != (1, 1) or layer.padding_mode != "zeros"
+            return "it has groups, dilation or special padding" if odd or layer.padding == "same" else None
         case nn.LeakyReLU():
             return None if layer.negative_slope > 0 else "its negative_slope is not above 0"
         case nn.Dropout():
@@ -209,9 +198,7 @@ def _input_shapes(layers: Layers, model: nn.Module, update: Update) -> list[torc
     with torch.no_grad():
         for name, layer in layers:
             if isinstance(layer, nn.Linear) and values.ndim != 2:
-                raise ValueError(
-                    f"Recursive cannot undo {name}: it sees several vectors, {tuple(values.shape)}"
-                )
+                raise ValueError(f"Recursive cannot undo {name}: it sees more than one vector")
             shapes.append(values.shape[1:])
             values = layer(values)
     return shapes

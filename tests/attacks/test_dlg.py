@@ -8,7 +8,7 @@ from torch import nn
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.lbfgs import LBFGS
-from leaklib.attacks.matching import PATIENCE, STUCK, match
+from leaklib.attacks.matching import PATIENCE, STRAYED, STUCK, match
 from leaklib.attacks.objectives import squared_error
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
@@ -133,6 +133,25 @@ def test_a_diverging_run_is_begun_again_and_never_returned() -> None:
     found = attack(Exploding, 3)
     assert found.restarts == 3 and found.evaluations == 8
     assert torch.isfinite(found.inputs).all() and math.isfinite(found.loss)
+
+
+def test_a_search_that_strays_goes_back_to_its_best_point() -> None:
+    class Drifting(torch.optim.Optimizer):
+        """Walks away at a constant pace, whatever the loss says."""
+
+        def __init__(self, point: torch.Tensor) -> None:
+            super().__init__([point], {})
+            self.point = point
+
+        def step(self, closure=None) -> None:
+            self.point.data.add_(0.05)
+
+    seen: list[Progress] = []
+    found = attack(Drifting, 0, evaluations=150, callback=seen.append)
+    best = min(range(150), key=lambda i: seen[i].loss)
+    again = [i for i in range(150) if torch.equal(seen[i].inputs, seen[best].inputs)]
+    assert again[:2] == [best, best + STRAYED + 1]
+    assert torch.equal(found.inputs, seen[best].inputs.clamp(0, 1))
 
 
 def test_the_best_pair_is_returned_not_the_last() -> None:
