@@ -13,12 +13,11 @@ Chapter: 4.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
-from torch import nn
-from torch.optim import Adam
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from leaklib.attacks.checks import check_update
 from leaklib.attacks.labels import infer_label
@@ -27,6 +26,9 @@ from leaklib.attacks.matching import match
 from leaklib.types import Callback, Labels, Reconstruction, Update
 
 INNER = 20  # evaluations in one outer step of L-BFGS, as PyTorch and the paper count them
+# Without a line search L-BFGS can wander off; a fresh memory at the best point sets it right. Adam wanders
+# too, but its first steps from anywhere are full ones: going back would throw away what it has.
+STRAY = 40
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,19 @@ def _attack(
     generator: torch.Generator,
     callback: Callback | None,
 ) -> Reconstruction:
-    if attack.optimizer == "lbfgs":
-        optimizer, evaluations = partial(LBFGS, lr=attack.lr or 1.0), attack.steps * INNER
-    else:
-        optimizer, evaluations = (lambda point: Adam([point], lr=attack.lr or 0.1)), attack.steps
+    lbfgs = attack.optimizer == "lbfgs"
+
+    def optimizer(point: Tensor) -> Optimizer:
+        return LBFGS(point, lr=attack.lr or 1.0) if lbfgs else Adam([point], lr=attack.lr or 0.1)
+
     return match(
         model,
         update,
         generator=generator,
         optimizer=optimizer,
-        evaluations=evaluations,
+        evaluations=attack.steps * (INNER if lbfgs else 1),
         labels=labels,
         restarts=attack.restarts,
+        stray=STRAY if lbfgs else None,
         callback=callback,
     )

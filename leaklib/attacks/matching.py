@@ -23,7 +23,6 @@ from leaklib.attacks.labels import num_classes
 from leaklib.attacks.objectives import squared_error
 from leaklib.types import Callback, Inputs, Labels, Progress, Reconstruction, Targets, Tensors, Update
 
-STRAYED = 40  # evaluations without a new best after which the search goes back to the best point
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
 
@@ -48,13 +47,15 @@ def match(
     evaluations: int,
     labels: Labels | None,
     restarts: int,
+    stray: int | None = None,
     objective: Callable[[Tensors, Tensors], Tensor] = squared_error,
     callback: Callback | None = None,
 ) -> Reconstruction:
     """Minimise ``objective`` over the inputs and, if ``labels`` is None, over soft labels too.
 
     ``optimizer`` is built anew for each start on the flat vector of unknowns; ``evaluations`` bounds the
-    gradients computed over all starts, ``restarts`` how often a stuck run may begin again.
+    gradients computed over all starts, ``restarts`` how often a stuck run may begin again. After ``stray``
+    evaluations without a new best the search goes back to its best point with a new optimizer; None: never.
     """
     check_update(model, update)
     spent = restart = 0
@@ -79,7 +80,7 @@ def match(
     for restart in range(restarts + 1):
         point = _draw(model, update, labels, generator)
         hope = (lambda point: reconstruct(point).baseline) if restart < restarts else None
-        loss, point, stopped = _descend(point, optimizer, evaluate, hope, evaluations - spent)
+        loss, point, stopped = _descend(point, optimizer, evaluate, hope, stray, evaluations - spent)
         if best is None or loss < best_loss:
             best_loss, best = loss, reconstruct(point)
         if stopped or spent >= evaluations or best_loss <= STUCK * best.baseline:
@@ -93,6 +94,7 @@ def _descend(
     optimizer: Callable[[Tensor], Optimizer],
     evaluate: Callable[[Tensor], tuple[float, bool]],
     hope: Callable[[Tensor], float] | None,
+    stray: int | None,
     evaluations: int,
 ) -> tuple[float, Tensor, bool]:
     """One start: the best loss, its point, and whether the caller said stop.
@@ -112,8 +114,7 @@ def _descend(
             break
         if hope is not None and evaluation == PATIENCE and best_loss > hope(best_point):
             break
-        if evaluation - newest >= STRAYED:
-            # Without a line search L-BFGS can wander off; a fresh memory at the best point sets it right.
+        if stray is not None and evaluation - newest >= stray:
             point, newest = best_point.clone().requires_grad_(), evaluation
             mover = optimizer(point)
         else:

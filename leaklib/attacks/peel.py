@@ -8,8 +8,8 @@ The output z = W ∗ x + b, with signal d = ∂L/∂z, gives two linear systems 
 Each equation counts by how exactly it is known. That matters most below a sigmoid: inverting h = φ(z)
 divides the error of h by the slope φ'(z), and one saturated unit, weighted like the rest, ruins the picture.
 
-Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, section 3. Differs: they
-solve the two systems unweighted, by a dense pseudo-inverse.
+Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, Algorithm 1. Differs: they
+solve the systems unweighted, as one dense least-squares problem.
 Chapter: 4.
 """
 

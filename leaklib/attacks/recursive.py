@@ -4,8 +4,8 @@ The last layer hands over its input h and the signal ∂L/∂h (linear_layer.py)
 z = φ⁻¹(h) and ∂L/∂z = φ'(z) ∂L/∂h; a convolution gives two linear systems in its input (peel.py); and so
 on down to the picture. Nothing is optimised, and the result is as exact as the digits of the gradient allow.
 
-Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, arXiv 2010.07733. Differs:
-any number of classes, from a last layer with a bias; every equation counts by how exactly it is known.
+Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, Algorithm 1. Differs: they
+treat two classes and no biases; here a bias in the last layer gives label and signal for any number of them.
 Chapter: 4.
 """
 
