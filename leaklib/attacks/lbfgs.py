@@ -10,7 +10,7 @@ with S the last moves, Y the changes of the gradient, R the upper triangle of S�
 γ = sᵀy / yᵀy of the last pair.
 
 Source: Byrd, Nocedal, Schnabel, "Representations of quasi-Newton matrices and their use in limited memory
-methods", Mathematical Programming 63, 1994, equation 3.1. Differs: no line search, as in the attack it
+methods", Mathematical Programming 63, 1994, section 3. Differs: no line search, as in the attack it
 serves.
 Chapter: 4.
 """
