@@ -3,8 +3,7 @@
     python benchmarks/dlg.py pictures.npz        # arrays `images` uint8 N×32×32×3 and `labels`, at least 50
     python benchmarks/dlg.py pictures.npz --only recursive --device cuda
 
-Prints every run as it ends, then the table. Times are CPU time, compared only within the run. Start it with
-OMP_NUM_THREADS=1: SciPy has threads of its own.
+One thread. Prints every run as it ends, then the table. Times are CPU time, compared only within the run.
 """
 
 import argparse

@@ -14,6 +14,7 @@ Chapter: 4.
 """
 
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_factor, get_lapack_funcs
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.linalg import solve_triangular
 from torch.nn.functional import conv2d, conv_transpose2d
@@ -36,6 +38,11 @@ class Known(NamedTuple):
     signal: Tensor
     error: Tensor
     signal_error: Tensor
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looking for the loaded libraries takes milliseconds: once
 
 
 def double(tensor: Tensor) -> Tensor:
@@ -177,7 +184,9 @@ def _cholesky(matrix: Tensor, unknowns: int, least: float = 0.0) -> Tensor:
     Rounding grows with the number of ``unknowns`` of the whole system; ``least`` bounds it from below.
     """
     rounding = unknowns * torch.finfo(matrix.dtype).eps * matrix.diagonal()
-    lower, _ = cho_factor(matrix.numpy().T, lower=True, overwrite_a=True, check_finite=False)
+    # SciPy's threads do not know of torch's setting; two processes that each use all cores crawl.
+    with _libraries().limit(limits=torch.get_num_threads(), user_api="blas"):
+        lower, _ = cho_factor(matrix.numpy().T, lower=True, overwrite_a=True, check_finite=False)
     lower = torch.from_numpy(lower)
     if (lower.diagonal().square() <= rounding.clamp_min(least)).any():
         raise LinAlgError("singular to single precision")
@@ -232,7 +241,8 @@ def _factor_in_double(systems: _Systems) -> tuple[Solver, int]:
     scale = matrix.diagonal().rsqrt()
     matrix *= scale * scale[:, None]
     (pstrf,) = get_lapack_funcs(("pstrf",), (matrix.numpy(),))
-    factor, pivots, rank, _ = pstrf(matrix.numpy().T, tol=1e-10, lower=1, overwrite_a=1)
+    with _libraries().limit(limits=torch.get_num_threads(), user_api="blas"):
+        factor, pivots, rank, _ = pstrf(matrix.numpy().T, tol=1e-10, lower=1, overwrite_a=1)
     order = torch.from_numpy(pivots - 1).long()
     lower = torch.from_numpy(factor) / scale[order, None]
     return lambda b: _solve(lower, b[order, None])[order.argsort(), 0], rank

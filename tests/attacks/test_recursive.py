@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import cho_factor
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from leaklib.attacks import peel
 from leaklib.attacks.recursive import Recursive
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.metrics import psnr
@@ -247,6 +250,19 @@ def test_nothing_passes_a_dead_layer() -> None:
         model[5].weight.zero_()
     with pytest.raises(ValueError, match="undo 3: the gradient in its output is zero"):
         attack(model, picture(0))
+
+
+def test_scipy_keeps_to_as_many_threads_as_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = []
+
+    def factor(*arguments, **options):
+        used.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return cho_factor(*arguments, **options)
+
+    monkeypatch.setattr(peel, "cho_factor", factor)
+    with threadpool_limits(2, user_api="blas"):
+        attack(LeNet().build(0), picture(0))
+    assert used and set(used) == {torch.get_num_threads()} == {1}
 
 
 @pytest.mark.slow
