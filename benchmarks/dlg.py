@@ -7,6 +7,7 @@ One thread. Prints every run as it ends, then the table. Times are CPU time, com
 """
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -103,7 +104,7 @@ class Stopwatch:
 
     def __init__(self, target: Batch) -> None:
         self.target, self.looking, self.start = target, 0.0, time.process_time()
-        self.seconds = float("nan")  # if it never does
+        self.seconds = math.nan  # if it never does
 
     def reached(self, inputs: torch.Tensor) -> bool:
         now = time.process_time()
@@ -132,7 +133,7 @@ def as_published(model: nn.Module, update: Update, seed: int, watch: Stopwatch) 
 
     for _ in range(300):
         optimizer.step(closure)
-        if watch.seconds == watch.seconds:
+        if not math.isnan(watch.seconds):
             return
 
 
@@ -163,7 +164,7 @@ def speed(bench: Bench) -> None:
             flush=True,
         )
     for name, values in ratios.items():
-        reached = [value for value in values if value == value]
+        reached = [value for value in values if not math.isnan(value)]
         middle = statistics.median(reached)
         measured = f"median {middle:.0f}, {min(reached):.0f} to {max(reached):.0f}, over {len(reached)} of 10"
         bench.row(f"CPU time to 30 dB / Recursive's: {name}", "20", measured, middle >= 20)

@@ -63,7 +63,7 @@ class Update:
     ``tensors`` has one entry per trained parameter: a gradient (FedSGD) or the difference of weights
     before and after local training (FedAvg). ``step`` is how it was computed, ``num_examples`` from how
     many examples, ``input_shape`` the shape of one of them. ``labels`` is None unless the client revealed
-    them. ``client`` says who sent it; -1 stands for a sum over clients.
+    them. ``client`` says who sent it.
     """
 
     tensors: Tensors
