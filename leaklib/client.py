@@ -10,29 +10,44 @@ Chapter: 1.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.types import Batch, ClientStep, Inputs, Targets, Tensors, Update
+from leaklib.types import Batch, ClientStep, Inputs, LaneTargets, Tensors, Update
 
 
-def _state(model: nn.Module) -> tuple[Tensors, Tensors]:
-    """Weights as fresh leaves and buffers as clones: what a step does to them never reaches the model."""
-    weights = {name: weight.detach().requires_grad_() for name, weight in model.named_parameters()}
-    return weights, {name: buffer.clone() for name, buffer in model.named_buffers()}
+def _state(model: nn.Module, lanes: int | None) -> tuple[Tensors, Tensors]:
+    """Weights as fresh leaves and buffers as clones: what a step does to them never reaches the model.
+
+    With ``lanes`` each has a leading dimension of that many copies, so that each guess has its own gradient.
+    """
+
+    def copies(tensor: Tensor) -> Tensor:
+        return tensor if lanes is None else tensor.expand(lanes, *tensor.shape)
+
+    weights = {name: copies(weight.detach()).requires_grad_() for name, weight in model.named_parameters()}
+    return weights, {name: copies(buffer).clone() for name, buffer in model.named_buffers()}
 
 
-def _gradient(model: nn.Module, state: tuple[Tensors, Tensors], inputs: Inputs, labels: Targets) -> Tensors:
+def _gradient(
+    model: nn.Module, state: tuple[Tensors, Tensors], inputs: Tensor, labels: Tensor, lanes: bool
+) -> Tensors:
     """Gradient of the mean cross-entropy at ``state``, whose buffers move as they would in training."""
     weights, buffers = state
+
+    def loss(weights: Tensors, buffers: Tensors, inputs: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(functional_call(model, {**weights, **buffers}, (inputs,)), labels)
+
     # The graph of the gradient itself is built only for someone who will differentiate it: the attacker.
     differentiable = torch.is_grad_enabled() and (inputs.requires_grad or labels.requires_grad)
     with torch.enable_grad():
-        loss = cross_entropy(functional_call(model, {**weights, **buffers}, (inputs,)), labels)
-        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=differentiable)
+        # The sum over lanes has each lane's own gradient, since no lane's loss depends on another's weights.
+        value = (torch.vmap(loss, randomness="error") if lanes else loss)(weights, buffers, inputs, labels)
+        gradients = torch.autograd.grad(value.sum(), list(weights.values()), create_graph=differentiable)
     return dict(zip(weights, gradients, strict=True))
 
 
@@ -50,12 +65,16 @@ class FedSGD:
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm must be above 0 or None, got {self.max_grad_norm}")
 
-    def __call__(self, model: nn.Module, inputs: Inputs, labels: Targets) -> Tensors:
+    def __call__(
+        self, model: nn.Module, inputs: Inputs, labels: LaneTargets, *, lanes: bool = False
+    ) -> Tensors:
         if self.max_grad_norm is None:
-            return _gradient(model, _state(model), inputs, labels)
+            return _gradient(model, _state(model, len(inputs) if lanes else None), inputs, labels, lanes)
+        clip = partial(_clip, max_norm=self.max_grad_norm)
+        one_each = 1 if lanes else 0
         clipped = [
-            _clip(_gradient(model, _state(model), example[None], label[None]), self.max_grad_norm)
-            for example, label in zip(inputs, labels, strict=True)
+            (torch.vmap(clip) if lanes else clip)(FedSGD()(model, example, label, lanes=lanes))
+            for example, label in zip(inputs.split(1, one_each), labels.split(1, one_each), strict=True)
         ]
         return {name: torch.stack([tensors[name] for tensors in clipped]).mean(0) for name in clipped[0]}
 
@@ -86,13 +105,16 @@ class FedAvg:
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 or None, got {self.batch_size}")
 
-    def __call__(self, model: nn.Module, inputs: Inputs, labels: Targets) -> Tensors:
-        start, buffers = _state(model)
-        size = self.batch_size or len(inputs)
+    def __call__(
+        self, model: nn.Module, inputs: Inputs, labels: LaneTargets, *, lanes: bool = False
+    ) -> Tensors:
+        start, buffers = _state(model, len(inputs) if lanes else None)
+        examples = 1 if lanes else 0  # the dimension that counts them
+        size = self.batch_size or inputs.shape[examples]
         weights = start
         for _ in range(self.epochs):
-            for some_inputs, some_labels in zip(inputs.split(size), labels.split(size), strict=True):
-                gradient = _gradient(model, (weights, buffers), some_inputs, some_labels)
+            for some in zip(inputs.split(size, examples), labels.split(size, examples), strict=True):
+                gradient = _gradient(model, (weights, buffers), *some, lanes)
                 weights = {name: weight - self.lr * gradient[name] for name, weight in weights.items()}
         return {name: start[name] - weights[name] for name in start}
 

@@ -22,6 +22,7 @@ Inputs = Shaped[Tensor, "batch ..."]
 Labels = Int[Tensor, "batch"]
 Targets = Int[Tensor, "batch"] | Float[Tensor, "batch classes"]
 """Class indices, or one probability per class (what DLG optimises when the label is unknown)."""
+LaneTargets = Targets | Int[Tensor, "lanes batch"] | Float[Tensor, "lanes batch classes"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,14 @@ class Batch:
 class ClientStep(Protocol):
     """What a client computes from its examples: pure, and differentiable in ``inputs`` and float ``labels``.
 
-    The client applies it to its data, the attacker to a guess.
+    The client applies it to its data, the attacker to a guess. With ``lanes`` inputs and labels have one
+    dimension more in front, and so has every tensor of the result: several guesses side by side, each with
+    the update that it would have alone. On small networks that costs far less than one after the other.
     """
 
-    def __call__(self, model: nn.Module, inputs: Inputs, labels: Targets) -> Tensors: ...
+    def __call__(
+        self, model: nn.Module, inputs: Inputs, labels: LaneTargets, *, lanes: bool = False
+    ) -> Tensors: ...
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
     x̂, ŷ = argmin D(step(model, x, y), observed)
 
 Each evaluation computes D and its gradient, then an optimiser moves the guess; the best (loss, guess) pair
-that was evaluated together is kept. A start that no longer improves is over: it explains the update, or it is
-stuck. A stuck one shows in its own loss, as does one that is still worse than mid-grey pictures after 200
-evaluations; the search then begins again from fresh noise, within the same budget.
+that was evaluated together is kept. Several starts can share each evaluation, as lanes of one computation.
 
-Chapter: 2, 4.
+A start that no longer improves is over: it explains the update, or it is stuck. A stuck one shows in its own
+loss, as does one that is still worse than mid-grey pictures after 200 evaluations; the search then begins
+again from fresh noise, within the same budget.
+
+Chapter: 2, 4, 5.
 """
 
 import math
@@ -21,7 +23,7 @@ from torch.optim import Optimizer
 from leaklib.attacks.checks import check_update
 from leaklib.attacks.labels import num_classes
 from leaklib.attacks.objectives import squared_error
-from leaklib.types import Callback, Inputs, Labels, Progress, Reconstruction, Targets, Tensors, Update
+from leaklib.types import Callback, Inputs, Labels, Progress, Reconstruction, Tensors, Update
 
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
@@ -46,80 +48,110 @@ def match(
     optimizer: Callable[[Tensor], Optimizer],
     evaluations: int,
     labels: Labels | None,
-    restarts: int,
+    restarts: int = 0,
+    lanes: int = 1,
     stray: int | None = None,
+    patience: int | None = PATIENCE,
     objective: Callable[[Tensors, Tensors], Tensor] = squared_error,
+    prior: Callable[[Tensor], Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Reconstruction:
-    """Minimise ``objective`` over the inputs and, if ``labels`` is None, over soft labels too.
+    """Minimise ``objective`` plus ``prior`` over the inputs and, if ``labels`` is None, over soft labels too.
 
-    ``optimizer`` is built anew for each start on the flat vector of unknowns; ``evaluations`` bounds the
-    gradients computed over all starts, ``restarts`` how often a stuck run may begin again. After ``stray``
+    ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
+    together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
+    them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the guesses of all lanes,
+    lanes×N×C×H×W, and returns one number per lane. A start is over after ``patience`` evaluations without
+    progress (None: when the budget is spent, for optimisers that follow a schedule). After ``stray``
     evaluations without a new best the search goes back to its best point with a new optimizer; None: never.
     """
     check_update(model, update)
     spent = restart = 0
 
-    def evaluate(point: Tensor) -> tuple[float, bool]:
-        """The loss at ``point``, its gradient left in ``point.grad``, and whether the caller says stop."""
+    def evaluate(point: Tensor) -> tuple[Tensor, bool]:
+        """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
         nonlocal spent
-        spent += 1
-        inputs, targets = _split(point, update, labels)
-        loss = objective(update.step(model, inputs, targets), update.tensors)
-        (point.grad,) = torch.autograd.grad(loss, point)
-        value = loss.item()
+        spent += lanes
+        inputs, targets = _split(point, update, labels, lanes)
+        losses = _distances(model, update, inputs, targets, objective)
+        losses = losses if prior is None else losses + prior(inputs)
+        (point.grad,) = torch.autograd.grad(losses.sum(), point)
+        losses = losses.detach()
         if callback is None:
-            return value, False
-        return value, bool(callback(Progress(spent, value, inputs.detach().clone(), restart)))
+            return losses, False
+        best = losses.argmin()
+        progress = Progress(spent, losses[best].item(), inputs[best].detach().clone(), restart)
+        return losses, bool(callback(progress))
 
-    def reconstruct(point: Tensor) -> Reconstruction:
-        inputs, targets = _split(point, update, labels)
-        return explain(model, update, inputs, targets.argmax(1) if labels is None else labels)
+    def reconstruct(lane: Tensor) -> Reconstruction:
+        inputs, targets = _split(lane, update, labels, 1)
+        return explain(model, update, inputs[0], targets[0].argmax(1) if labels is None else labels)
 
     best_loss, best = math.inf, None
     for restart in range(restarts + 1):
-        point = _draw(model, update, labels, generator)
-        hope = (lambda point: reconstruct(point).baseline) if restart < restarts else None
-        loss, point, stopped = _descend(point, optimizer, evaluate, hope, stray, evaluations - spent)
+        point = torch.cat([_draw(model, update, labels, generator) for _ in range(lanes)]).requires_grad_()
+        hope = (lambda lane: reconstruct(lane).baseline) if restart < restarts else None
+        rounds = (evaluations - spent) // lanes
+        loss, lane, stopped = _descend(point, lanes, optimizer, evaluate, hope, stray, patience, rounds)
         if best is None or loss < best_loss:
-            best_loss, best = loss, reconstruct(point)
-        if stopped or spent >= evaluations or best_loss <= STUCK * best.baseline:
+            best_loss, best = loss, reconstruct(lane)
+        if stopped or evaluations - spent < lanes or best_loss <= STUCK * best.baseline:
             break
     assert best is not None
-    return replace(best, evaluations=spent, restarts=restart)
+    return replace(best, evaluations=spent, restarts=restart + lanes - 1)
 
 
 def _descend(
     point: Tensor,
+    lanes: int,
     optimizer: Callable[[Tensor], Optimizer],
-    evaluate: Callable[[Tensor], tuple[float, bool]],
+    evaluate: Callable[[Tensor], tuple[Tensor, bool]],
     hope: Callable[[Tensor], float] | None,
     stray: int | None,
-    evaluations: int,
+    patience: int | None,
+    rounds: int,
 ) -> tuple[float, Tensor, bool]:
-    """One start: the best loss, its point, and whether the caller said stop.
+    """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
 
     ``hope`` gives the loss that a start must have reached after PATIENCE evaluations to go on.
     """
     mover = optimizer(point)
-    best_loss, best_point, stopped = math.inf, point.detach().clone(), False
+    best_losses, best, stopped = point.new_full((lanes,), math.inf), point.detach().clone(), False
     milestone, since, newest = math.inf, 0, 0
-    for evaluation in range(1, evaluations + 1):
-        loss, stopped = evaluate(point)
-        if loss < best_loss:
-            best_loss, best_point, newest = loss, point.detach().clone(), evaluation
-        if best_loss < 0.9 * milestone:
-            milestone, since = best_loss, evaluation
-        if stopped or not math.isfinite(loss) or evaluation - since >= PATIENCE:
+    for count in range(1, rounds + 1):
+        losses, stopped = evaluate(point)
+        better = losses < best_losses
+        if better.any():
+            best_losses, newest = losses.minimum(best_losses), count
+            best = torch.where(better[:, None], point.detach().view(lanes, -1), best.view(lanes, -1))
+        lowest, lane = best_losses.min(0)
+        if lowest < 0.9 * milestone:
+            milestone, since = lowest.item(), count
+        if stopped or not torch.isfinite(losses).any() or (patience and count - since >= patience):
             break
-        if hope is not None and evaluation == PATIENCE and best_loss > hope(best_point):
+        if hope is not None and count == PATIENCE and lowest > hope(best.view(lanes, -1)[lane]):
             break
-        if stray is not None and evaluation - newest >= stray:
-            point, newest = best_point.clone().requires_grad_(), evaluation
+        if stray is not None and count - newest >= stray:
+            point, newest = best.reshape(-1).clone().requires_grad_(), count
             mover = optimizer(point)
         else:
             mover.step()
-    return best_loss, best_point, stopped
+    lowest, lane = best_losses.min(0)
+    return lowest.item(), best.view(lanes, -1)[lane], stopped
+
+
+def _distances(
+    model: nn.Module,
+    update: Update,
+    inputs: Tensor,
+    targets: Tensor,
+    objective: Callable[[Tensors, Tensors], Tensor],
+) -> Tensor:
+    """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
+    if len(inputs) == 1:  # one guess alone does not pay for the machinery of several
+        return objective(update.step(model, inputs[0], targets[0]), update.tensors)[None]
+    candidates = update.step(model, inputs, targets, lanes=True)
+    return torch.vmap(lambda candidate: objective(candidate, update.tensors))(candidates)
 
 
 def _draw(model: nn.Module, update: Update, labels: Labels | None, generator: torch.Generator) -> Tensor:
@@ -133,13 +165,14 @@ def _draw(model: nn.Module, update: Update, labels: Labels | None, generator: to
     ]
     if labels is None:
         parts.append(torch.randn(update.num_examples * num_classes(update), generator=generator))
-    return torch.cat(parts).to(next(model.parameters())).detach().requires_grad_()
+    return torch.cat(parts).to(next(model.parameters()))
 
 
-def _split(point: Tensor, update: Update, labels: Labels | None) -> tuple[Inputs, Targets]:
-    """The vector of unknowns as inputs and labels: the given ones, or soft ones from its logits."""
+def _split(point: Tensor, update: Update, labels: Labels | None, lanes: int) -> tuple[Tensor, Tensor]:
+    """The unknowns as each lane's inputs and labels: the given ones, or soft ones from its logits."""
     size = update.num_examples * math.prod(update.input_shape)
-    inputs = point[:size].reshape(update.num_examples, *update.input_shape)
+    unknowns = point.view(lanes, -1)
+    inputs = unknowns[:, :size].reshape(lanes, update.num_examples, *update.input_shape)
     if labels is not None:
-        return inputs, labels
-    return inputs, point[size:].reshape(update.num_examples, -1).softmax(1)
+        return inputs, labels.to(point.device).expand(lanes, -1)
+    return inputs, unknowns[:, size:].reshape(lanes, update.num_examples, -1).softmax(-1)

@@ -158,7 +158,7 @@ def test_the_best_pair_is_returned_not_the_last() -> None:
         """Climbs instead of descending, so that the first guess is the best."""
 
         def __init__(self, point: torch.Tensor) -> None:
-            super().__init__([point], lr=0.01, maximize=True)
+            super().__init__([point], lr=100, maximize=True)
 
     seen: list[Progress] = []
     found = attack(Away, 0, evaluations=20, callback=seen.append)
