@@ -1,18 +1,23 @@
-"""Which label the example had, read off the last layer's gradient.
+"""Which labels the examples had, read off the last layer's gradient.
 
-With cross-entropy and a one-hot label, the gradient of the logits is p − onehot(y): its only negative entry
-is the label's. The last layer's bias gradient is exactly that vector; without a bias, row c of the weight
-gradient is (p_c − [c = y]) · a, so the label's row alone has non-positive products with all others.
+With cross-entropy and a one-hot label, the gradient of the logits is p − onehot(y). For one example its only
+negative entry is the label's: the last layer's bias gradient is exactly that vector; without a bias, row c
+of the weight gradient is (p_c − [c = y]) · a, so the label's row alone has non-positive products with all
+others. For several examples see ``label_counts.py``.
 
 Source: Zhao, Mopuri, Bilen, "iDLG: Improved Deep Leakage from Gradients", arXiv 2001.02610. Differs: their
 code takes the row with the smallest sum, which needs a positive layer input (sigmoid or ReLU); the rules here
 do not.
-Chapter: 4.
+Chapter: 4, 5.
 """
 
 import torch
+from jaxtyping import Int
+from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_single
+from leaklib.attacks.checks import check_single, check_update
+from leaklib.attacks.label_counts import solve, solve_with_features, to_integers
+from leaklib.client import FedAvg, FedSGD
 from leaklib.types import Labels, Tensors, Update
 
 
@@ -54,3 +59,62 @@ def infer_label(update: Update) -> Labels:
             "rounded to 1, or the loss is not cross-entropy with one label"
         )
     return evidence.argmin().reshape(1)
+
+
+def infer_labels(model: nn.Module, update: Update) -> Labels:
+    """A label for each example behind ``update``, shape (num_examples,): what an attack starts from.
+
+    The labels that the client revealed, in its order; otherwise what ``infer_label`` (one example) or
+    ``infer_label_counts`` (several, in the order of the classes) reads off the update. ValueError where these
+    raise it.
+    """
+    if update.labels is not None:
+        return update.labels
+    if update.num_examples == 1:
+        return infer_label(update)
+    counts = infer_label_counts(update, model)
+    return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+
+
+def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Tensor, "classes"]:
+    """How often each class occurs among the examples behind ``update``: integers that sum to their number.
+
+    With the ``model``, the examples of a class are taken to look alike at the last layer. That is near enough
+    on most untrained networks; training pulls them apart, and the counts of larger batches come out wrong.
+    Without it all classes are taken to be equally probable, which only an untrained network with small
+    weights justifies. ``benchmarks/labels.py`` measures both.
+
+    Of FedAvg the update is divided by the learning rate and the number of local steps, as if the weights had
+    stood still: an approximation. Needs a fully connected last layer with a bias. Raises ValueError if there
+    is none, if the step clips or is neither FedSGD nor FedAvg, or if the bias gradient is zero.
+    """
+    weight, bias = _last_layer(update.tensors)
+    if bias is None:
+        raise ValueError(
+            f"label counts need a last layer with a bias, {weight.removesuffix('.weight')} has none"
+        )
+    if model is not None:
+        check_update(model, update)
+    steps = _steps(update)
+    signal, rows = (update.tensors[name].detach().double().cpu() / steps for name in (bias, weight))
+    if not signal.any() or not torch.isfinite(signal).all():
+        raise ValueError(f"the gradient of {bias} is zero or not finite, so it says nothing about the labels")
+    if model is None:
+        uniform = torch.full((len(signal), len(signal)), 1 / len(signal), dtype=torch.float64)
+        counts = solve(uniform, signal, update.num_examples)
+    else:
+        last = [model.get_parameter(name).detach().double().cpu() for name in (weight, bias)]
+        counts = solve_with_features(rows, signal, last[0], last[1], update.num_examples)
+    return to_integers(counts, update.num_examples).to(update.tensors[bias].device)
+
+
+def _steps(update: Update) -> float:
+    """What the update is to be divided by to be a mean gradient."""
+    match update.step:
+        case FedSGD(max_grad_norm=None):
+            return 1.0
+        case FedAvg(lr=lr, epochs=epochs, batch_size=size):
+            return lr * epochs * -(-update.num_examples // (size or update.num_examples))
+    raise ValueError(
+        f"label counts need an update from FedAvg or from FedSGD without clipping, got {update.step}"
+    )
