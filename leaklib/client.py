@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.hooks import RemovableHandle
 
 from leaklib.types import Batch, ClientStep, Inputs, LaneTargets, Tensors, Update
 
@@ -119,18 +121,51 @@ class FedAvg:
         return {name: start[name] - weights[name] for name in start}
 
 
+def batch_norm_statistics(model: nn.Module, inputs: Inputs) -> Tensors:
+    """Mean and variance of what each BatchNorm layer receives for ``inputs``: 2×channels per layer name.
+
+    Differentiable in ``inputs``; empty for a model without BatchNorm. The model is left as it was.
+    """
+    found: Tensors = {}
+
+    def watch(name: str, layer: nn.Module) -> RemovableHandle:
+        def look(_: nn.Module, received: tuple[Tensor]) -> None:
+            features = received[0].transpose(0, 1).flatten(1)  # channels × everything else
+            found[name] = torch.stack([features.mean(1), features.var(1, correction=0)])
+
+        return layer.register_forward_pre_hook(look)
+
+    hooks = [watch(name, layer) for name, layer in model.named_modules() if isinstance(layer, _BatchNorm)]
+    try:
+        functional_call(model, {name: buffer.clone() for name, buffer in model.named_buffers()}, (inputs,))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
 def share(
-    model: nn.Module, batch: Batch, step: ClientStep, *, client: int = 0, reveal_labels: bool = False
+    model: nn.Module,
+    batch: Batch,
+    step: ClientStep,
+    *,
+    client: int = 0,
+    reveal_labels: bool = False,
+    reveal_statistics: bool = False,
 ) -> Update:
     """What ``client`` sends after ``step`` on its ``batch``. The model is left as it was.
 
     The model's device and float type decide where and how exactly it is computed. With ``reveal_labels`` the
-    labels travel along: a stronger attacker, to be said wherever a result relies on it.
+    labels travel along, with ``reveal_statistics`` what each BatchNorm layer measured on the batch at the
+    weights that the server sent. Either makes a stronger attacker, to be said wherever a result relies on it.
     """
     weight = next(model.parameters(), None)
     if weight is None:
         raise ValueError("the model has no parameters, so there is no update to share")
     batch = batch.to(weight.device, weight.dtype if batch.inputs.is_floating_point() else None)
     tensors = {name: t.detach() for name, t in step(model, batch.inputs, batch.labels).items()}
-    labels = batch.labels if reveal_labels else None
-    return Update(tensors, step, len(batch), tuple(batch.inputs.shape[1:]), labels, client)
+    labels, statistics = batch.labels if reveal_labels else None, None
+    if reveal_statistics:
+        with torch.no_grad():
+            statistics = batch_norm_statistics(model, batch.inputs)
+    return Update(tensors, step, len(batch), tuple(batch.inputs.shape[1:]), labels, client, statistics)

@@ -70,6 +70,19 @@ class Photos:
         images = _photos(self.size)
         return _batch(images, np.arange(len(images)) % len(_PHOTOS), client, size, "Photos()")
 
+    def crops(self, count: int, *, generator: torch.Generator) -> Batch:
+        """``count`` random squares of the photographs, to train on: which photograph is this from?
+
+        Each has a random photograph, a side of a third of the center square to all of it, a random place, and
+        is mirrored half the time. Flat ones are kept. The windows of ``batch`` are of the same photographs.
+        """
+        _at_least("count", count, 1)
+        draw = torch.rand(count, 4, generator=generator, dtype=torch.float64).tolist()
+        labels = torch.randint(len(_PHOTOS), (count,), generator=generator).numpy()
+        squares = [_open_photo(name) for name in _PHOTOS.values()]
+        images = [_crop(squares[k], self.size, *row) for k, row in zip(labels, draw, strict=True)]
+        return _batch(np.stack(images), labels, 0, count, "Photos()")
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -190,6 +203,14 @@ def _windows(square: Image.Image, size: int) -> list[Picture]:
             box = (left * step, top * step, (left + 2) * step, (top + 2) * step)
             windows.append(_shrink(square, size, box))
     return sorted(windows, key=lambda picture: _contrast(picture) < _FLAT)[:_WINDOWS]  # a stable sort
+
+
+def _crop(square: Image.Image, size: int, zoom: float, left: float, top: float, mirror: float) -> Picture:
+    """A part of ``square`` for four numbers in [0, 1)."""
+    side = square.width * (1 + 2 * zoom) / 3
+    x, y = left * (square.width - side), top * (square.width - side)
+    picture = _shrink(square, size, (x, y, x + side, y + side))
+    return picture[:, ::-1] if mirror < 0.5 else picture
 
 
 def _contrast(picture: Picture) -> float:

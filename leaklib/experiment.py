@@ -55,6 +55,7 @@ class Experiment:
     clients: int = 1
     batch_size: int = 1
     reveal_labels: bool = False
+    reveal_statistics: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,7 +84,14 @@ def run(
     model = e.model.build(e.seed).to(device)
     batches = [e.data.batch(client, e.batch_size).to(device) for client in range(e.clients)]
     updates = [
-        share(model, batch, e.step, client=client, reveal_labels=e.reveal_labels)
+        share(
+            model,
+            batch,
+            e.step,
+            client=client,
+            reveal_labels=e.reveal_labels,
+            reveal_statistics=e.reveal_statistics,
+        )
         for client, batch in enumerate(batches)
     ]
     noise = generator(e.seed, "mechanism")

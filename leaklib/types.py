@@ -68,7 +68,9 @@ class Update:
     ``tensors`` has one entry per trained parameter: a gradient (FedSGD) or the difference of weights
     before and after local training (FedAvg). ``step`` is how it was computed, ``num_examples`` from how
     many examples, ``input_shape`` the shape of one of them. ``labels`` is None unless the client revealed
-    them. ``client`` says who sent it.
+    them. ``client`` says who sent it. ``statistics`` is None unless the client revealed mean and variance of
+    each BatchNorm layer's input over its batch (2×channels per layer name), as clients do that send their
+    running statistics along: the server knows the old ones and the momentum.
     """
 
     tensors: Tensors
@@ -77,6 +79,7 @@ class Update:
     input_shape: tuple[int, ...]
     labels: Labels | None = None
     client: int = 0
+    statistics: Tensors | None = None
 
 
 @dataclass(frozen=True)

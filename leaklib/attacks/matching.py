@@ -29,13 +29,19 @@ PATIENCE = 200  # a start is over when this many evaluations did not lower its b
 STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
 
 
+def mid_grey(model: nn.Module, update: Update) -> Tensor:
+    """Pictures of the batch's shape at 0.5 everywhere: what one guesses without looking at the update."""
+    weight = next(model.parameters())
+    return weight.new_full((update.num_examples, *update.input_shape), 0.5)
+
+
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """The reconstruction of ``inputs``, clamped to [0, 1], and how well exactly these explain the update."""
     inputs = inputs.detach().to(next(model.parameters())).clamp(0, 1)
     labels = labels.to(inputs.device)
     loss, baseline = (
         squared_error(update.step(model, candidate, labels), update.tensors).item()
-        for candidate in (inputs, torch.full_like(inputs, 0.5))
+        for candidate in (inputs, mid_grey(model, update))
     )
     return Reconstruction(inputs, labels, loss, baseline)
 
@@ -53,7 +59,7 @@ def match(
     stray: int | None = None,
     patience: int | None = PATIENCE,
     objective: Callable[[Tensors, Tensors], Tensor] = squared_error,
-    prior: Callable[[Tensor], Tensor] | None = None,
+    prior: Callable[[Tensor, float], Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Reconstruction:
     """Minimise ``objective`` plus ``prior`` over the inputs and, if ``labels`` is None, over soft labels too.
@@ -61,9 +67,10 @@ def match(
     ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
     together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
     them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the guesses of all lanes,
-    lanes×N×C×H×W, and returns one number per lane. A start is over after ``patience`` evaluations without
-    progress (None: when the budget is spent, for optimisers that follow a schedule). After ``stray``
-    evaluations without a new best the search goes back to its best point with a new optimizer; None: never.
+    lanes×N×C×H×W, and the share of the budget that is spent; it returns one number per lane. A start is over
+    after ``patience`` evaluations without progress (None: when the budget is spent, for optimisers that
+    follow a schedule). After ``stray`` evaluations without a new best the search goes back to its best point
+    with a new optimizer; None: never.
     """
     check_update(model, update)
     spent = restart = 0
@@ -71,10 +78,11 @@ def match(
     def evaluate(point: Tensor) -> tuple[Tensor, bool]:
         """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
         nonlocal spent
+        share = spent / evaluations
         spent += lanes
         inputs, targets = _split(point, update, labels, lanes)
         losses = _distances(model, update, inputs, targets, objective)
-        losses = losses if prior is None else losses + prior(inputs)
+        losses = losses if prior is None else losses + prior(inputs, share)
         (point.grad,) = torch.autograd.grad(losses.sum(), point)
         losses = losses.detach()
         if callback is None:

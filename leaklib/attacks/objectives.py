@@ -1,13 +1,20 @@
-"""How far two updates are apart: the distances that attacks minimise, as plain functions.
+"""How far two updates are apart, and how unlikely a guess is before any update is seen.
 
-Source: squared error, Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019. Differs: it is divided by
-the squared norm of the observed update, so that the same number means the same on every network.
-Chapter: 2, 4.
+Distances compare two updates, priors judge guesses alone. Both are plain functions; an attack adds them up.
+
+Source: squared error, Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019; cosine distance and total
+variation, Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients", NeurIPS 2020, equation 4; the prior
+on BatchNorm statistics and group consistency, Yin et al., "See through Gradients", CVPR 2021, section 3.
+Differs: every distance is relative to the observed update, so that the same number means the same on every
+network; the prior on statistics is relative to each channel's own spread; group consistency takes the mean of
+the group as it is, without registering the pictures on each other first.
+Chapter: 2, 4, 5.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from leaklib.client import batch_norm_statistics
 from leaklib.types import Tensors
 
 
@@ -20,3 +27,47 @@ def squared_error(candidate: Tensors, observed: Tensors) -> Tensor:
     """‖candidate − observed‖² / ‖observed‖², a scalar ≥ 0: 0 is a perfect match, 1 what all zeros score."""
     target = flatten({name: observed[name] for name in candidate})
     return (flatten(candidate) - target).square().sum() / target.square().sum()
+
+
+def cosine_distance(candidate: Tensors, observed: Tensors) -> Tensor:
+    """1 − cos of the angle between the two updates, a scalar in [0, 2]; blind to their lengths.
+
+    Computed as half the squared distance of the two unit vectors. That is the same number, but it keeps its
+    digits where the angle is small: in float32 one minus the cosine ends at 6e-8.
+    """
+    ours = flatten(candidate)
+    target = flatten({name: observed[name] for name in candidate})
+    # The smallest float keeps a candidate of zeros at a finite distance of 1/2.
+    unit = ours / ours.norm().clamp_min(torch.finfo(ours.dtype).tiny)
+    return (unit - target / target.norm()).square().sum() / 2
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels, down plus across; ``images`` is lanes×N×C×H×W."""
+    down = (images[..., 1:, :] - images[..., :-1, :]).abs().flatten(1).mean(1)
+    across = (images[..., :, 1:] - images[..., :, :-1]).abs().flatten(1).mean(1)
+    return down + across
+
+
+def batch_norm_prior(model: nn.Module, images: Tensor, statistics: Tensors) -> Tensor:
+    """How far the statistics of ``images``, N×C×H×W, are from the given ones, at every BatchNorm layer.
+
+    ``statistics`` holds mean and variance of each layer's input, 2×channels, as ``batch_norm_statistics``
+    gives them. A scalar ≥ 0: squared differences of the means in units of the variance, and of the logarithms
+    of the variances, averaged over channels and layers.
+    """
+    found = batch_norm_statistics(model, images)
+    misses = []
+    for name, (mean, variance) in statistics.items():
+        # Dead channels have no variance; a floor keeps them from drowning the others.
+        floor = 1e-3 * variance.mean() + torch.finfo(variance.dtype).tiny
+        misses.append(
+            ((found[name][0] - mean).square() / (variance + floor)).mean()
+            + ((found[name][1] + floor) / (variance + floor)).log().square().mean()
+        )
+    return torch.stack(misses).mean()
+
+
+def group_consistency(images: Tensor) -> Tensor:
+    """Mean squared distance of each lane from the mean of all lanes, for lanes×N×C×H×W; one per lane."""
+    return (images - images.mean(0, keepdim=True)).square().flatten(1).mean(1)

@@ -1,0 +1,122 @@
+"""GradInversion: a batch from a network with BatchNorm, with everything that narrows the search.
+
+    x̂ = argmin  D(∇ℓ(w; x, y), g) + α_tv TV(x) + α_bn R_bn(x) + α_group ‖x − mean of the group‖²
+
+The labels come first (see labels.py). R_bn asks that the batch has the statistics that the network's
+BatchNorm layers expect; the last term lets several starts, optimised side by side, agree on a picture.
+
+Source: Yin, Mallya, Vahdat, Alvarez, Kautz, Molchanov, "See through Gradients: Image Batch Recovery via
+GradInversion", CVPR 2021, equations 1 to 12. Differs: no ℓ2 prior and no Langevin noise; cosine distance
+instead of a sum of squares; the group's mean is taken without registering its pictures on each other; labels
+may repeat; weights are relative to what mid-grey pictures score; smoothness is annealed as in
+inverting_gradients.py.
+Chapter: 5.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from leaklib.attacks.adam import BoxedAdam
+from leaklib.attacks.checks import check_update
+from leaklib.attacks.labels import infer_labels
+from leaklib.attacks.matching import match, mid_grey
+from leaklib.attacks.objectives import (
+    batch_norm_prior,
+    cosine_distance,
+    group_consistency,
+    total_variation,
+)
+from leaklib.types import Callback, Reconstruction, Tensors, Update
+
+
+@dataclass(frozen=True)
+class GradInversion:
+    """Cosine distance, total variation, BatchNorm statistics and group consistency, by Adam.
+
+    ``statistics`` says which ones the prior asks for: "exact" are those of the client's own batch, which the
+    update must reveal; "running" the network's running averages, which the server has anyway; "none" turns
+    the prior off. ``seeds`` starts are optimised together. The weights of the priors are in units of the
+    distance of mid-grey pictures. Labels are taken from the update if it reveals them, and inferred
+    otherwise.
+    """
+
+    steps: int = 2400
+    lr: float = 0.03
+    statistics: Literal["exact", "running", "none"] = "running"
+    seeds: int = 1
+    total_variation: float = 1.0
+    anneal: float = 3e-3
+    batch_norm: float = 0.1
+    group: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.statistics not in ("exact", "running", "none"):
+            raise ValueError(f"statistics must be 'exact', 'running' or 'none', got {self.statistics!r}")
+        for name in ("steps", "seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if not 0 < self.anneal <= 1:
+            raise ValueError(f"anneal must be above 0 and at most 1, got {self.anneal}")
+        for name in ("total_variation", "batch_norm", "group"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        check_update(model, update)
+        labels, statistics = infer_labels(model, update), self._statistics(model, update)
+        grey = mid_grey(model, update)
+        unit = cosine_distance(update.step(model, grey, labels), update.tensors)
+
+        def prior(images: Tensor, spent: float) -> Tensor:
+            penalty = self.total_variation * self.anneal**spent * total_variation(images)
+            if statistics:
+                scores = [batch_norm_prior(model, lane, statistics) for lane in images]
+                penalty = penalty + self.batch_norm * self.anneal**spent * torch.stack(scores)
+            if self.seeds > 1:
+                penalty = penalty + self.group * group_consistency(images)
+            return unit * penalty
+
+        return match(
+            model,
+            update,
+            generator=generator,
+            optimizer=lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=True),
+            evaluations=self.steps * self.seeds,
+            labels=labels,
+            lanes=self.seeds,
+            patience=None,
+            objective=cosine_distance,
+            prior=prior,
+            callback=callback,
+        )
+
+    def _statistics(self, model: nn.Module, update: Update) -> Tensors:
+        """What the prior asks for, per BatchNorm layer; empty if it is off."""
+        if self.statistics == "none":
+            return {}
+        layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, _BatchNorm)}
+        if self.statistics == "exact":
+            if update.statistics is None:
+                raise ValueError(
+                    "statistics='exact' needs those of the client's batch, and the update reveals none: "
+                    "share(..., reveal_statistics=True), or statistics='running'"
+                )
+            return update.statistics
+        return {
+            name: torch.stack([layer.running_mean, layer.running_var])
+            for name, layer in layers.items()
+            if layer.running_mean is not None and layer.running_var is not None
+        }

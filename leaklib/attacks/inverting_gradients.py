@@ -1,0 +1,87 @@
+"""Inverting Gradients: compare directions instead of lengths, and prefer smooth pictures.
+
+    x̂ = argmin  1 − cos(∇ℓ(w; x, y), g) + α TV(x),   x in [0, 1]
+
+Adam on the signs of the gradient, with a step size that falls. The labels come first, by closed form (see
+labels.py).
+
+Source: Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients – How easy is it to break privacy in
+federated learning?", NeurIPS 2020, equation 4 and the released code. Differs: α is relative to the distance
+that mid-grey pictures score, so that one value serves every network, and falls over the steps; the step size
+falls smoothly; restarts are evaluated together; and the distance keeps its digits (see objectives.py).
+Chapter: 5.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from leaklib.attacks.adam import BoxedAdam
+from leaklib.attacks.checks import check_update
+from leaklib.attacks.labels import infer_labels
+from leaklib.attacks.matching import match, mid_grey
+from leaklib.attacks.objectives import cosine_distance, total_variation
+from leaklib.types import Callback, Reconstruction, Update
+
+
+@dataclass(frozen=True)
+class InvertingGradients:
+    """Cosine distance plus total variation, by signed Adam.
+
+    ``steps`` counts evaluations of each start, ``restarts`` the starts beyond the first; all are evaluated
+    together, and the one with the lowest loss is returned. ``total_variation`` is the first weight of the
+    prior, in units of the distance of mid-grey pictures; it falls geometrically to ``anneal`` times that.
+    Leave ``anneal`` at 1 where the update does not determine the picture, so that the prior has to.
+    Labels are taken from the update if it reveals them, and inferred otherwise.
+    """
+
+    steps: int = 2400
+    lr: float = 0.03
+    total_variation: float = 1.0
+    anneal: float = 3e-3
+    restarts: int = 0
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if not self.total_variation >= 0:
+            raise ValueError(f"total_variation must be at least 0, got {self.total_variation}")
+        if not 0 < self.anneal <= 1:
+            raise ValueError(f"anneal must be above 0 and at most 1, got {self.anneal}")
+        if self.restarts < 0:
+            raise ValueError(f"restarts must be at least 0, got {self.restarts}")
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        check_update(model, update)
+        labels = infer_labels(model, update)
+        grey = update.step(model, mid_grey(model, update), labels)
+        weight = self.total_variation * cosine_distance(grey, update.tensors)
+
+        def prior(images: Tensor, spent: float) -> Tensor:
+            return weight * self.anneal**spent * total_variation(images)
+
+        lanes = self.restarts + 1
+        return match(
+            model,
+            update,
+            generator=generator,
+            optimizer=lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=self.signed),
+            evaluations=self.steps * lanes,
+            labels=labels,
+            lanes=lanes,
+            patience=None,
+            objective=cosine_distance,
+            prior=prior,
+            callback=callback,
+        )

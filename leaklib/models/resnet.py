@@ -1,0 +1,97 @@
+"""A small residual network with BatchNorm, as the attacks on trained networks need it.
+
+A 3×3 convolution, then three stages of ``blocks`` basic blocks at 32×32, 16×16 and 8×8 with 1, 2 and 4 times
+``width`` channels, the mean over the picture, one fully connected layer.
+
+The trained weights come with the package. They tell which of the 8 photographs of ``Photos`` a crop was cut
+from, and ``scripts/train_resnet.py`` makes them again.
+
+Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2. Differs:
+narrower, and a 1×1 convolution where the shape changes.
+Chapter: 5.
+"""
+
+from dataclasses import dataclass, replace
+from importlib.resources import files
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leaklib.models.build import Normalize, seeded
+
+WEIGHTS = "resnet.npz"
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions with BatchNorm, and a way around them."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out)
+        same = stride == 1 and channels == out
+        self.around = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        inner = torch.relu(self.norm1(self.conv1(inputs)))
+        return torch.relu(self.norm2(self.conv2(inner)) + self.around(inputs))
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """Residual network for N×3×32×32 pictures in [0, 1].
+
+    ``trained`` loads the weights and running statistics that come with the package; they exist for the
+    default ``width``, ``blocks`` and ``num_classes`` only, and do not depend on the seed.
+    """
+
+    width: int = 16
+    blocks: int = 1
+    num_classes: int = 8
+    trained: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, got {self.width}")
+        if self.blocks < 1:
+            raise ValueError(f"blocks must be at least 1, got {self.blocks}")
+        if self.num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
+        if self.trained and replace(self, trained=False) != ResNet():
+            raise ValueError(
+                f"trained weights come for the default shape only, got width {self.width}, blocks "
+                f"{self.blocks}, num_classes {self.num_classes}: leave those out, or train your own"
+            )
+
+    def build(self, seed: int) -> nn.Sequential:
+        """A network in training mode, the same for the same seed."""
+        model = seeded(seed, self._fresh)
+        if self.trained:
+            with files("leaklib.models").joinpath(WEIGHTS).open("rb") as file, np.load(file) as stored:
+                # Stored in float16, which halves the file; the network runs in float32.
+                model.load_state_dict({name: torch.from_numpy(stored[name]).float() for name in stored})
+        return model
+
+    def _fresh(self) -> nn.Sequential:
+        model = nn.Sequential()
+        model.add_module("normalize", Normalize())
+        model.add_module("conv1", nn.Conv2d(3, self.width, 3, 1, 1, bias=False))
+        model.add_module("norm1", nn.BatchNorm2d(self.width))
+        model.add_module("act1", nn.ReLU())
+        channels = self.width
+        for stage, stride in enumerate((1, 2, 2)):
+            out = self.width * 2**stage
+            for i in range(self.blocks):
+                model.add_module(f"block{stage}_{i}", Block(channels, out, stride if i == 0 else 1))
+                channels = out
+        model.add_module("pool", nn.AdaptiveAvgPool2d(1))
+        model.add_module("flatten", nn.Flatten())
+        model.add_module("fc", nn.Linear(channels, self.num_classes))
+        return model
