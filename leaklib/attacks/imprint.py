@@ -1,0 +1,131 @@
+"""Read pictures out of an imprint layer: what adjacent rows differ by, over what their biases differ by.
+
+With edges c_i and one error signal s_b per picture for all rows (see models/imprint.py),
+
+    row_i − row_(i+1) = Σ_b [c_i < brightness_b ≤ c_(i+1)] s_b x_b,    the same for the biases without x_b,
+
+so that a picture alone between two edges is their ratio. Several pictures between them come out as a mixture.
+
+Source: Fowl, Geiping, Czaja, Goldblum, Goldstein, "Robbing the Fed: Directly Obtaining Private Data in
+Federated Learning with Modified Models", ICLR 2022. Differs: the error signals also tell which of the
+inferred labels belongs to which picture.
+Chapter: 5.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from leaklib.attacks.checks import check_update
+from leaklib.attacks.labels import infer_labels
+from leaklib.attacks.matching import explain
+from leaklib.client import FedAvg, FedSGD
+from leaklib.types import Callback, Reconstruction, Update
+
+ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
+
+FIT = 0.01  # relative: a signal farther from the expected one says nothing, since mixtures fit no label
+
+
+@dataclass(frozen=True)
+class Imprint:
+    """One picture from each occupied bin of the imprint layer, dark ones first; mid-grey for the rest.
+
+    Needs a network as ``Imprinted`` builds it, which is a server that attacks and not one that only looks on,
+    and one step: an update from FedSGD without clipping or from FedAvg with a single local step. A picture
+    that is alone in its bin comes back to the precision of the update; the others come back mixed, each
+    weighted by its error signal.
+    """
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        check_update(model, update)
+        layer, gray = _imprint_layer(model)
+        factor = _step_factor(update)
+        pictures, signals = _read_out(
+            update.tensors[f"{layer}.weight"], update.tensors[f"{layer}.bias"], update.num_examples
+        )
+        inputs = torch.full((update.num_examples, pictures.shape[1]), 0.5).to(next(model.parameters()))
+        inputs[: len(pictures)] = pictures.clamp(0, 1)
+        inputs = inputs.reshape(-1, *update.input_shape)
+        labels = infer_labels(model, update)
+        expected = _signals(model, inputs[: len(pictures)], labels, gray) * factor / update.num_examples
+        return explain(model, update, inputs, labels[_pair(signals, expected)])
+
+
+def _imprint_layer(model: nn.Module) -> tuple[str, nn.Linear]:
+    """The name of the imprint layer, and the layer after it."""
+    layer, gray = (getattr(model, name, None) for name in ("imprint", "gray"))
+    if not isinstance(layer, nn.Linear) or not isinstance(gray, nn.Linear):
+        raise ValueError(
+            "Imprint needs a network with an imprint layer, as Imprinted(...).build(seed) makes it"
+        )
+    same_rows = (layer.weight == layer.weight[:1]).all()
+    same_columns = (gray.weight == gray.weight[:, :1]).all()
+    if not same_rows or not same_columns or (layer.bias.diff() >= 0).any():
+        raise ValueError(
+            "Imprint needs its layer as the server sent it: equal rows, falling biases, then equal columns"
+        )
+    return "imprint", gray
+
+
+def _step_factor(update: Update) -> float:
+    """What the gradient was multiplied by to give the update."""
+    match update.step:
+        case FedSGD(max_grad_norm=None):
+            return 1.0
+        case FedAvg(epochs=1, batch_size=size) if (size or update.num_examples) >= update.num_examples:
+            return update.step.lr
+    raise ValueError(
+        f"Imprint needs one step, by FedSGD without clipping or by FedAvg, got {update.step} "
+        f"on {update.num_examples} examples"
+    )
+
+
+def _read_out(
+    rows: Float[Tensor, "bins pixels"], biases: Float[Tensor, "bins"], size: int
+) -> tuple[Float64[Tensor, "found pixels"], Float64[Tensor, "found"]]:
+    """The pictures of the occupied bins, at most ``size``, and their error signals."""
+    threshold = ROUNDING * torch.finfo(biases.dtype).eps * biases.abs().max()
+    rows, biases = rows.double(), biases.double()
+    signals = biases - torch.cat([biases[1:], biases.new_zeros(1)])
+    strongest = signals.abs().argsort(descending=True, stable=True)[:size]
+    occupied = strongest[signals[strongest].abs() > threshold].sort().values
+    if len(occupied) == 0:
+        raise ValueError("the gradient of the imprint layer is zero: no error signal came back to it")
+    above = torch.cat([rows[1:], rows.new_zeros(1, rows.shape[1])])
+    return (rows[occupied] - above[occupied]) / signals[occupied, None], signals[occupied]
+
+
+def _signals(
+    model: nn.Module, pictures: Float[Tensor, "found ..."], labels: Int[Tensor, "labels"], gray: nn.Linear
+) -> Float[Tensor, "found labels"]:
+    """The error signal ∂loss/∂row that each picture would leave with each of the labels."""
+    base, unflatten = model.get_submodule("base"), model.get_submodule("unflatten")
+    state = {name: buffer.clone() for name, buffer in base.named_buffers()}  # a step would move BatchNorm's
+    with torch.no_grad():
+        levels = gray(model.get_submodule("imprint")(pictures.flatten(1)).relu())
+    logits = functional_call(base, state, (unflatten(levels.requires_grad_()),))
+    column, signals = gray.weight[:, 0].detach(), {}
+    for label in labels.unique().tolist():
+        loss = cross_entropy(logits, torch.full_like(labels[: len(logits)], label), reduction="sum")
+        signals[label] = torch.autograd.grad(loss, levels, retain_graph=True)[0] @ column
+    return torch.stack([signals[label] for label in labels.tolist()], 1)
+
+
+def _pair(signals: Float64[Tensor, "found"], expected: Float[Tensor, "found labels"]) -> list[int]:
+    """Which label goes to which picture: those first whose expected signals were seen, then the others."""
+    misfit = (expected.double() - signals[:, None]).abs() / signals.abs()[:, None]
+    _, found = linear_sum_assignment(misfit.clamp_max(FIT).cpu().numpy())
+    return [*found.tolist(), *sorted(set(range(expected.shape[1])) - set(found.tolist()))]

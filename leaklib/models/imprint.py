@@ -1,0 +1,96 @@
+"""A network that the server has changed so that its first layer keeps pictures apart: the imprint layer.
+
+Every row of the first layer measures the picture's mean brightness, and row i fires if that is above edge i.
+All rows pass on the same error signal s_b, since the layer after them has identical columns. So
+
+    gradient of row i = Σ_b [brightness_b > edge_i] s_b x_b,
+
+and two adjacent rows differ by the pictures between their edges: by one picture, if it is alone there.
+
+Source: Fowl, Geiping, Czaja, Goldblum, Goldstein, "Robbing the Fed: Directly Obtaining Private Data in
+Federated Learning with Modified Models", ICLR 2022. Differs: the base network sees one gray level, a function
+of the brightness; their layer can also pass the picture on.
+Chapter: 5.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from leaklib.models.convnet import ConvNet
+
+CHANNELS, SIDE = 3, 32
+PIXELS = CHANNELS * SIDE * SIDE
+# The rows are scaled down and the layer after them up: the same function, with gradients of the rows that are
+# a thousand times larger and lose fewer digits in half precision, or beside the weights of a FedAvg client.
+GAIN = 1e-3
+
+
+@runtime_checkable
+class Base(Protocol):
+    """A network of this package: built from a seed, for N×3×32×32 pictures in [0, 1]."""
+
+    def build(self, seed: int) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Imprinted:
+    """``base`` behind an imprint layer of ``bins`` rows, for N×3×32×32 pictures in [0, 1].
+
+    ``mean`` and ``std`` are what the server knows of pictures in general: how their brightness, the mean over
+    all pixels and channels, is distributed. The edges are the quantiles of that Gaussian, so that about as
+    many pictures fall into each bin. The defaults are those of CIFAR-10's training pictures.
+    """
+
+    base: Base = field(default_factory=ConvNet)
+    bins: int = 256
+    mean: float = 0.474
+    std: float = 0.127
+
+    def __post_init__(self) -> None:
+        if self.bins < 2:
+            raise ValueError(f"bins must be at least 2, got {self.bins}")
+        if not 0 <= self.mean <= 1:
+            raise ValueError(f"mean must be in 0..1, got {self.mean}")
+        if not self.std > 0:
+            raise ValueError(f"std must be above 0, got {self.std}")
+
+    def build(self, seed: int) -> nn.Sequential:
+        """The base network of that seed behind the layer, which is the same for every seed."""
+        return nn.Sequential(
+            OrderedDict(
+                flatten=nn.Flatten(),
+                imprint=self._measure(),
+                relu=nn.ReLU(),
+                gray=self._paint(),
+                unflatten=nn.Unflatten(1, (CHANNELS, SIDE, SIDE)),
+                base=self.base.build(seed),
+            )
+        )
+
+    def edges(self) -> Float[Tensor, "bins"]:
+        """The lower edge of each bin, rising; the first lies below any picture."""
+        known = NormalDist(self.mean, self.std)
+        inner = [known.inv_cdf(i / self.bins) for i in range(1, self.bins)]
+        return torch.tensor([min(-0.1, inner[0] - 0.1), *inner])
+
+    def _measure(self) -> nn.Linear:
+        layer = nn.Linear(PIXELS, self.bins)
+        with torch.no_grad():
+            layer.weight.fill_(GAIN / PIXELS)
+            layer.bias.copy_(-GAIN * self.edges())
+        return layer
+
+    def _paint(self) -> nn.Linear:
+        """From the rows to one gray level for all pixels: 0 for a black picture, 1 for a white one."""
+        layer = nn.Linear(self.bins, PIXELS)
+        black, white = ((brightness - self.edges()).relu().sum().item() for brightness in (0, 1))
+        with torch.no_grad():
+            layer.weight.fill_(1 / (white - black) / GAIN)
+            layer.bias.fill_(-black / (white - black))
+        return layer
