@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from leaklib.types import Batch, ClientStep, Inputs, LaneTargets, Tensors, Update
+from leaklib.types import AnyInputs, AnyTargets, Batch, ClientStep, Inputs, Tensors, Update
 
 
 def _state(model: nn.Module, lanes: int | None) -> tuple[Tensors, Tensors]:
@@ -68,7 +68,7 @@ class FedSGD:
             raise ValueError(f"max_grad_norm must be above 0 or None, got {self.max_grad_norm}")
 
     def __call__(
-        self, model: nn.Module, inputs: Inputs, labels: LaneTargets, *, lanes: bool = False
+        self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
     ) -> Tensors:
         if self.max_grad_norm is None:
             return _gradient(model, _state(model, len(inputs) if lanes else None), inputs, labels, lanes)
@@ -108,7 +108,7 @@ class FedAvg:
             raise ValueError(f"batch_size must be at least 1 or None, got {self.batch_size}")
 
     def __call__(
-        self, model: nn.Module, inputs: Inputs, labels: LaneTargets, *, lanes: bool = False
+        self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
     ) -> Tensors:
         start, buffers = _state(model, len(inputs) if lanes else None)
         examples = 1 if lanes else 0  # the dimension that counts them

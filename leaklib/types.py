@@ -22,7 +22,8 @@ Inputs = Shaped[Tensor, "batch ..."]
 Labels = Int[Tensor, "batch"]
 Targets = Int[Tensor, "batch"] | Float[Tensor, "batch classes"]
 """Class indices, or one probability per class (what DLG optimises when the label is unknown)."""
-LaneTargets = Targets | Int[Tensor, "lanes batch"] | Float[Tensor, "lanes batch classes"]
+AnyInputs = Shaped[Tensor, "..."]  # with or without a dimension for lanes
+AnyTargets = Int[Tensor, "..."] | Float[Tensor, "..."]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ClientStep(Protocol):
     """
 
     def __call__(
-        self, model: nn.Module, inputs: Inputs, labels: LaneTargets, *, lanes: bool = False
+        self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
     ) -> Tensors: ...
 
 

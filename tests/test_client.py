@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from leaklib.client import FedAvg, FedSGD, share
+from leaklib.client import FedAvg, FedSGD, batch_norm_statistics, share
 from leaklib.models.lenet import LeNet
 from leaklib.rng import generator
 from leaklib.types import Batch
@@ -135,3 +135,54 @@ def test_labels_travel_only_when_revealed(model: nn.Module) -> None:
 def test_bad_input_gets_one_sentence(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+STEPS = [FedSGD(), FedSGD(max_grad_norm=0.1), FedAvg(lr=0.2, epochs=2, batch_size=2)]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_lane_has_the_update_that_its_guess_has_alone(step, soft: bool) -> None:
+    model, draw = batch_norm_net(), generator(0, "lanes")
+    before = copy.deepcopy(model.state_dict())
+    inputs = torch.rand(4, 3, 3, 32, 32, generator=draw, dtype=torch.float64)
+    labels = torch.randint(10, (4, 3), generator=draw)
+    if soft:
+        labels = torch.randn(4, 3, 10, generator=draw, dtype=torch.float64).softmax(-1)
+    if step == FedSGD(max_grad_norm=0.1):
+        model.eval()  # clipping needs a gradient per example, which BatchNorm in training mode has not
+    together = step(model, inputs, labels, lanes=True)
+    for lane in range(4):
+        alone = step(model, inputs[lane], labels[lane])
+        assert distance({n: t[lane] for n, t in together.items()}, alone) < 1e-13
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_lanes_are_differentiable_and_do_not_mix() -> None:
+    model, draw = batch_norm_net(), generator(0, "lanes")
+    inputs = torch.rand(3, 2, 3, 32, 32, generator=draw, dtype=torch.float64).requires_grad_()
+    update = FedAvg(lr=0.2, epochs=2)(model, inputs, torch.tensor([[1, 2]]).expand(3, -1), lanes=True)
+    (gradient,) = torch.autograd.grad(sum(t[1].square().sum() for t in update.values()), inputs)
+    assert gradient[1].any() and not gradient[0].any() and not gradient[2].any()
+
+
+def test_statistics_are_those_that_batch_norm_measures() -> None:
+    model, batch = batch_norm_net(), some_batch(5)
+    before = copy.deepcopy(model.state_dict())
+    update = share(model, batch, FedSGD(), reveal_statistics=True)
+    assert share(model, batch, FedSGD()).statistics is None
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    model[1].momentum = 1.0
+    model(batch.inputs.double())  # the running statistics are now the batch's own
+    mean, variance = update.statistics["1"]
+    count = 5 * 7 * 7
+    assert (mean - model[1].running_mean).abs().max() < 1e-14
+    assert (variance * count / (count - 1) - model[1].running_var).abs().max() < 1e-14
+
+
+def test_statistics_can_be_differentiated_and_leave_no_hook() -> None:
+    model, inputs = batch_norm_net(), some_batch(3).inputs.double().requires_grad_()
+    statistics = batch_norm_statistics(model, inputs)
+    assert torch.autograd.grad(statistics["1"].sum(), inputs)[0].any()
+    assert not any(layer._forward_pre_hooks for layer in model.modules())
+    assert batch_norm_statistics(LeNet().build(0), some_batch(1).inputs) == {}
