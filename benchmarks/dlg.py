@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from attacks.published import as_published
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -115,28 +116,6 @@ class Stopwatch:
         return good
 
 
-def as_published(model: nn.Module, update: Update, seed: int, watch: Stopwatch) -> None:
-    """DLG as its authors released it, with the label known: PyTorch's L-BFGS, start N(0, 1), plain loss."""
-    assert update.labels is not None
-    labels, observed = update.labels, list(update.tensors.values())
-    draw = generator(seed, "published")
-    guess = torch.randn(1, *update.input_shape, generator=draw).to(labels.device).requires_grad_()
-    optimizer = torch.optim.LBFGS([guess], lr=1)
-
-    def closure() -> float:
-        loss = cross_entropy(model(guess), labels)
-        candidate = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
-        distance = sum(((c - o) ** 2).sum() for c, o in zip(candidate, observed, strict=True))
-        (guess.grad,) = torch.autograd.grad(distance, guess)
-        watch.reached(guess)
-        return distance
-
-    for _ in range(300):
-        optimizer.step(closure)
-        if not math.isnan(watch.seconds):
-            return
-
-
 def speed(bench: Bench) -> None:
     """Recursive against DLG's way to 30 dB, and one evaluation against one training step, in turns."""
     Recursive()(*warm_up(bench), generator=generator(0, "attack"))
@@ -148,7 +127,7 @@ def speed(bench: Bench) -> None:
         Recursive()(model, update, generator=generator(index, "attack"))
         direct = time.process_time() - start
         published = Stopwatch(batch)
-        as_published(model, update, index, published)
+        as_published(model, update, generator=generator(index, "published"), look=published.reached)
         ours = Stopwatch(batch)
         DLG(300)(
             model,
