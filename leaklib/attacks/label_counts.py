@@ -25,6 +25,7 @@ ROUNDS = 50  # of features and counts in turns; an untrained network settles wit
 DAMPING = 0.5  # full steps can swing between two answers
 CUTOFF = 0.03  # relative singular value below which the batch says too little about a feature to move it
 SUM = 1e3  # weight of "the counts sum to the batch size" among equations whose entries are near 1
+SPREAD = 0.25  # between the classes' probabilities at which their mean is half flattened
 RANK = 1e-4  # a direction counts as seen above this share of the strongest one, ...
 GAP = 100.0  # ... and above this many times the first one that can only be rounding or noise
 
@@ -69,19 +70,37 @@ def solve_with_features(
     rows, weight = rows @ directions.T, weight @ directions.T
     center = signal @ rows / signal.square().sum()
     features = center.expand_as(rows)
-    best_error, best = torch.inf, torch.zeros_like(signal)
+    best_error, best, best_probabilities = torch.inf, torch.zeros_like(signal), weight
     for _ in range(ROUNDS):
         probabilities = (features @ weight.T + bias).softmax(1)
         counts = solve(probabilities, signal, size, allowed)
         mixing = (probabilities.T - torch.eye(len(signal))) * counts / size
         error = torch.linalg.norm(mixing @ features - rows).item()
         if error < best_error:
-            best_error, best = error, counts
+            best_error, best, best_probabilities = error, counts, probabilities
         center = counts @ features / size
         missing = rows - mixing @ center.expand_as(rows)
         moved = center + torch.linalg.pinv(mixing, rtol=CUTOFF) @ missing
         features = features + DAMPING * (moved - features)
-    return best
+    return best if size < len(signal) else _flatten(best_probabilities, best / size, signal, size)
+
+
+def _flatten(
+    probabilities: Float[Tensor, "classes classes"],
+    shares: Float[Tensor, "classes"],
+    signal: Float[Tensor, "classes"],
+    size: int,
+) -> Counts:
+    """The counts if the mean probabilities are flatter than those of the classes' features.
+
+    Where classes have different features, so do the examples within a class, and the mean of softmax over
+    them is flatter than softmax of their mean. As many examples as classes, or more, leave that spread open:
+    it is guessed from the spread between classes, which is next to nothing before training.
+    """
+    mean = shares @ probabilities
+    spread = shares @ (probabilities - mean).abs().sum(1) / 2  # mean total variation distance, 0..1
+    flat = spread**4 / (spread**4 + SPREAD**4)
+    return solve(((1 - flat) * mean + flat / len(mean)).expand_as(probabilities), signal, size)
 
 
 def possible(rows: Float[Tensor, "classes in"], size: int) -> Bool[Tensor, "classes"]:
