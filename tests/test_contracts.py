@@ -23,6 +23,7 @@ from leaklib.experiment import describe
 from leaklib.models.build import seeded
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
+from leaklib.models.resnet import ResNet
 from leaklib.rng import generator
 from leaklib.types import Aggregation, Attack, Batch, ClientStep, Mechanism, Reconstruction, Update, View
 
@@ -71,7 +72,7 @@ def victim(attack) -> tuple[nn.Module, Update]:
     """A network that the attack accepts, with the update of one picture."""
     batch = Batch(torch.rand(1, 3, 32, 32, generator=generator(0, "picture")), torch.tensor([4]))
     refusals = []
-    for model in (LeNet().build(0), seeded(0, mlp), Imprinted().build(0)):
+    for model in (LeNet().build(0), seeded(0, mlp), Imprinted().build(0), ResNet(width=4).build(0)):
         update = share(model, batch, FedSGD(), reveal_labels=True)
         try:
             attack(model, update, generator=generator(0, "attack"))
@@ -87,7 +88,9 @@ def same(a: Reconstruction, b: Reconstruction) -> bool:
 
 
 def test_the_walk_finds_the_roles() -> None:
-    assert {"DLG", "IDLG", "Imprint", "LinearLayer", "Recursive"} <= {cls.__name__ for cls in ATTACKS}
+    assert {"DLG", "IDLG", "InvertingGradients", "GradInversion", "Imprint", "LinearLayer", "Recursive"} <= {
+        cls.__name__ for cls in ATTACKS
+    }
     assert {"FedSGD", "FedAvg"} <= {cls.__name__ for cls in STEPS}
     assert {"Identity"} <= {cls.__name__ for cls in MECHANISMS}
     assert {"Plain"} <= {cls.__name__ for cls in AGGREGATIONS}

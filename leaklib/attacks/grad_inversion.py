@@ -45,12 +45,12 @@ class GradInversion:
     """
 
     steps: int = 2400
-    lr: float = 0.03
+    lr: float = 0.1
     statistics: Literal["exact", "running", "none"] = "running"
     seeds: int = 1
     total_variation: float = 1.0
     anneal: float = 3e-3
-    batch_norm: float = 0.1
+    batch_norm: float = 1.0
     group: float = 0.1
 
     def __post_init__(self) -> None:
@@ -107,7 +107,6 @@ class GradInversion:
         """What the prior asks for, per BatchNorm layer; empty if it is off."""
         if self.statistics == "none":
             return {}
-        layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, _BatchNorm)}
         if self.statistics == "exact":
             if update.statistics is None:
                 raise ValueError(
@@ -115,8 +114,16 @@ class GradInversion:
                     "share(..., reveal_statistics=True), or statistics='running'"
                 )
             return update.statistics
-        return {
+        running = {
             name: torch.stack([layer.running_mean, layer.running_var])
-            for name, layer in layers.items()
-            if layer.running_mean is not None and layer.running_var is not None
+            for name, layer in model.named_modules()
+            if isinstance(layer, _BatchNorm)
+            and layer.running_mean is not None
+            and layer.running_var is not None
         }
+        if not running:
+            raise ValueError(
+                "the model has no BatchNorm layer with running statistics: use statistics='none', which "
+                "leaves smoothness and group consistency"
+            )
+        return running

@@ -1,0 +1,296 @@
+"""The attack family on one machine: what each switch is worth, with its spread and its failures.
+
+    python benchmarks/family.py pictures.npz runs.jsonl                 # an hour; can be stopped and resumed
+    python benchmarks/family.py pictures.npz runs.jsonl --only fedavg
+    python benchmarks/family.py pictures.npz runs.jsonl --table         # the tables of what is there
+    python benchmarks/family.py pictures.npz runs.jsonl --collect       # stores them for the book
+
+`pictures.npz` holds `images` uint8 N×32×32×3 and `labels`, at least 500; the first 64 are victims, networks
+are trained on the rest. One thread; run two parts beside each other, each with its own file of runs, to use
+two cores. Every run is one line of the file, and one that is there already is not repeated.
+"""
+
+import argparse
+import base64
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from leaklib.attacks.grad_inversion import GradInversion
+from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.client import FedAvg, FedSGD, share
+from leaklib.data import ImageFile, Photos
+from leaklib.metrics import score
+from leaklib.models.convnet import ConvNet
+from leaklib.models.lenet import LeNet
+from leaklib.models.resnet import ResNet
+from leaklib.rng import generator
+from leaklib.types import Attack, Batch, ClientStep
+
+VICTIMS = 64
+ACTIVATIONS = {"ReLU": nn.ReLU, "GELU": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "family.json"
+Case = dict[str, Any]
+
+
+class Lab:
+    """The pictures, and networks that are trained once per process."""
+
+    def __init__(self, path: str) -> None:
+        self.data = ImageFile(path)
+        self.trained = lru_cache(self._trained)
+
+    def _trained(self, spec, steps: int) -> tuple[nn.Module, float]:
+        """``spec`` after Adam on the pictures that are no victims, and the share of them it gets right."""
+        model, count = spec.build(0), len(self.data) - VICTIMS
+        everything = self.data.batch(0, len(self.data))
+        inputs, labels = everything.inputs[VICTIMS:], everything.labels[VICTIMS:]
+        optimizer, draw = torch.optim.Adam(model.parameters(), lr=1e-3), generator(0, "train")
+        for _ in range(steps):
+            some = torch.randint(count, (64,), generator=draw)
+            flipped = inputs[some].flip(3) if torch.rand((), generator=draw) < 0.5 else inputs[some]
+            optimizer.zero_grad()
+            cross_entropy(model(flipped), labels[some]).backward()
+            optimizer.step()
+        for weight in model.parameters():
+            weight.grad = None
+        with torch.no_grad():
+            right = (model.eval()(inputs).argmax(1) == labels).float().mean().item()
+        return model.train(), right
+
+    def attack(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        step: ClientStep,
+        attack: Attack,
+        believed: ClientStep | None = None,
+        pictures: bool = False,
+    ) -> Case:
+        """One attack; ``believed`` is the client step that the attacker assumes, if not the true one."""
+        update = share(model, batch, step, reveal_labels=True, reveal_statistics=True)
+        start = time.process_time()
+        found = attack(model, replace(update, step=believed or step), generator=generator(0, "attack"))
+        seconds, result = time.process_time() - start, score(found, batch)
+        shown = (found.inputs[result.order] * 255).round().to(torch.uint8).numpy().tobytes()
+        return {
+            "psnr": [round(value, 2) for value in result.psnr.tolist()],
+            "ssim": round(result.ssim.mean().item(), 3),
+            "loss": found.loss,
+            "baseline": found.baseline,
+            "evaluations": found.evaluations,
+            "seconds": round(seconds, 2),
+        } | ({"pictures": base64.b64encode(shown).decode()} if pictures else {})  # fmt: skip
+
+
+def single(lab: Lab) -> Iterator:
+    """InvertingGradients on DLG's LeNet, and on a wide ReLU network before and after training."""
+    attack = InvertingGradients()
+    specs = {
+        "LeNet U(-1/2, 1/2)": LeNet(),
+        "LeNet default init": LeNet(init_scale=None),
+        "ConvNet 64 ReLU": ConvNet(64, activation=nn.ReLU),
+    }
+    for picture in range(10):
+        for name, spec in specs.items():
+            run = partial(
+                lambda s, p: lab.attack(s.build(p), lab.data.batch(p, 1), FedSGD(), attack), spec, picture
+            )
+            yield {"network": name, "training": "none", "picture": picture}, run
+        run = partial(
+            lambda s, p: (
+                lab.attack(lab.trained(s, 300)[0], lab.data.batch(p, 1), FedSGD(), attack)
+                | {"accuracy": lab.trained(s, 300)[1]}
+            ),
+            specs["ConvNet 64 ReLU"],
+            picture,
+        )
+        yield {"network": "ConvNet 64 ReLU", "training": "300 steps", "picture": picture}, run
+
+
+def switches(lab: Lab) -> Iterator:
+    """Activation, training and prior, one at a time, on a narrow network."""
+    for picture in range(3):
+        for name, activation in ACTIVATIONS.items():
+            spec = ConvNet(16, activation=activation)
+            for training in (0, 100, 1000):
+                for prior in ("annealed", "none"):
+                    attack = InvertingGradients(
+                        steps=1200, total_variation=1.0 if prior == "annealed" else 0.0
+                    )
+                    run = partial(
+                        lambda s, t, a, p: lab.attack(lab.trained(s, t)[0], lab.data.batch(p, 1), FedSGD(), a)
+                        | {"accuracy": lab.trained(s, t)[1]},
+                        spec, training, attack, picture,
+                    )  # fmt: skip
+                    yield {"activation": name, "training": training, "prior": prior, "picture": picture}, run
+
+
+def restarts(lab: Lab) -> Iterator:
+    """CPU time of k starts evaluated together over that of k runs, in turns."""
+    for name, spec in (("LeNet", LeNet()), ("ConvNet 16", ConvNet(16)), ("ConvNet 64", ConvNet(64))):
+        for starts in (1, 2, 4, 8):
+            yield {"network": name, "starts": starts}, partial(_restarts, lab, spec, starts)
+
+
+def _restarts(lab: Lab, spec, starts: int) -> Case:
+    model, batch, ratios = spec.build(0), lab.data.batch(0, 1), []
+    update = share(model, batch, FedSGD(), reveal_labels=True)
+    for _ in range(5):
+        seconds = []
+        for extra, times in ((starts - 1, 1), (0, starts)):
+            start = time.process_time()
+            for _ in range(times):
+                InvertingGradients(steps=40, restarts=extra)(model, update, generator=generator(0, "attack"))
+            seconds.append(time.process_time() - start)
+        ratios.append(seconds[0] / seconds[1])
+    return {"ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+
+
+def batch_norm(lab: Lab) -> Iterator:
+    """GradInversion on a trained network with BatchNorm: what the statistics are worth."""
+    spec = ResNet(num_classes=10)
+    for size, batches, steps in ((4, 4, 1200), (8, 3, 1200), (48, 1, 600)):
+        for client in range(batches):
+            for kind in ("none", "running", "exact"):
+                run = partial(
+                    lambda a, c, n: (
+                        lab.attack(lab.trained(spec, 300)[0], lab.data.batch(c, n), FedSGD(), a)
+                        | {"accuracy": lab.trained(spec, 300)[1]}
+                    ),
+                    GradInversion(steps=steps, statistics=kind),
+                    client,
+                    size,
+                )
+                yield {"batch": size, "statistics": kind, "client": client, "steps": steps}, run
+
+
+def photographs(lab: Lab) -> Iterator:
+    """The same on the ResNet and the photographs that come with the package, with what it looks like."""
+    model = ResNet(trained=True).build(0)
+    for client in range(3):
+        for kind in ("none", "running", "exact"):
+            attack = GradInversion(steps=1200, statistics=kind)
+            run = partial(
+                lambda a, c: lab.attack(model, Photos().batch(c, 4), FedSGD(), a, pictures=True),
+                attack,
+                client,
+            )
+            yield {"statistics": kind, "client": client}, run
+
+
+def fedavg(lab: Lab) -> Iterator:
+    """Local steps: the attacker who unrolls them, and the one who takes the difference for a gradient."""
+    attack = InvertingGradients(steps=1200)
+    for picture in range(5):
+        for steps in (1, 2, 5, 10):
+            for believed in (None, FedSGD()):
+                run = partial(
+                    lambda p, s, b: lab.attack(
+                        ConvNet(16).build(p), lab.data.batch(p, 1), FedAvg(lr=0.1, epochs=s), attack, b
+                    ),
+                    picture, steps, believed,
+                )  # fmt: skip
+                yield (
+                    {
+                        "local steps": steps,
+                        "attacker": "one gradient" if believed else "unrolled",
+                        "picture": picture,
+                    },
+                    run,
+                )
+
+
+PARTS = {part.__name__: part for part in (single, switches, restarts, batch_norm, photographs, fedavg)}
+
+
+def settings(rows: list[Case], part: str) -> list[Case]:
+    """One entry per setting, with the scores and times of all its pictures or batches."""
+    found: dict[str, Case] = {}
+    for row in (row for row in rows if row["part"] == part):
+        case = {k: v for k, v in row["case"].items() if k not in ("picture", "client")}
+        entry = found.setdefault(json.dumps(case), {"case": case, "runs": []})
+        entry["runs"].append({k: v for k, v in row.items() if k not in ("part", "case")})
+    return list(found.values())
+
+
+def table(rows: list[Case], part: str) -> str:
+    """Markdown: one line per setting."""
+    lines = []
+    for entry in settings(rows, part):
+        runs = entry["runs"]
+        if part == "restarts":
+            measured = {
+                "time together / one by one": "{ratio:.2f} ({least:.2f} to {most:.2f})".format(**runs[0])
+            }
+        else:
+            values = [value for run in runs for value in run["psnr"]]
+            measured = {
+                "runs": len(runs),
+                "above 30 dB": f"{sum(value > 30 for value in values)} of {len(values)}",
+                "median dB": f"{statistics.median(values):.1f}",
+                "min to max": f"{min(values):.1f} to {max(values):.1f}",
+                "s a run": f"{statistics.median(run['seconds'] for run in runs):.0f}",
+                "right in training": f"{runs[0]['accuracy']:.0%}" if "accuracy" in runs[0] else "",
+            }
+        row = entry["case"] | measured
+        if not lines:
+            lines += [" | ".join(row), " | ".join(["---"] * len(row))]
+        lines.append(" | ".join(str(value) for value in row.values()))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def collect(rows: list[Case]) -> None:
+    """Store what the book shows, with the version and the date of the runs."""
+    made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
+    TARGET.parent.mkdir(exist_ok=True)
+    text = json.dumps({"made": made} | {part: settings(rows, part) for part in PARTS}, indent=1)
+    TARGET.write_text(text + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pictures")
+    parser.add_argument("runs", type=Path, help="one line of JSON per run")
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; can be repeated")
+    parser.add_argument("--table", action="store_true", help="print the tables and run nothing")
+    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = arguments.runs.read_text().splitlines() if arguments.runs.exists() else []
+    rows = [json.loads(line) for line in lines]
+    if arguments.table:
+        for part in PARTS:
+            print(f"\n{PARTS[part].__doc__}\n\n{table(rows, part)}")
+    elif arguments.collect:
+        collect(rows)
+    else:
+        execute(Lab(arguments.pictures), arguments.only or list(PARTS), rows, arguments.runs)
+
+
+def execute(lab: Lab, parts: list[str], rows: list[Case], path: Path) -> None:
+    """Run what is not among ``rows`` yet, and add each to the file as it ends."""
+    done = {json.dumps([row["part"], row["case"]]) for row in rows}
+    for part in parts:
+        todo = [(case, run) for case, run in PARTS[part](lab) if json.dumps([part, case]) not in done]
+        for i, (case, run) in enumerate(todo):
+            row = {"part": part, "case": case} | run()
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row.get('psnr', '')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
