@@ -1,16 +1,20 @@
-"""Victims: pictures that clients hold and attacks try to recover.
+"""Victims: pictures and sentences that clients hold and attacks try to recover.
 
-Client c with batches of n holds pictures c·n to c·n + n - 1 of its source, so no two clients share one.
-Whatever the source, a batch is float32 in [0, 1], of shape N×3×size×size, with 8 bits per value as in a file.
+Client c with batches of n holds examples c·n to c·n + n - 1 of its source, so no two clients share one.
+Whatever the source, a batch of pictures is float32 in [0, 1], of shape N×3×size×size, with 8 bits per value
+as in a file; a batch of sentences is int64 tokens, of shape N×length, filled up with 0 at the end.
 
 Source: photographs that ship inside scikit-image (``chapters/data.md`` names the author and the license of
-each); CIFAR-10 from Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
-Chapter: 1; the page "The pictures and their licenses".
+each); CIFAR-10 from Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; sentences
+written for this book.
+Chapter: 1, 6; the page "The pictures and their licenses".
 """
 
+import re
+import string
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -20,8 +24,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Integer, UInt8
+from jaxtyping import Int64, Integer, UInt8
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from leaklib.types import Batch
 
@@ -155,23 +160,123 @@ class CIFAR10:
         return _batch(images, labels, client, size, f"CIFAR10({self.split!r})")
 
 
+@dataclass(frozen=True)
+class Sentences:
+    """80 sentences as people type them on a phone, whose keyboard learns to predict the next word.
+
+    An example is a sentence without its last token, followed by ``<next>``, which marks the place to predict;
+    its label is the last token. So a sentence of n tokens fills n of the ``length`` positions, and sentences
+    of more than ``length`` tokens are left out. The sentences are invented, and nobody's.
+
+    A token is a word in lower case; punctuation is dropped. A word that is not in the vocabulary is spelled,
+    one token per letter: ``zoe`` becomes ``z+ o+ e``.
+    """
+
+    length: int = 32
+
+    def __post_init__(self) -> None:
+        _at_least("length", self.length, 2)
+
+    def __len__(self) -> int:
+        return len(self._fitting())
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every token in the order of the ids: padding, ``<next>``, letters to spell with, then words."""
+        return _vocabulary()
+
+    def batch(self, client: int, size: int) -> Batch:
+        """Sentences client·size to client·size + size - 1. ValueError past the last one."""
+        texts = self._fitting()
+        start, stop = _share(len(texts), client, size, f"Sentences(length={self.length})", "sentence")
+        return self.say(*texts[start:stop])
+
+    def say(self, *texts: str) -> Batch:
+        """A batch of the reader's own sentences, of 2 to ``length`` tokens each.
+
+        ValueError for one that is too short or too long, or holds a character that cannot be written.
+        """
+        inputs = torch.zeros(len(texts), self.length, dtype=torch.int64)  # 0 is padding
+        labels = torch.zeros(len(texts), dtype=torch.int64)
+        for row, text in enumerate(texts):
+            tokens = self.encode(text)
+            if not 2 <= len(tokens) <= self.length:
+                raise ValueError(
+                    f"a sentence must have 2 to {self.length} tokens, got {len(tokens)} from {text!r}: "
+                    "a word outside the vocabulary takes one for each letter"
+                )
+            labels[row] = tokens[-1]
+            tokens[-1] = _ids()["<next>"]
+            inputs[row, : len(tokens)] = tokens
+        return Batch(inputs, labels)
+
+    def encode(self, text: str) -> Int64[Tensor, "tokens"]:
+        """The ids of a text's words, without padding or ``<next>``. ValueError for an unknown character."""
+        text = text.lower().replace("’", "'")
+        if strange := re.sub(r"[a-z0-9'\s.,;:!?()\"“”…–—-]", "", text):
+            raise ValueError(
+                f"Sentences cannot write {strange[0]!r}: use the letters a to z, digits and plain punctuation"
+            )
+        ids = _ids()
+        words = [[w] if w in ids else [*(f"{c}+" for c in w[:-1]), w[-1]] for w in _WORD.findall(text)]
+        return torch.tensor([ids[piece] for word in words for piece in word], dtype=torch.int64)
+
+    def decode(self, tokens: Iterable[int] | Int64[Tensor, "tokens"]) -> str:
+        """The text of some ids, spelled words put together again, without padding and ``<next>``."""
+        pieces = [self.vocabulary[int(token)] for token in tokens]
+        words = "".join(piece + " " for piece in pieces if piece not in ("<pad>", "<next>"))
+        return words.replace("+ ", "").strip()
+
+    def _fitting(self) -> list[str]:
+        return [text for text in _sentences() if len(self.encode(text)) <= self.length]
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def _batch(images: Pictures, labels: Classes, client: int, size: int, source: str) -> Batch:
-    """The client's share as tensors of its own: changing them never reaches what is cached."""
+def _share(count: int, client: int, size: int, source: str, kind: str) -> tuple[int, int]:
+    """Where the client's examples begin and end among the ``count`` of a source."""
     _at_least("client", client, 0)
     _at_least("size", size, 1)
     start, stop = client * size, client * size + size
-    if stop > len(labels):
+    if stop > count:
         raise ValueError(
-            f"{source} has {len(labels)} picture{'s' * (len(labels) > 1)}: "
-            f"client {client} with {size} per client would need pictures {start} to {stop - 1}"
+            f"{source} has {count} {kind}{'s' * (count != 1)}: "
+            f"client {client} with {size} per client would need {kind}s {start} to {stop - 1}"
         )
+    return start, stop
+
+
+def _batch(images: Pictures, labels: Classes, client: int, size: int, source: str) -> Batch:
+    """The client's share as tensors of its own: changing them never reaches what is cached."""
+    start, stop = _share(len(labels), client, size, source, "picture")
     inputs = torch.from_numpy(images[start:stop].transpose(0, 3, 1, 2).copy())  # N×H×W×3 -> N×3×H×W
     return Batch(inputs.float() / 255, torch.from_numpy(labels[start:stop].astype(np.int64)))
+
+
+# --- sentences ---
+
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+
+
+@lru_cache(maxsize=1)
+def _sentences() -> tuple[str, ...]:
+    return tuple(files("leaklib").joinpath("sentences.txt").read_text(encoding="utf-8").splitlines())
+
+
+@lru_cache(maxsize=1)
+def _vocabulary() -> tuple[str, ...]:
+    letters = string.ascii_lowercase + string.digits
+    words = {word for text in _sentences() for word in _WORD.findall(text.lower())}
+    spelling = (*(f"{letter}+" for letter in letters + "'"), *letters)
+    return ("<pad>", "<next>", *spelling, *sorted(words - set(spelling)))
+
+
+@lru_cache(maxsize=1)
+def _ids() -> dict[str, int]:
+    return {token: number for number, token in enumerate(_vocabulary())}
 
 
 # --- photographs ---

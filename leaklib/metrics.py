@@ -1,14 +1,15 @@
-"""How close a reconstruction came, once each guessed picture is paired with the true one it fits best.
+"""How close a reconstruction came, once each guessed example is paired with the true one it fits best.
 
 A gradient of a batch says nothing about the order of its examples, so an attack cannot know it either. The
-pairing is the one with the smallest mean squared error over all N! permutations; every score comes after it.
+pairing is the one with the smallest mean squared error over all N! permutations, for text the one with the
+fewest differing tokens; every score comes after it.
 
     PSNR = 10 log10(data_range² / mean squared error), in dB
 
 Source: scikit-image for PSNR and SSIM (Wang et al., "Image Quality Assessment: From Error Visibility to
 Structural Similarity", IEEE TIP 2004, with scikit-image's default uniform 7×7 window instead of the paper's
 Gaussian one); the assignment is SciPy's.
-Chapter: 1.
+Chapter: 1, 6.
 """
 
 import operator
@@ -31,20 +32,23 @@ PerExample = Float64[Tensor, "n"]
 Order = Int64[Tensor, "n"]
 
 _SSIM_WINDOW = 7
+_PAD = 0  # fills texts up to one length
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One number per true picture, in the order of the batch: ``psnr`` in dB, ``ssim`` from -1 to 1.
+    """One number per true example, in the order of the batch: ``psnr`` in dB, ``ssim`` from -1 to 1.
 
+    For text these two are NaN, and ``token_accuracy``, from 0 to 1, counts; for pictures that one is NaN.
     ``preds[order]`` lines up with the batch, whatever ``preds`` holds per guess (pictures, labels).
     ``label_accuracy`` is the share of true labels whose paired guess has the same label. ``label_overlap``
-    forgets the pictures and compares the two lists of labels as multisets: 1 if every label was guessed as
-    often as it occurs. The two differ where labels came out right but pictures did not.
+    forgets the inputs and compares the two lists of labels as multisets: 1 if every label was guessed as
+    often as it occurs. The two differ where labels came out right but inputs did not.
     """
 
     psnr: PerExample
     ssim: PerExample
+    token_accuracy: PerExample
     label_accuracy: float
     label_overlap: float
     order: Order
@@ -86,11 +90,33 @@ def ssim(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample
     )
 
 
+def token_accuracy(preds: Preds, target: Target) -> PerExample:
+    """The share of each text that is right, from 0 to 1: tokens that agree, over the longer text's length.
+
+    Texts are rows of int64 tokens with padding (0) at the end, which does not count as a token. A guess that
+    goes on after the end of the true text is wrong there, as one that stops early is; 1 only where both are
+    identical. ValueError if the shapes differ, there is no example, the tokens are not int64, or both texts
+    are empty.
+    """
+    _check_shapes(preds, target)
+    if not _is_text(preds, target):
+        raise ValueError(f"preds and target must be int64 tokens, got {preds.dtype} and {target.dtype}")
+    preds, target = (x.detach().cpu().flatten(1) for x in (preds, target))
+    longer = ((preds != _PAD) | (target != _PAD)).sum(1)
+    if not longer.all():
+        raise ValueError("preds and target must hold tokens in each example, got one that is all padding")
+    return ((preds == target) & (target != _PAD)).sum(1).double() / longer
+
+
 def match_batch(preds: Preds, target: Target) -> Order:
     """The permutation for which ``preds[match_batch(preds, target)]`` has the least mean squared error.
 
-    On the CPU. ValueError as for ``psnr``.
+    For text, int64 tokens, the fewest positions that differ. On the CPU. ValueError as for ``psnr``.
     """
+    if _is_text(preds, target):
+        _check_shapes(preds, target)
+        differ = target.detach().cpu()[:, None] != preds.detach().cpu()
+        return torch.from_numpy(linear_sum_assignment(differ.flatten(2).sum(2).numpy())[1]).long()
     _check(preds, target)
     guesses, truths = (torch.from_numpy(_array(x)).flatten(1) for x in (preds, target))
     # Directly: through a matrix product, as is the default, close pictures would lose half their digits.
@@ -101,7 +127,7 @@ def match_batch(preds: Preds, target: Target) -> Order:
 def score(reconstruction: Reconstruction, batch: Batch) -> Score:
     """PSNR, SSIM and labels of ``reconstruction`` against the ``batch`` it was made to find.
 
-    ValueError as for ``psnr`` and ``ssim``.
+    For text, int64 tokens, the token accuracy instead of PSNR and SSIM. ValueError as for these three.
     """
     preds, target = reconstruction.inputs, batch.inputs
     order = match_batch(preds, target)
@@ -109,21 +135,31 @@ def score(reconstruction: Reconstruction, batch: Batch) -> Score:
     if reconstruction.labels.shape != batch.labels.shape:
         raise ValueError(f"expected {len(batch)} guessed labels, got {tuple(reconstruction.labels.shape)}")
     guesses, truths = reconstruction.labels.cpu()[order].tolist(), batch.labels.tolist()
+    text, none = _is_text(preds, target), torch.full((len(batch),), torch.nan, dtype=torch.float64)
     return Score(
-        psnr=psnr(preds, target),
-        ssim=ssim(preds, target),
+        psnr=none if text else psnr(preds, target),
+        ssim=none if text else ssim(preds, target),
+        token_accuracy=token_accuracy(preds, target) if text else none,
         label_accuracy=sum(map(operator.eq, guesses, truths)) / len(batch),
         label_overlap=(Counter(guesses) & Counter(truths)).total() / len(batch),
         order=order,
     )
 
 
-def _check(preds: Tensor, target: Tensor, data_range: float = 1.0) -> None:
+def _is_text(preds: Tensor, target: Tensor) -> bool:
+    return preds.dtype == target.dtype == torch.int64
+
+
+def _check_shapes(preds: Tensor, target: Tensor) -> None:
     if preds.shape != target.shape or target.ndim == 0 or target.numel() == 0:
         raise ValueError(
             "preds and target must have the same shape, with at least one example, "
             f"got {tuple(preds.shape)} and {tuple(target.shape)}"
         )
+
+
+def _check(preds: Tensor, target: Tensor, data_range: float = 1.0) -> None:
+    _check_shapes(preds, target)
     if not data_range > 0:
         raise ValueError(f"data_range must be above 0, got {data_range}")
     for name, values in (("preds", preds), ("target", target)):

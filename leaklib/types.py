@@ -28,7 +28,11 @@ AnyTargets = Int[Tensor, "..."] | Float[Tensor, "..."]
 
 @dataclass(frozen=True)
 class Batch:
-    """The private examples of one client. Images are float in [0, 1], shape N×C×H×W."""
+    """The private examples of one client.
+
+    Images are float in [0, 1], shape N×C×H×W. Text is int64 tokens, shape N×positions, with 0 as padding at
+    the end.
+    """
 
     inputs: Inputs
     labels: Int[Tensor, "_"]  # one per input: checked below, with a sentence
@@ -98,13 +102,13 @@ class View:
 class Reconstruction:
     """What an attack believes the batch was, and how well that belief explains the update.
 
-    ``inputs`` are images in [0, 1]; ``labels`` class indices. ``loss`` is the squared distance between the
-    update and what the client step makes of exactly these inputs and labels, divided by the update's
-    squared norm: 0 explains it fully, 1 is what an all-zero update would score. ``baseline`` is the same for
-    mid-grey inputs with these labels. A loss that is not far below the baseline means that nothing was
-    recovered, and shows it without the truth; the loss alone can mislead, since on some networks the labels
-    explain nearly all of the update. ``evaluations`` counts gradients of the matching loss over all
-    ``restarts``; both are 0 for closed forms.
+    ``inputs`` are images in [0, 1] or tokens; ``labels`` class indices. ``loss`` is the squared distance
+    between the update and what the client step makes of exactly these inputs and labels, divided by the
+    update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. ``baseline`` is the
+    same for mid-grey images or empty texts with these labels. A loss that is not far below the baseline means
+    that nothing was recovered, and shows it without the truth; the loss alone can mislead, since on some
+    networks the labels explain nearly all of the update. ``evaluations`` counts gradients of the matching
+    loss over all ``restarts``; both are 0 for closed forms.
     """
 
     inputs: Inputs

@@ -1,0 +1,206 @@
+"""Sentences from a gradient, exactly: which tokens, in which order, with which label.
+
+A linear layer's weight gradient is the sum of δ aᵀ over all its inputs a, so its rows lie in the span of
+these inputs. With fewer inputs than dimensions a wrong one is almost surely outside. Tokens are discrete, so
+all of them can be tried:
+
+1. tokens: the rows of the embedding's gradient that are not zero,
+2. positions: LayerNorm(embedding + position) in the span of the first block's query, key and value gradients,
+3. sentences: prefixes grown token by token, what the first block's MLP receives in the span of its gradient,
+4. labels: ``token_labels.py``.
+
+Source: Petrov, Dimitrov, Baader, Müller, Vechev, "DAGER: Exact Gradient Inversion for Large Language Models",
+NeurIPS 2024. Differs: step 3 looks at the first block's MLP instead of the second block's attention, which in
+the last block gets an error signal of low rank when the model reads out at one position; it gives up instead
+of guessing; step 4, and sentences that occur twice, are ours.
+Chapter: 6.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from leaklib.attacks.checks import check_update
+from leaklib.attacks.objectives import squared_error
+from leaklib.attacks.token_labels import with_labels
+from leaklib.client import FedAvg, FedSGD
+from leaklib.models.transformer import PAD, Transformer
+from leaklib.types import Callback, Reconstruction, Tensors, Update
+
+Basis = Float[Tensor, "rank width"]
+
+
+def tokens_present(update: Update) -> Int[Tensor, "tokens"]:
+    """The ids of all tokens in the batch, in increasing order: the embedding's rows with a gradient.
+
+    Labels are not among them, unless they also occur in an input. Exact unless the error signals of a token
+    cancel. ValueError if there is no ``embedding.weight``, or if even padding has a gradient: the head shares
+    the matrix, or noise was added.
+    """
+    gradient = update.tensors.get("embedding.weight")
+    if gradient is None:
+        raise ValueError("the update must hold the gradient of embedding.weight, whose rows are the tokens")
+    used = gradient.any(1)
+    if used[PAD]:
+        raise ValueError(
+            "the embedding's gradient must be zero where a token does not occur, but even padding has one: "
+            "the head is tied to the embedding, or the update has noise"
+        )
+    return used.nonzero()[:, 0]
+
+
+def span(gradient: Float[Tensor, "out width"], tolerance: float) -> Basis:
+    """An orthonormal basis of the row space; singular values up to ``tolerance`` of the largest are noise."""
+    _, values, rows = torch.linalg.svd(gradient, full_matrices=False)
+    return rows[values > tolerance * values[0]]
+
+
+def outside(vectors: Float[Tensor, "*n width"], basis: Basis) -> Float[Tensor, "*n"]:
+    """The share of each vector's length that is not in the span: 0 in it, 1 orthogonal to it."""
+    unit = normalize(vectors, dim=-1)
+    return (unit - unit @ basis.T @ basis).norm(dim=-1)
+
+
+@dataclass(frozen=True)
+class TokenRecovery:
+    """Every sentence of the batch with its label, exactly, or a ValueError that says why not.
+
+    For ``TinyTransformer`` with at least two blocks, and inputs that end with token ``end`` (``<next>``). The
+    batch must have fewer than width - 1 different prefixes, counting each beginning of a sentence, of every
+    length, once: LayerNorm takes one dimension.
+
+    ``tolerance`` is the share of the largest singular value up to which the others count as rounding errors,
+    ``threshold`` the share of a vector's length outside the span up to which it counts as inside, and the
+    largest loss of a result. The defaults are for 32-bit gradients: there, noise stays below 1e-7 of the
+    largest singular value, and true tokens below 1e-4 outside. For coarser numbers raise both. FedAvg sends
+    differences of weights, which are coarser the smaller the learning rate, and several local steps only look
+    like one gradient while the weights hardly move: (1e-5, 1e-2) is right for some of them. The result is
+    checked against the update, so what does not work is refused. ``benchmarks/text.py`` measures all this.
+    """
+
+    tolerance: float = 2e-7
+    threshold: float = 1e-4
+    end: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("tolerance", "threshold"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name)}")
+        if self.end <= PAD:
+            raise ValueError(f"end must be a token above {PAD}, which is padding, got {self.end}")
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        check_update(model, update)
+        if not isinstance(model, Transformer) or len(model.blocks) < 2:
+            got = "1" if isinstance(model, Transformer) else type(model).__name__
+            raise ValueError(f"TokenRecovery needs a TinyTransformer with at least 2 blocks, got {got}")
+        scale = _scale(update)
+        tensors = {name: tensor.double() / scale for name, tensor in update.tensors.items()}
+        exact = copy.deepcopy(model).double()
+        with torch.no_grad():
+            sentences = self._grow(exact, tensors, self._options(exact, update, tensors), update.num_examples)
+        inputs, labels = with_labels(exact, tensors, sentences, update.num_examples, *update.input_shape)
+        empty = torch.full_like(inputs, PAD)
+        empty[:, 0] = self.end
+        loss, baseline = (
+            squared_error(update.step(model, guess, labels), update.tensors).item()
+            for guess in (inputs, empty)
+        )
+        if not loss < self.threshold:
+            raise ValueError(
+                f"TokenRecovery found {len(labels)} sentences that leave {loss:.0e} of the update unexplained, "
+                "so it is not a plain gradient of this model, or too noisy"
+            )
+        return Reconstruction(inputs, labels, loss, baseline)
+
+    def _span(self, tensors: Tensors, *names: str) -> Basis:
+        """The span of what these layers of the first block receive."""
+        gradient = torch.cat([tensors[f"blocks.0.{name}.weight"] for name in names])
+        basis = span(gradient, self.tolerance)
+        most = gradient.shape[1] - 2
+        if len(basis) > most:
+            raise ValueError(
+                f"TokenRecovery needs a gradient of rank at most {most} in {names[-1]}, got {len(basis)}, so "
+                "all tokens fit: take a smaller batch or a wider model, or raise the tolerance if it is noisy"
+            )
+        return basis
+
+    def _options(self, model: Transformer, update: Update, tensors: Tensors) -> list[Int[Tensor, "_"]]:
+        """For each position the tokens that fit there."""
+        # The first position attends to itself alone, so its query has no gradient; its value has.
+        basis = self._span(tensors, "query", "key", "value")
+        size = model.embedding.num_embeddings
+        tokens = torch.arange(PAD + 1, size, device=basis.device) if model.tied else tokens_present(update)
+        places = model.position.weight[: update.input_shape[0]]
+        seen = model.block(0).norm1(model.embedding(tokens) + places[:, None])  # positions × tokens × width
+        return [tokens[fits] for fits in outside(seen, basis) < self.threshold]
+
+    def _grow(
+        self, model: Transformer, tensors: Tensors, options: list[Tensor], size: int
+    ) -> list[Int[Tensor, "_"]]:
+        """Candidates for the sentences of the batch: prefixes grown from left to right, until they end.
+
+        A wrong prefix that fits by chance is not continued by chance as well, and dies out.
+        """
+        basis = self._span(tensors, "expand")
+        empty = model.embedding.weight.new_empty(1, model.block(0).heads, 0, 1)
+        complete, prefixes = [], (options[0].new_empty(1, 0), empty, empty)
+        for position, tokens in enumerate(options):
+            grown, received = _continued(model, prefixes, tokens)
+            fits = outside(received, basis) < self.threshold
+            ended = grown[0][:, -1] == self.end
+            complete += grown[0][fits & ended]
+            prefixes = tuple(part[fits & ~ended] for part in grown)
+            found = len(complete) + len(prefixes[0])
+            if found > 16 * size:
+                raise ValueError(
+                    f"TokenRecovery expects {size} sentences, but at position {position} already {found} "
+                    "beginnings fit: take a smaller batch or a wider model"
+                )
+        if not complete:
+            raise ValueError(
+                f"TokenRecovery found no sentence that fits and ends with token {self.end}: "
+                "the update is not a plain gradient of this model, or too noisy"
+            )
+        return complete
+
+
+def _continued(
+    model: Transformer, prefixes: tuple[Tensor, ...], tokens: Int[Tensor, "_"]
+) -> tuple[tuple[Tensor, ...], Float[Tensor, "_ width"]]:
+    """Every prefix with every token after it, and what the first block's MLP receives at that token.
+
+    A prefix is its tokens with the keys and values of the first block, which later tokens do not change.
+    """
+    block, count = model.block(0), len(prefixes[0])
+    hidden = model.embedding(tokens)[:, None] + model.position.weight[prefixes[0].shape[1]]
+    query, *new = block.project(hidden)
+    grown = [torch.cat([prefixes[0].repeat_interleave(len(tokens), 0), tokens.repeat(count)[:, None]], 1)]
+    for old, added in zip(prefixes[1:], new, strict=True):
+        old = old.repeat_interleave(len(tokens), 0).expand(-1, -1, -1, added.shape[-1])
+        grown.append(torch.cat([old, added.repeat(count, 1, 1, 1)], 2))
+    attended = hidden.repeat(count, 1, 1) + block.mix(query.repeat(count, 1, 1, 1), *grown[1:], causal=False)
+    return tuple(grown), block.norm2(attended[:, 0])
+
+
+def _scale(update: Update) -> float:
+    """What the update is to be divided by to be a mean gradient, as if the weights had stood still."""
+    match update.step:
+        case FedSGD(max_grad_norm=None):
+            return 1.0
+        case FedAvg(lr=lr, epochs=epochs, batch_size=size):
+            return lr * epochs * -(-update.num_examples // (size or update.num_examples))
+    raise ValueError(
+        f"TokenRecovery needs an update from FedAvg or from FedSGD without clipping, got {update.step}"
+    )
