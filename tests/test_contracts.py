@@ -19,11 +19,13 @@ import leaklib.attacks
 import leaklib.client
 import leaklib.mechanisms
 from leaklib.client import FedSGD, share
+from leaklib.data import Sentences
 from leaklib.experiment import describe
 from leaklib.models.build import seeded
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
+from leaklib.models.transformer import TinyTransformer
 from leaklib.rng import generator
 from leaklib.types import Aggregation, Attack, Batch, ClientStep, Mechanism, Reconstruction, Update, View
 
@@ -69,10 +71,12 @@ def mlp() -> nn.Sequential:
 
 
 def victim(attack) -> tuple[nn.Module, Update]:
-    """A network that the attack accepts, with the update of one picture."""
-    batch = Batch(torch.rand(1, 3, 32, 32, generator=generator(0, "picture")), torch.tensor([4]))
+    """A network that the attack accepts, with the update of one picture or sentence."""
+    picture = Batch(torch.rand(1, 3, 32, 32, generator=generator(0, "picture")), torch.tensor([4]))
+    networks = LeNet().build(0), seeded(0, mlp), Imprinted().build(0), ResNet(width=4).build(0)
+    text = TinyTransformer(len(Sentences().vocabulary)).build(0), Sentences().batch(0, 1)
     refusals = []
-    for model in (LeNet().build(0), seeded(0, mlp), Imprinted().build(0), ResNet(width=4).build(0)):
+    for model, batch in (*((network, picture) for network in networks), text):
         update = share(model, batch, FedSGD(), reveal_labels=True)
         try:
             attack(model, update, generator=generator(0, "attack"))
@@ -88,9 +92,16 @@ def same(a: Reconstruction, b: Reconstruction) -> bool:
 
 
 def test_the_walk_finds_the_roles() -> None:
-    assert {"DLG", "IDLG", "InvertingGradients", "GradInversion", "Imprint", "LinearLayer", "Recursive"} <= {
-        cls.__name__ for cls in ATTACKS
-    }
+    assert {
+        "DLG",
+        "IDLG",
+        "InvertingGradients",
+        "GradInversion",
+        "Imprint",
+        "LinearLayer",
+        "Recursive",
+        "TokenRecovery",
+    } <= {cls.__name__ for cls in ATTACKS}
     assert {"FedSGD", "FedAvg"} <= {cls.__name__ for cls in STEPS}
     assert {"Identity"} <= {cls.__name__ for cls in MECHANISMS}
     assert {"Plain"} <= {cls.__name__ for cls in AGGREGATIONS}
@@ -143,8 +154,10 @@ def test_a_reconstruction_has_the_batch_s_shape_and_explains_itself(cls: type) -
     attack = quick(cls)
     model, update = victim(attack)
     found = attack(model, update, generator=generator(1, "a"))
-    assert found.inputs.shape == (1, 3, 32, 32) and found.inputs.dtype == torch.float32
-    assert not found.inputs.requires_grad and 0 <= found.inputs.min() and found.inputs.max() <= 1
+    text = len(update.input_shape) == 1
+    assert found.inputs.shape == (1, *update.input_shape) and not found.inputs.requires_grad
+    assert found.inputs.dtype == (torch.int64 if text else torch.float32)
+    assert 0 <= found.inputs.min() and found.inputs.max() <= (len(Sentences().vocabulary) - 1 if text else 1)
     assert found.labels.shape == (1,) and found.labels.dtype == torch.int64
     candidate = FedSGD()(model, found.inputs, found.labels)
     square = sum((candidate[n] - t).square().sum().item() for n, t in update.tensors.items())

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from leaklib import data
-from leaklib.data import CIFAR10, ImageFile, Photos
+from leaklib.data import CIFAR10, ImageFile, Photos, Sentences
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
@@ -410,6 +410,97 @@ def test_torchvision_itself_writes_nothing_unless_asked(tmp_path):
     with pytest.raises(FileNotFoundError, match="pass download=True"):
         CIFAR10(root=tmp_path / "none").batch(0, 1)
     assert not list(tmp_path.iterdir())
+
+
+# --- sentences ---
+
+
+def spoken(texts, batch):
+    """The whole sentences of a batch, with their last word."""
+    rows = zip(batch.inputs.tolist(), batch.labels.tolist(), strict=True)
+    return [texts.decode([*row, label]) for row, label in rows]
+
+
+def test_sentences_are_consecutive_and_end_where_the_next_word_is_to_be_predicted():
+    texts = Sentences()
+    eight, second = texts.batch(0, 8), texts.batch(1, 4)
+    assert torch.equal(second.inputs, eight.inputs[4:]) and torch.equal(second.labels, eight.labels[4:])
+    assert eight.inputs.dtype == eight.labels.dtype == torch.int64 and eight.inputs.shape == (8, 32)
+    assert spoken(texts, texts.batch(0, 1)) == ["i think i might be pregnant"]
+    assert texts.decode(eight.inputs[0]) == "i think i might be"
+    assert texts.vocabulary[eight.labels[0]] == "pregnant"
+    for row in texts.batch(0, len(texts)).inputs:
+        length = int((row != 0).sum())
+        assert not row[length:].any() and (row == 1).nonzero().tolist() == [[length - 1]]
+    assert texts.vocabulary[:2] == ("<pad>", "<next>")
+
+
+def test_sentences_are_80_of_very_different_length_and_all_different():
+    texts = Sentences()
+    lengths = (texts.batch(0, 80).inputs != 0).sum(1)
+    assert len(texts) == 80 and len(set(spoken(texts, texts.batch(0, 80)))) == 80
+    assert lengths.min() == 3 and lengths.max() == 32 and (lengths == 32).sum() == 8
+    assert len(set(texts.vocabulary)) == len(texts.vocabulary)
+    with pytest.raises(
+        ValueError, match="has 80 sentences: client 10 with 8 per client would need sentences 80"
+    ):
+        texts.batch(10, 8)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        texts.batch(0, 0)
+
+
+def test_shorter_inputs_leave_long_sentences_out():
+    texts = Sentences(length=12)
+    batch = texts.batch(0, len(texts))
+    assert 0 < len(texts) < 80 and batch.inputs.shape == (len(texts), 12)
+    assert texts.vocabulary == Sentences().vocabulary
+    with pytest.raises(ValueError, match="length must be at least 2, got 1"):
+        Sentences(length=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "back"),
+    [
+        ("My name is Zoe.", "my name is zoe"),
+        ("He said: “I can’t!” (twice)", "he said i can't twice"),
+        ("x-ray at 7:30, room 12b…", "x ray at 7 30 room 12b"),
+        ("  a   b\tc\n", "a b c"),
+        ("qwxyz a i", "qwxyz a i"),
+    ],
+)
+def test_any_english_sentence_can_be_said(text, back):
+    texts = Sentences()
+    batch = texts.say(text)
+    assert spoken(texts, batch) == [back] and batch.inputs.shape == (1, 32)
+    assert texts.decode(texts.encode(text)) == back
+
+
+def test_unknown_words_are_spelled():
+    texts = Sentences()
+    tokens = [texts.vocabulary[token] for token in texts.encode("Zoe cannot sleep")]
+    assert tokens == ["z+", "o+", "e", "cannot", "sleep"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sleep", "must have 2 to 32 tokens, got 1 from 'sleep'"),
+        ("", "must have 2 to 32 tokens, got 0 from ''"),
+        ("i " * 33, "got 33 from .* takes one for each letter"),
+        ("mein Gemüse", "cannot write 'ü': use the letters a to z"),
+        ("50 € please", "cannot write '€'"),
+    ],
+)
+def test_what_cannot_be_said_is_one_sentence(text, message):
+    with pytest.raises(ValueError, match=message):
+        Sentences().say(text)
+
+
+def test_the_spelled_alphabet_is_complete():
+    texts = Sentences()
+    for character in "abcdefghijklmnopqrstuvwxyz0123456789":
+        word = f"{character}q{character}"
+        assert texts.decode(texts.encode(word)) == word
 
 
 # --- the page that describes them ---

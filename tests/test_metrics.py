@@ -6,7 +6,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from leaklib.data import Photos
-from leaklib.metrics import match_batch, psnr, score, ssim
+from leaklib.metrics import match_batch, psnr, score, ssim, token_accuracy
 from leaklib.rng import generator
 from leaklib.types import Batch, Reconstruction
 
@@ -108,6 +108,62 @@ def test_a_label_counts_as_often_as_it_occurs():
     inputs = Photos().batch(0, 4).inputs
     result = score(reconstruction(inputs, [3, 3, 3, 9]), Batch(inputs, torch.tensor([3, 3, 5, 5])))
     assert (result.label_accuracy, result.label_overlap) == (0.5, 0.5)
+
+
+# --- text ---
+
+
+def test_token_accuracy_counts_tokens_of_the_longer_text():
+    target = torch.tensor([[5, 6, 7, 1, 0, 0]] * 6)
+    preds = torch.tensor(
+        [
+            [5, 6, 7, 1, 0, 0],
+            [5, 6, 9, 1, 0, 0],
+            [5, 6, 7, 1, 8, 8],  # goes on: not for free
+            [5, 6, 0, 0, 0, 0],  # stops early
+            [6, 7, 1, 5, 0, 0],  # the right words in the wrong order
+            [0, 0, 0, 0, 0, 0],
+        ]
+    )
+    expected = [1, 3 / 4, 4 / 6, 2 / 4, 0, 0]
+    assert token_accuracy(preds, target).tolist() == pytest.approx(expected)
+    assert token_accuracy(target, preds)[:5].tolist() == pytest.approx(expected[:5])  # neither may be longer
+    assert token_accuracy(preds, target).dtype == torch.float64
+
+
+def test_texts_are_paired_by_the_tokens_that_differ(draw):
+    target = torch.randint(2, 500, (6, 10), generator=draw)
+    for _ in range(10):
+        order = torch.randperm(6, generator=draw)
+        preds = target[order]
+        preds[:, :3] = 499
+        assert torch.equal(order[match_batch(preds, target)], torch.arange(6))
+    # Ids are names: a token that is 400 away is as wrong as one that is 1 away.
+    assert match_batch(
+        torch.tensor([[101, 101], [100, 900]]), torch.tensor([[100, 100], [1, 1]])
+    ).tolist() == [1, 0]
+
+
+def test_the_score_of_text_has_no_decibels(draw):
+    batch = Batch(torch.tensor([[5, 6, 1, 0], [7, 1, 0, 0]]), torch.tensor([8, 9]))
+    result = score(reconstruction(batch.inputs.flip(0), [9, 3]), batch)
+    assert result.psnr.isnan().all() and result.ssim.isnan().all() and len(result.psnr) == 2
+    assert result.token_accuracy.tolist() == [1, 1] and result.label_accuracy == 0.5
+
+
+def test_the_score_of_pictures_has_no_token_accuracy(photos):
+    assert score(reconstruction(photos.inputs, photos.labels), photos).token_accuracy.isnan().all()
+
+
+def test_text_that_cannot_be_compared_is_refused():
+    good = torch.ones(2, 4, dtype=torch.int64)
+    for measure in (token_accuracy, match_batch):
+        with pytest.raises(ValueError, match=r"same shape, .* got \(1, 4\) and \(2, 4\)"):
+            measure(good[:1], good)
+    with pytest.raises(ValueError, match=r"must be int64 tokens, got torch\.float32 and torch\.int64"):
+        token_accuracy(good.float(), good)
+    with pytest.raises(ValueError, match="all padding"):
+        token_accuracy(0 * good, 0 * good)
 
 
 # --- what cannot be scored ---

@@ -1,8 +1,8 @@
 """Which label belongs to which sentence, and how often a sentence occurs, once the sentences are known.
 
-The last block's second MLP layer sees each text at its last token only, so its gradient is Σ δ uᵀ / N with one
-term per example. The inputs u follow from the sentences, which gives each sentence's sum of δ. What δ would be
-for a sentence and a label is known too, so the sum tells how often each label occurs with the sentence.
+The last block's second MLP layer sees each text at its last token only, so its gradient is Σ δ uᵀ / N with
+one term per example. The inputs u follow from the sentences, which gives each sentence's sum of δ. What δ
+would be for a sentence and a label is known too, so the sum tells how often each label occurs with it.
 
 Chapter: 6.
 """
@@ -19,7 +19,7 @@ from leaklib.types import Labels, Tensors
 def with_labels(
     model: Transformer, tensors: Tensors, sentences: list[Int[Tensor, "_"]], size: int, length: int
 ) -> tuple[Int[Tensor, "batch positions"], Labels]:
-    """The batch of ``size`` texts: each sentence as often as it occurs, padded to ``length``, with its labels.
+    """The batch of ``size`` texts: each sentence as often as it occurs, padded to ``length``, and its labels.
 
     ``tensors`` is the mean gradient, in the model's float type. Sentences that do not occur are left out.
     ValueError if the labels do not add up to ``size``.

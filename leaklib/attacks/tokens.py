@@ -119,8 +119,8 @@ class TokenRecovery:
         )
         if not loss < self.threshold:
             raise ValueError(
-                f"TokenRecovery found {len(labels)} sentences that leave {loss:.0e} of the update unexplained, "
-                "so it is not a plain gradient of this model, or too noisy"
+                f"TokenRecovery found a batch that leaves {loss:.0e} of the update unexplained: "
+                "the update is not a plain gradient of this model, or too noisy"
             )
         return Reconstruction(inputs, labels, loss, baseline)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from leaklib.models.build import seeded
+from leaklib.types import AnyInputs
 
 PAD = 0
 """The token that fills texts up to one length. It stands at the end, and the model does not see it."""
@@ -90,7 +91,7 @@ class Transformer(nn.Module):
         assert isinstance(block, Block)
         return block
 
-    def embed(self, inputs: Tokens) -> Hidden:
+    def embed(self, inputs: AnyInputs) -> Hidden:
         """What the first block receives. ValueError for inputs that are not texts of at most ``length``."""
         length = self.position.num_embeddings
         if inputs.ndim != 2 or inputs.shape[1] > length or inputs.is_floating_point():
@@ -100,7 +101,7 @@ class Transformer(nn.Module):
             )
         return self.embedding(inputs) + self.position.weight[: inputs.shape[1]]
 
-    def forward(self, inputs: Tokens) -> Float[Tensor, "batch vocabulary"]:
+    def forward(self, inputs: AnyInputs) -> Float[Tensor, "batch vocabulary"]:
         return self.head(self.norm(last(inputs, self.blocks(self.embed(inputs)))))
 
 
