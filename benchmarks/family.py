@@ -182,7 +182,7 @@ def photographs(lab: Lab) -> Iterator:
         for kind in ("none", "running", "exact"):
             attack = GradInversion(steps=1200, statistics=kind)
             run = partial(
-                lambda a, c: lab.attack(model, Photos().batch(c, 4), FedSGD(), a, pictures=True),
+                lambda a, c: lab.attack(model, Photos().batch(c, 2), FedSGD(), a, pictures=True),
                 attack,
                 client,
             )

@@ -7,6 +7,7 @@ its cell. Colours come from palette.json, which the website's stylesheet uses to
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from statistics import median
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -87,5 +88,37 @@ def loss_curve(traces: Mapping[str, Sequence[Progress]], target: Inputs | None =
     for axis in axes.flat:
         axis.grid(alpha=0.25)
     axes[0, 0].legend(frameon=False, fontsize=8)
+    plt.close(figure)
+    return figure
+
+
+def spread(
+    rows: Mapping[str, Mapping[str, Sequence[float]]], *, label: str, mark: float | None = None
+) -> Figure:
+    """Every value as a dot and the median as a bar, one line per row; series differ in marker and color.
+
+    ``rows`` maps a row's name to the values of each of its series, so that failures are seen and not averaged
+    away. ``label`` names the axis, ``mark`` draws a line across all rows.
+    """
+    names = list(dict.fromkeys(name for series in rows.values() for name in series))
+    markers, colors = "oDs^", ("DLG", "Recursive", "GradInversion", "LinearLayer")
+    height = 0.16 + 0.12 * len(names)  # of one row, in inches
+    figure, axis = plt.subplots(
+        figsize=(PAGE, 0.75 + 1.5 * height * len(rows)), dpi=DPI, layout="constrained"
+    )
+    for i, series in enumerate(rows.values()):
+        for j, name in enumerate(name for name in names if name in series):
+            k = names.index(name)
+            color, y = PALETTE["attacks"][colors[k]]["light"], i + 0.7 * ((j + 0.5) / len(series) - 0.5)
+            values = list(series[name])
+            style = {"color": color, "marker": markers[k], "alpha": 0.75, "linewidths": 0}
+            axis.scatter(values, [y] * len(values), s=26, label=name if i == 0 else None, **style)
+            axis.plot([median(values)] * 2, [y - 0.12, y + 0.12], color=color, linewidth=2.5)
+    if mark is not None:
+        axis.axvline(mark, color="gray", linewidth=1)
+    axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel=label, ylim=(len(rows) - 0.5, -0.5))
+    axis.grid(axis="x", alpha=0.25)
+    if len(names) > 1:
+        figure.legend(loc="outside upper right", ncols=len(names), frameon=False, fontsize=9)
     plt.close(figure)
     return figure

@@ -31,6 +31,7 @@ from leaklib.models.build import Normalize
 HERE = Path(__file__).parent
 BREACHING = ("deepleakage", "deepleakage, label known", "invertinggradients", "modern")
 MANY = 100  # evaluations from which on the time of one is not that of getting started
+TARGET = HERE.parent.parent / "leaklib" / "results" / "attacks.json"
 Result = dict[str, Any]
 
 
@@ -138,10 +139,15 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=3, help="how many, from picture 0")
     parser.add_argument("--evaluations", type=int, default=2400, help="gradients of the matching loss a run")
     parser.add_argument("--results", type=Path, default=Path("attacks.jsonl"))
+    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} for the book; run nothing")
     arguments = parser.parse_args()
     data, asked = ImageFile(arguments.pictures_file), arguments.evaluations
     old = arguments.results.read_text().splitlines() if arguments.results.exists() else []
     results: list[Result] = [json.loads(text) for text in old]
+    if arguments.collect:
+        TARGET.write_text(json.dumps(results, indent=1) + "\n")
+        print(table(results))
+        return
     known = {key(result) for result in results}
     pythons = {"leaklib": sys.executable, "breaching": arguments.breaching_python}
     with tempfile.TemporaryDirectory() as folder:

@@ -84,7 +84,7 @@ class GradInversion:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)
             if statistics:
                 scores = [batch_norm_prior(model, lane, statistics) for lane in images]
-                penalty = penalty + self.batch_norm * self.anneal**spent * torch.stack(scores)
+                penalty = penalty + self.batch_norm * torch.stack(scores)
             if self.seeds > 1:
                 penalty = penalty + self.group * group_consistency(images)
             return unit * penalty
