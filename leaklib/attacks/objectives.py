@@ -35,11 +35,17 @@ def cosine_distance(candidate: Tensors, observed: Tensors) -> Tensor:
     Computed as half the squared distance of the two unit vectors. That is the same number, but it keeps its
     digits where the angle is small: in float32 one minus the cosine ends at 6e-8.
     """
-    ours = flatten(candidate)
-    target = flatten({name: observed[name] for name in candidate})
-    # The smallest float keeps a candidate of zeros at a finite distance of 1/2.
-    unit = ours / ours.norm().clamp_min(torch.finfo(ours.dtype).tiny)
-    return (unit - target / target.norm()).square().sum() / 2
+    ours = _inverse_norm(list(candidate.values()))
+    theirs = _inverse_norm([observed[name] for name in candidate])
+    # Tensor by tensor: on wide networks one long vector would cost a quarter of the evaluation.
+    misses = [(t * ours - observed[name] * theirs).square().sum() for name, t in candidate.items()]
+    return torch.stack(misses).sum() / 2
+
+
+def _inverse_norm(tensors: list[Tensor]) -> Tensor:
+    """One over the L2 norm of all tensors together; for zeros a large finite number."""
+    square = torch.stack([tensor.square().sum() for tensor in tensors]).sum()
+    return square.clamp_min(torch.finfo(square.dtype).tiny).rsqrt()
 
 
 def total_variation(images: Tensor) -> Tensor:
