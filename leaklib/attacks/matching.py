@@ -26,6 +26,7 @@ from leaklib.attacks.objectives import squared_error
 from leaklib.types import Callback, Inputs, Labels, Progress, Reconstruction, Tensors, Update
 
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
+WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
 STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
 
 
@@ -156,8 +157,10 @@ def _distances(
     objective: Callable[[Tensors, Tensors], Tensor],
 ) -> Tensor:
     """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
-    if len(inputs) == 1:  # one guess alone does not pay for the machinery of several
-        return objective(update.step(model, inputs[0], targets[0]), update.tensors)[None]
+    wide = inputs.device.type == "cpu" and sum(weight.numel() for weight in model.parameters()) > WIDE
+    if len(inputs) == 1 or wide:
+        guesses = zip(inputs, targets, strict=True)
+        return torch.stack([objective(update.step(model, *guess), update.tensors) for guess in guesses])
     candidates = update.step(model, inputs, targets, lanes=True)
     return torch.vmap(lambda candidate: objective(candidate, update.tensors))(candidates)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from leaklib.attacks import matching
 from leaklib.attacks.adam import FALL, BoxedAdam
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.client import FedAvg, FedSGD, share
@@ -79,6 +80,16 @@ def test_restarts_are_evaluated_together_and_the_best_is_kept() -> None:
     best = min(alone, key=lambda one: one.loss)
     assert found.loss <= 1.01 * best.loss
     assert torch.allclose(found.inputs, best.inputs, atol=1e-2)
+
+
+def test_a_wide_network_evaluates_its_starts_in_turn_and_finds_the_same(monkeypatch) -> None:
+    model, batch = tiny(), small()
+    update = share(model, batch, FedSGD())
+    attack = InvertingGradients(steps=20, restarts=2)
+    lanes = attack(model, update, generator=generator(0, "a"))
+    monkeypatch.setattr(matching, "WIDE", 0)
+    in_turn = attack(model, update, generator=generator(0, "a"))
+    assert torch.allclose(lanes.inputs, in_turn.inputs, atol=1e-3) and in_turn.evaluations == 60
 
 
 def test_smoothness_is_a_prior_and_can_be_turned_off() -> None:
