@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=3, help="how many, from picture 0")
     parser.add_argument("--evaluations", type=int, default=2400, help="gradients of the matching loss a run")
     parser.add_argument("--results", type=Path, default=Path("attacks.jsonl"))
-    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} for the book; run nothing")
+    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
     arguments = parser.parse_args()
     data, asked = ImageFile(arguments.pictures_file), arguments.evaluations
     old = arguments.results.read_text().splitlines() if arguments.results.exists() else []

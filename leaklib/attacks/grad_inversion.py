@@ -40,7 +40,8 @@ class GradInversion:
     ``statistics`` says which ones the prior asks for: "exact" are those of the client's own batch, which the
     update must reveal; "running" the network's running averages, which the server has anyway; "none" turns
     the prior off. ``seeds`` starts are optimised together. The weights of the priors are in units of the
-    distance of mid-grey pictures. Labels are taken from the update if it reveals them, and inferred
+    distance of mid-grey pictures; those of smoothness and of running statistics, which are guesses, fall
+    geometrically to ``anneal`` times that. Labels are taken from the update if it reveals them, and inferred
     otherwise.
     """
 
@@ -84,7 +85,9 @@ class GradInversion:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)
             if statistics:
                 scores = [batch_norm_prior(model, lane, statistics) for lane in images]
-                penalty = penalty + self.batch_norm * torch.stack(scores)
+                # The batch's own statistics are knowledge and stay; running ones are a hint and fade.
+                weight = self.batch_norm * (1 if self.statistics == "exact" else self.anneal**spent)
+                penalty = penalty + weight * torch.stack(scores)
             if self.seeds > 1:
                 penalty = penalty + self.group * group_consistency(images)
             return unit * penalty

@@ -54,7 +54,8 @@ def test_without_its_priors_it_is_inverting_gradients() -> None:
 @pytest.mark.parametrize("kind", ["exact", "running"])
 def test_the_prior_pulls_the_batch_to_the_statistics(kind: str) -> None:
     model, batch = tiny(), small()
-    model(torch.rand(64, 3, 8, 8, generator=generator(0, "past")))  # gives running statistics of its own
+    model[1].momentum = model[4].momentum = 1.0
+    model(Photos(size=8).batch(1, 64).inputs)  # a past that the running statistics remember
     update = share(model, batch, FedSGD(), reveal_labels=True, reveal_statistics=True)
     target = update.statistics["1"] if kind == "exact" else torch.stack(
         [model[1].running_mean, model[1].running_var]
