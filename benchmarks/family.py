@@ -160,7 +160,7 @@ def _restarts(lab: Lab, spec, starts: int) -> Case:
 def batch_norm(lab: Lab) -> Iterator:
     """GradInversion on a trained network with BatchNorm: what the statistics are worth."""
     spec = ResNet(num_classes=10)
-    for size, batches, steps in ((4, 4, 1200), (8, 3, 1200), (48, 1, 300)):
+    for size, batches, steps in ((4, 4, 1200), (8, 2, 1200), (48, 1, 300)):
         for client in range(batches):
             for kind in ("none", "running", "exact"):
                 run = partial(

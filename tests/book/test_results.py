@@ -27,13 +27,10 @@ def values(part: str, **case) -> list[float]:
     return [value for entry in found for run in entry["runs"] for value in run["psnr"]]
 
 
-@pytest.mark.parametrize("size", [4, 8])
-def test_statistics_of_the_batch_help_most(size: int) -> None:
-    means = [
-        torch.tensor(values("batch_norm", batch=size, statistics=kind)).mean()
-        for kind in ("none", "running", "exact")
-    ]
-    assert means == sorted(means)
+def test_statistics_of_a_batch_of_four_help_and_its_own_help_most() -> None:
+    """Of eight and of 48 they do not, beyond the spread: the chapter says so."""
+    medians = [median(values("batch_norm", batch=4, statistics=k)) for k in ("none", "running", "exact")]
+    assert medians == sorted(medians) and medians[2] > medians[0] + 1
 
 
 def test_a_batch_of_48_ran_to_its_end() -> None:
