@@ -34,6 +34,7 @@ from leaklib.metrics import score
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
+from leaklib.plots import table
 from leaklib.rng import generator
 from leaklib.types import Attack, Batch, ClientStep
 
@@ -92,6 +93,11 @@ class Lab:
             "seconds": round(seconds, 2),
         } | ({"pictures": base64.b64encode(shown).decode()} if pictures else {})  # fmt: skip
 
+    def attack_trained(self, spec, training: int, batch: Batch, attack: Attack) -> Case:
+        """FedSGD of ``batch`` on ``spec`` after so many training steps, with the accuracy these reached."""
+        model, accuracy = self.trained(spec, training)
+        return self.attack(model, batch, FedSGD(), attack) | {"accuracy": accuracy}
+
 
 def single(lab: Lab) -> Iterator:
     """InvertingGradients on DLG's LeNet, and on a wide ReLU network before and after training."""
@@ -107,14 +113,7 @@ def single(lab: Lab) -> Iterator:
                 lambda s, p: lab.attack(s.build(p), lab.data.batch(p, 1), FedSGD(), attack), spec, picture
             )
             yield {"network": name, "training": "none", "picture": picture}, run
-        run = partial(
-            lambda s, p: (
-                lab.attack(lab.trained(s, 300)[0], lab.data.batch(p, 1), FedSGD(), attack)
-                | {"accuracy": lab.trained(s, 300)[1]}
-            ),
-            specs["ConvNet 64 ReLU"],
-            picture,
-        )
+        run = partial(lab.attack_trained, specs["ConvNet 64 ReLU"], 300, lab.data.batch(picture, 1), attack)
         yield {"network": "ConvNet 64 ReLU", "training": "300 steps", "picture": picture}, run
 
 
@@ -128,11 +127,7 @@ def switches(lab: Lab) -> Iterator:
                     attack = InvertingGradients(
                         steps=1200, total_variation=1.0 if prior == "annealed" else 0.0
                     )
-                    run = partial(
-                        lambda s, t, a, p: lab.attack(lab.trained(s, t)[0], lab.data.batch(p, 1), FedSGD(), a)
-                        | {"accuracy": lab.trained(s, t)[1]},
-                        spec, training, attack, picture,
-                    )  # fmt: skip
+                    run = partial(lab.attack_trained, spec, training, lab.data.batch(picture, 1), attack)
                     yield {"activation": name, "training": training, "prior": prior, "picture": picture}, run
 
 
@@ -163,15 +158,8 @@ def batch_norm(lab: Lab) -> Iterator:
     for size, batches, steps in ((4, 4, 1200), (8, 2, 1200), (48, 1, 300)):
         for client in range(batches):
             for kind in ("none", "running", "exact"):
-                run = partial(
-                    lambda a, c, n: (
-                        lab.attack(lab.trained(spec, 300)[0], lab.data.batch(c, n), FedSGD(), a)
-                        | {"accuracy": lab.trained(spec, 300)[1]}
-                    ),
-                    GradInversion(steps=steps, statistics=kind),
-                    client,
-                    size,
-                )
+                attack = GradInversion(steps=steps, statistics=kind)
+                run = partial(lab.attack_trained, spec, 300, lab.data.batch(client, size), attack)
                 yield {"batch": size, "statistics": kind, "client": client, "steps": steps}, run
 
 
@@ -224,9 +212,9 @@ def settings(rows: list[Case], part: str) -> list[Case]:
     return list(found.values())
 
 
-def table(rows: list[Case], part: str) -> str:
+def tabulate(rows: list[Case], part: str) -> str:
     """Markdown: one line per setting."""
-    lines = []
+    lines: list[Case] = []
     for entry in settings(rows, part):
         runs = entry["runs"]
         if part == "restarts":
@@ -243,11 +231,8 @@ def table(rows: list[Case], part: str) -> str:
                 "s a run": f"{statistics.median(run['seconds'] for run in runs):.0f}",
                 "right in training": f"{runs[0]['accuracy']:.0%}" if "accuracy" in runs[0] else "",
             }
-        row = entry["case"] | measured
-        if not lines:
-            lines += [" | ".join(row), " | ".join(["---"] * len(row))]
-        lines.append(" | ".join(str(value) for value in row.values()))
-    return "\n".join(f"| {line} |" for line in lines)
+        lines.append(entry["case"] | measured)
+    return table(list(lines[0]), [list(line.values()) for line in lines]) if lines else ""
 
 
 def collect(rows: list[Case]) -> None:
@@ -273,7 +258,7 @@ def main() -> None:
     rows = [json.loads(line) for line in lines]
     if arguments.table:
         for part in PARTS:
-            print(f"\n{PARTS[part].__doc__}\n\n{table(rows, part)}")
+            print(f"\n{PARTS[part].__doc__}\n\n{tabulate(rows, part)}")
     elif arguments.collect:
         collect(rows)
     else:

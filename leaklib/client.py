@@ -48,7 +48,7 @@ def _gradient(
     differentiable = torch.is_grad_enabled() and (inputs.requires_grad or labels.requires_grad)
     with torch.enable_grad():
         # The sum over lanes has each lane's own gradient, since no lane's loss depends on another's weights.
-        value = (torch.vmap(loss, randomness="error") if lanes else loss)(weights, buffers, inputs, labels)
+        value = (torch.vmap(loss) if lanes else loss)(weights, buffers, inputs, labels)
         gradients = torch.autograd.grad(value.sum(), list(weights.values()), create_graph=differentiable)
     return dict(zip(weights, gradients, strict=True))
 

@@ -289,6 +289,7 @@ def _photos(size: int) -> Pictures:
     return np.stack(photos, axis=1).reshape(-1, size, size, 3)  # photo first -> window · 8 + photo
 
 
+@lru_cache(maxsize=len(_PHOTOS))
 def _open_photo(name: str) -> Image.Image:
     # Not skimage.data: for a file that it misses, or finds changed, that would go to the network.
     path = files("skimage") / "data" / name

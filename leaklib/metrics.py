@@ -23,7 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from leaklib.types import Batch, Reconstruction
+from leaklib.types import PAD, Batch, Reconstruction
 
 # Two names for one shape, so that a mismatch reaches the check below and its sentence.
 Preds = Shaped[Tensor, "guesses ..."]
@@ -32,7 +32,6 @@ PerExample = Float64[Tensor, "n"]
 Order = Int64[Tensor, "n"]
 
 _SSIM_WINDOW = 7
-_PAD = 0  # fills texts up to one length
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +101,10 @@ def token_accuracy(preds: Preds, target: Target) -> PerExample:
     if not _is_text(preds, target):
         raise ValueError(f"preds and target must be int64 tokens, got {preds.dtype} and {target.dtype}")
     preds, target = (x.detach().cpu().flatten(1) for x in (preds, target))
-    longer = ((preds != _PAD) | (target != _PAD)).sum(1)
+    longer = ((preds != PAD) | (target != PAD)).sum(1)
     if not longer.all():
         raise ValueError("preds and target must hold tokens in each example, got one that is all padding")
-    return ((preds == target) & (target != _PAD)).sum(1).double() / longer
+    return ((preds == target) & (target != PAD)).sum(1).double() / longer
 
 
 def match_batch(preds: Preds, target: Target) -> Order:

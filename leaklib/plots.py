@@ -5,7 +5,7 @@ its cell. Colours come from palette.json, which the website's stylesheet uses to
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from statistics import median
 
@@ -19,6 +19,9 @@ from leaklib.types import Inputs, Progress
 PALETTE: dict[str, dict[str, dict[str, str]]] = json.loads(
     files("leaklib").joinpath("palette.json").read_text()
 )
+
+# Of the series of one figure, in their order. The light ones on every page: a figure keeps its white plate.
+SERIES = [PALETTE["attacks"][name]["light"] for name in ("DLG", "Recursive", "GradInversion", "LinearLayer")]
 
 PAGE = 7.2  # inches: what fits a page of the website without being scaled down
 DPI = 144
@@ -70,13 +73,9 @@ def loss_curve(traces: Mapping[str, Sequence[Progress]], target: Inputs | None =
     figure, axes = plt.subplots(
         1, 1 if target is None else 2, figsize=(PAGE, 2.9), dpi=DPI, squeeze=False, layout="constrained"
     )
-    # The light colours on every page: a figure keeps its white plate in dark mode.
-    colors = [
-        PALETTE["attacks"][name]["light"] for name in ("DLG", "Recursive", "LinearLayer", "GradInversion")
-    ]
     dashes = ["-", "--", "-.", ":"]
     for i, (name, trace) in enumerate(traces.items()):
-        style = {"color": colors[i % len(colors)], "linestyle": dashes[i % len(dashes)], "label": name}
+        style = {"color": SERIES[i % len(SERIES)], "linestyle": dashes[i % len(dashes)], "label": name}
         evaluations = [progress.evaluation for progress in trace]
         axes[0, 0].semilogy(evaluations, [progress.loss for progress in trace], **style)
         if target is not None:
@@ -101,18 +100,16 @@ def spread(
     away. ``label`` names the axis, ``mark`` draws a line across all rows.
     """
     names = list(dict.fromkeys(name for series in rows.values() for name in series))
-    markers, colors = "oDs^", ("DLG", "Recursive", "GradInversion", "LinearLayer")
-    height = 0.16 + 0.12 * len(names)  # of one row, in inches
-    figure, axis = plt.subplots(
-        figsize=(PAGE, 0.75 + 1.5 * height * len(rows)), dpi=DPI, layout="constrained"
-    )
+    height = 0.24 + 0.18 * len(names)  # of one row, in inches
+    figure, axis = plt.subplots(figsize=(PAGE, 0.75 + height * len(rows)), dpi=DPI, layout="constrained")
+    for name, color, marker in zip(names, SERIES, "oDs^", strict=False):
+        axis.scatter([], [], s=26, color=color, marker=marker, linewidths=0, label=name)
     for i, series in enumerate(rows.values()):
         for j, name in enumerate(name for name in names if name in series):
-            k = names.index(name)
-            color, y = PALETTE["attacks"][colors[k]]["light"], i + 0.7 * ((j + 0.5) / len(series) - 0.5)
-            values = list(series[name])
-            style = {"color": color, "marker": markers[k], "alpha": 0.75, "linewidths": 0}
-            axis.scatter(values, [y] * len(values), s=26, label=name if i == 0 else None, **style)
+            k, y, values = names.index(name), i + 0.7 * ((j + 0.5) / len(series) - 0.5), list(series[name])
+            color = SERIES[k]
+            style = {"color": color, "marker": "oDs^"[k], "alpha": 0.75, "linewidths": 0}
+            axis.scatter(values, [y] * len(values), s=26, **style)
             axis.plot([median(values)] * 2, [y - 0.12, y + 0.12], color=color, linewidth=2.5)
     if mark is not None:
         axis.axvline(mark, color="gray", linewidth=1)
@@ -122,3 +119,9 @@ def spread(
         figure.legend(loc="outside upper right", ncols=len(names), frameon=False, fontsize=9)
     plt.close(figure)
     return figure
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as a Markdown table: what a page shows as a table, and a terminal as it is."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -20,10 +20,11 @@ Tensors = dict[str, Tensor]
 
 Inputs = Shaped[Tensor, "batch ..."]
 Labels = Int[Tensor, "batch"]
-Targets = Int[Tensor, "batch"] | Float[Tensor, "batch classes"]
-"""Class indices, or one probability per class (what DLG optimises when the label is unknown)."""
+PAD = 0
+"""The token that fills texts up to one length. It stands at the end, and no model sees it."""
 AnyInputs = Shaped[Tensor, "..."]  # with or without a dimension for lanes
 AnyTargets = Int[Tensor, "..."] | Float[Tensor, "..."]
+"""Class indices, or one probability per class (what DLG optimises when the label is unknown)."""
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ def test_photos_need_no_network(monkeypatch):
 
 def test_a_scikit_image_without_its_photographs_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "files", lambda package: tmp_path)
+    data._open_photo.cache_clear()
     with pytest.raises(FileNotFoundError, match="install scikit-image from PyPI"):
         data._photos.__wrapped__(32)
 

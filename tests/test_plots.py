@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from leaklib.plots import loss_curve, show_images, spread
+from leaklib.plots import loss_curve, show_images, spread, table
 from leaklib.rng import generator
 from leaklib.types import Progress
 
@@ -41,12 +41,16 @@ def test_every_value_is_a_dot_and_the_median_a_bar() -> None:
     figure = spread(rows, label="PSNR in dB", mark=30.0)
     assert not plt.get_fignums()
     (axis,) = figure.axes
-    dots = [sorted(dot.get_offsets()[:, 0].tolist()) for dot in axis.collections]
-    assert dots == [[1, 3, 5], [2], [4, 6]]
+    drawn = [dot for dot in axis.collections if len(dot.get_offsets())]
+    assert [sorted(dot.get_offsets()[:, 0].tolist()) for dot in drawn] == [[1, 3, 5], [2], [4, 6]]
     assert [line.get_xdata()[0] for line in axis.lines] == [3, 2, 5, 30]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["first", "second"]
     assert axis.get_ylim()[0] > axis.get_ylim()[1], "the first row is on top"
-    shapes = {tuple(dot.get_paths()[0].vertices.shape) for dot in axis.collections[:2]}
+    shapes = {tuple(dot.get_paths()[0].vertices.shape) for dot in drawn[:2]}
     assert len(shapes) == 2, "series differ in marker, not in color alone"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert not spread({"only": {"a": [1.0]}}, label="x").legends
+
+
+def test_a_table_is_markdown() -> None:
+    assert table(["a", "b"], [[1, "x"], [2.5, "y"]]) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2.5 | y |"

@@ -36,6 +36,7 @@ def attacks(evaluations: int) -> dict[str, Attack | None]:
         "DLG, label known": DLG(outer, known_labels=True),
         "IDLG": IDLG(outer),
         "InvertingGradients": InvertingGradients(steps=evaluations),
+        "InvertingGradients, unsigned": InvertingGradients(steps=evaluations, signed=False),
         "Recursive": Recursive(),
         PUBLISHED: None,
     }

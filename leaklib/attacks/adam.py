@@ -2,7 +2,8 @@
 
 Source: Kingma, Ba, "Adam", ICLR 2015, PyTorch's; the sign of the gradient and the projection on the range of
 pictures as in the code released with Geiping et al., "Inverting Gradients", NeurIPS 2020. Differs: the step
-size falls geometrically to a thousandth instead of three times by ten.
+size falls geometrically to a thousandth instead of three times by ten, and Adam's ε is next to nothing. Its
+usual 1e-8 is an absolute threshold: where the distance of gray is 1e-6, gradients per pixel are below it.
 Chapter: 5.
 """
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 FALL = 1e-3  # the last step size as a share of the first
+EPS = 1e-20  # keeps 0 / 0 away and nothing else
 
 
 class BoxedAdam(Adam):
@@ -21,7 +23,7 @@ class BoxedAdam(Adam):
     """
 
     def __init__(self, point: Tensor, *, lr: float, steps: int, signed: bool) -> None:
-        super().__init__([point], lr=lr)
+        super().__init__([point], lr=lr, eps=EPS)
         self.point, self.fall, self.signed = point, FALL ** (1 / steps), signed
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from leaklib.client import FedAvg, FedSGD
 from leaklib.types import Update
 
 
@@ -39,3 +40,20 @@ def check_single(attack: str, update: Update) -> None:
     """Raise ValueError unless ``update`` comes from one example."""
     if update.num_examples != 1:
         raise ValueError(f"{attack} needs an update from 1 example, got one from {update.num_examples}")
+
+
+def steps_and_scale(attack: str, update: Update) -> tuple[int, float]:
+    """How many local steps the client took, and what the update is to be divided by to be a mean gradient.
+
+    With several steps that is an approximation, as if the weights had stood still. ValueError for steps that
+    clip, or that are neither FedSGD nor FedAvg.
+    """
+    match update.step:
+        case FedSGD(max_grad_norm=None):
+            return 1, 1.0
+        case FedAvg(lr=lr, epochs=epochs, batch_size=size):
+            steps = epochs * -(-update.num_examples // (size or update.num_examples))
+            return steps, lr * steps
+    raise ValueError(
+        f"{attack} needs an update from FedAvg or from FedSGD without clipping, got {update.step}"
+    )

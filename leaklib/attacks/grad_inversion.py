@@ -6,7 +6,7 @@ The labels come first (see labels.py). R_bn asks that the batch has the statisti
 BatchNorm layers expect; the last term lets several starts, optimised side by side, agree on a picture.
 
 Source: Yin, Mallya, Vahdat, Alvarez, Kautz, Molchanov, "See through Gradients: Image Batch Recovery via
-GradInversion", CVPR 2021, equations 1 to 12. Differs: no ℓ2 prior and no Langevin noise; cosine distance
+GradInversion", CVPR 2021. Differs: no ℓ2 prior and no Langevin noise; cosine distance
 instead of a sum of squares; the group's mean is taken without registering its pictures on each other; labels
 may repeat; weights are relative to what mid-grey pictures score; smoothness is annealed as in
 inverting_gradients.py.

@@ -21,10 +21,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.checks import check_update
+from leaklib.attacks.checks import check_update, steps_and_scale
 from leaklib.attacks.labels import infer_labels
 from leaklib.attacks.matching import explain
-from leaklib.client import FedAvg, FedSGD
 from leaklib.types import Callback, Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
@@ -52,7 +51,9 @@ class Imprint:
     ) -> Reconstruction:
         check_update(model, update)
         layer, gray = _imprint_layer(model)
-        factor = _step_factor(update)
+        steps, factor = steps_and_scale("Imprint", update)
+        if steps != 1:
+            raise ValueError(f"Imprint needs an update from one local step, got one from {steps}")
         pictures, signals = _read_out(
             update.tensors[f"{layer}.weight"], update.tensors[f"{layer}.bias"], update.num_examples
         )
@@ -78,19 +79,6 @@ def _imprint_layer(model: nn.Module) -> tuple[str, nn.Linear]:
             "Imprint needs its layer as the server sent it: equal rows, falling biases, then equal columns"
         )
     return "imprint", gray
-
-
-def _step_factor(update: Update) -> float:
-    """What the gradient was multiplied by to give the update."""
-    match update.step:
-        case FedSGD(max_grad_norm=None):
-            return 1.0
-        case FedAvg(epochs=1, batch_size=size) if (size or update.num_examples) >= update.num_examples:
-            return update.step.lr
-    raise ValueError(
-        f"Imprint needs one step, by FedSGD without clipping or by FedAvg, got {update.step} "
-        f"on {update.num_examples} examples"
-    )
 
 
 def _read_out(

@@ -6,9 +6,10 @@ Adam on the signs of the gradient, with a step size that falls. The labels come 
 labels.py).
 
 Source: Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients – How easy is it to break privacy in
-federated learning?", NeurIPS 2020, equation 4 and the released code. Differs: α is relative to the distance
+federated learning?", NeurIPS 2020, and the released code. Differs: α is relative to the distance
 that mid-grey pictures score, so that one value serves every network, and falls over the steps; the step size
-falls smoothly; restarts are evaluated together; and the distance keeps its digits (see objectives.py).
+falls smoothly; restarts are evaluated together; neither the distance nor Adam has an absolute
+threshold (see objectives.py and adam.py).
 Chapter: 5.
 """
 
@@ -32,12 +33,13 @@ class InvertingGradients:
     ``steps`` counts evaluations of each start, ``restarts`` the starts beyond the first; all are evaluated
     together, and the one with the lowest loss is returned. ``total_variation`` is the first weight of the
     prior, in units of the distance of mid-grey pictures; it falls geometrically to ``anneal`` times that.
+    ``signed`` False gives Adam the gradient itself; ``lr`` None is 0.03 with signs and 0.1 without.
     Leave ``anneal`` at 1 where the update does not determine the picture, so that the prior has to.
     Labels are taken from the update if it reveals them, and inferred otherwise.
     """
 
     steps: int = 2400
-    lr: float = 0.03
+    lr: float | None = None
     total_variation: float = 1.0
     anneal: float = 3e-3
     restarts: int = 0
@@ -46,8 +48,8 @@ class InvertingGradients:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if self.lr is not None and not self.lr > 0:
+            raise ValueError(f"lr must be above 0 or None, got {self.lr}")
         if not self.total_variation >= 0:
             raise ValueError(f"total_variation must be at least 0, got {self.total_variation}")
         if not 0 < self.anneal <= 1:
@@ -71,12 +73,12 @@ class InvertingGradients:
         def prior(images: Tensor, spent: float) -> Tensor:
             return weight * self.anneal**spent * total_variation(images)
 
-        lanes = self.restarts + 1
+        lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
         return match(
             model,
             update,
             generator=generator,
-            optimizer=lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=self.signed),
+            optimizer=lambda point: BoxedAdam(point, lr=lr, steps=self.steps, signed=self.signed),
             evaluations=self.steps * lanes,
             labels=labels,
             lanes=lanes,

@@ -15,9 +15,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_single, check_update
+from leaklib.attacks.checks import check_single, check_update, steps_and_scale
 from leaklib.attacks.label_counts import solve, solve_with_features, to_integers
-from leaklib.client import FedAvg, FedSGD
 from leaklib.types import Labels, Tensors, Update
 
 
@@ -95,8 +94,8 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
         )
     if model is not None:
         check_update(model, update)
-    steps = _steps(update)
-    signal, rows = (update.tensors[name].detach().double().cpu() / steps for name in (bias, weight))
+    _, scale = steps_and_scale("label counting", update)
+    signal, rows = (update.tensors[name].detach().double().cpu() / scale for name in (bias, weight))
     if not signal.any() or not torch.isfinite(signal).all():
         raise ValueError(f"the gradient of {bias} is zero or not finite, so it says nothing about the labels")
     if model is None:
@@ -106,15 +105,3 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
         last = [model.get_parameter(name).detach().double().cpu() for name in (weight, bias)]
         counts = solve_with_features(rows, signal, last[0], last[1], update.num_examples)
     return to_integers(counts, update.num_examples).to(update.tensors[bias].device)
-
-
-def _steps(update: Update) -> float:
-    """What the update is to be divided by to be a mean gradient."""
-    match update.step:
-        case FedSGD(max_grad_norm=None):
-            return 1.0
-        case FedAvg(lr=lr, epochs=epochs, batch_size=size):
-            return lr * epochs * -(-update.num_examples // (size or update.num_examples))
-    raise ValueError(
-        f"label counts need an update from FedAvg or from FedSGD without clipping, got {update.step}"
-    )

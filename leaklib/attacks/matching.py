@@ -14,7 +14,7 @@ Chapter: 2, 4, 5.
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,78 @@ def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) ->
     return Reconstruction(inputs, labels, loss, baseline)
 
 
+@dataclass
+class _Search:
+    """What is looked for, how a guess is judged, and how much of the budget is spent.
+
+    A point is the flat vector of the unknowns of all lanes: inputs and, where labels are unknown, logits.
+    """
+
+    model: nn.Module
+    update: Update
+    labels: Labels | None
+    lanes: int
+    evaluations: int
+    objective: Callable[[Tensors, Tensors], Tensor]
+    prior: Callable[[Tensor, float], Tensor] | None
+    callback: Callback | None
+    spent: int = 0
+    restart: int = 0
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """A start for every lane: inputs near mid-grey, and random logits.
+
+        DLG starts from N(0, 1). Near grey the sigmoids of the first layer are not saturated, and the same
+        pictures need about a third of the evaluations.
+        """
+        parts, size = [], self.update.num_examples
+        for _ in range(self.lanes):
+            pixels = size * math.prod(self.update.input_shape)
+            parts.append(0.5 + 0.1 * torch.randn(pixels, generator=generator))
+            if self.labels is None:
+                parts.append(torch.randn(size * num_classes(self.update), generator=generator))
+        return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
+
+    def split(self, point: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
+        """Each lane's inputs and labels: the given ones, or soft ones from its logits."""
+        size, shape = self.update.num_examples, self.update.input_shape
+        unknowns, pixels = point.view(lanes, -1), size * math.prod(shape)
+        inputs = unknowns[:, :pixels].reshape(lanes, size, *shape)
+        if self.labels is not None:
+            return inputs, self.labels.to(point.device).expand(lanes, -1)
+        return inputs, unknowns[:, pixels:].reshape(lanes, size, -1).softmax(-1)
+
+    def evaluate(self, point: Tensor) -> tuple[Tensor, bool]:
+        """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
+        inputs, targets = self.split(point, self.lanes)
+        losses = self.distances(inputs, targets)
+        if self.prior is not None:
+            losses = losses + self.prior(inputs, self.spent / self.evaluations)
+        self.spent += self.lanes
+        (point.grad,) = torch.autograd.grad(losses.sum(), point)
+        losses = losses.detach()
+        if self.callback is None:
+            return losses, False
+        best = losses.argmin()
+        guess = inputs[best].detach().clone()
+        return losses, bool(self.callback(Progress(self.spent, losses[best].item(), guess, self.restart)))
+
+    def distances(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
+        step, observed = self.update.step, self.update.tensors
+        wide = sum(weight.numel() for weight in self.model.parameters()) > WIDE
+        if len(inputs) == 1 or (wide and inputs.device.type == "cpu"):
+            guesses = zip(inputs, targets, strict=True)
+            return torch.stack([self.objective(step(self.model, *guess), observed) for guess in guesses])
+        candidates = step(self.model, inputs, targets, lanes=True)
+        return torch.vmap(lambda candidate: self.objective(candidate, observed))(candidates)
+
+    def reconstruct(self, lane: Tensor) -> Reconstruction:
+        inputs, targets = self.split(lane, 1)
+        labels = targets[0].argmax(1) if self.labels is None else self.labels
+        return explain(self.model, self.update, inputs[0], labels)
+
+
 def match(
     model: nn.Module,
     update: Update,
@@ -74,71 +146,46 @@ def match(
     with a new optimizer; None: never.
     """
     check_update(model, update)
-    spent = restart = 0
-
-    def evaluate(point: Tensor) -> tuple[Tensor, bool]:
-        """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
-        nonlocal spent
-        share = spent / evaluations
-        spent += lanes
-        inputs, targets = _split(point, update, labels, lanes)
-        losses = _distances(model, update, inputs, targets, objective)
-        losses = losses if prior is None else losses + prior(inputs, share)
-        (point.grad,) = torch.autograd.grad(losses.sum(), point)
-        losses = losses.detach()
-        if callback is None:
-            return losses, False
-        best = losses.argmin()
-        progress = Progress(spent, losses[best].item(), inputs[best].detach().clone(), restart)
-        return losses, bool(callback(progress))
-
-    def reconstruct(lane: Tensor) -> Reconstruction:
-        inputs, targets = _split(lane, update, labels, 1)
-        return explain(model, update, inputs[0], targets[0].argmax(1) if labels is None else labels)
-
+    search = _Search(model, update, labels, lanes, evaluations, objective, prior, callback)
     best_loss, best = math.inf, None
-    for restart in range(restarts + 1):
-        point = torch.cat([_draw(model, update, labels, generator) for _ in range(lanes)]).requires_grad_()
-        hope = (lambda lane: reconstruct(lane).baseline) if restart < restarts else None
-        rounds = (evaluations - spent) // lanes
-        loss, lane, stopped = _descend(point, lanes, optimizer, evaluate, hope, stray, patience, rounds)
+    for search.restart in range(restarts + 1):
+        more = search.restart < restarts
+        loss, lane, stopped = _descend(search, search.draw(generator), optimizer, more, stray, patience)
         if best is None or loss < best_loss:
-            best_loss, best = loss, reconstruct(lane)
-        if stopped or evaluations - spent < lanes or best_loss <= STUCK * best.baseline:
+            best_loss, best = loss, search.reconstruct(lane)
+        if stopped or evaluations - search.spent < lanes or best_loss <= STUCK * best.baseline:
             break
     assert best is not None
-    return replace(best, evaluations=spent, restarts=restart + lanes - 1)
+    return replace(best, evaluations=search.spent, restarts=search.restart + lanes - 1)
 
 
 def _descend(
+    search: _Search,
     point: Tensor,
-    lanes: int,
     optimizer: Callable[[Tensor], Optimizer],
-    evaluate: Callable[[Tensor], tuple[Tensor, bool]],
-    hope: Callable[[Tensor], float] | None,
+    more: bool,
     stray: int | None,
     patience: int | None,
-    rounds: int,
 ) -> tuple[float, Tensor, bool]:
     """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
 
-    ``hope`` gives the loss that a start must have reached after PATIENCE evaluations to go on.
+    If ``more`` starts are allowed, one that is worse than mid-grey after PATIENCE evaluations is given up.
     """
-    mover = optimizer(point)
-    best_losses, best, stopped = point.new_full((lanes,), math.inf), point.detach().clone(), False
-    milestone, since, newest = math.inf, 0, 0
-    for count in range(1, rounds + 1):
-        losses, stopped = evaluate(point)
+    lanes, mover = search.lanes, optimizer(point)
+    best_losses, best = point.new_full((lanes,), math.inf), point.detach().clone().view(lanes, -1)
+    milestone, since, newest, stopped = math.inf, 0, 0, False
+    for count in range(1, (search.evaluations - search.spent) // lanes + 1):
+        losses, stopped = search.evaluate(point)
         better = losses < best_losses
         if better.any():
             best_losses, newest = losses.minimum(best_losses), count
-            best = torch.where(better[:, None], point.detach().view(lanes, -1), best.view(lanes, -1))
+            best = torch.where(better[:, None], point.detach().view(lanes, -1), best)
         lowest, lane = best_losses.min(0)
         if lowest < 0.9 * milestone:
             milestone, since = lowest.item(), count
         if stopped or not torch.isfinite(losses).any() or (patience and count - since >= patience):
             break
-        if hope is not None and count == PATIENCE and lowest > hope(best.view(lanes, -1)[lane]):
+        if more and count == PATIENCE and lowest > search.reconstruct(best[lane]).baseline:
             break
         if stray is not None and count - newest >= stray:
             point, newest = best.reshape(-1).clone().requires_grad_(), count
@@ -146,44 +193,4 @@ def _descend(
         else:
             mover.step()
     lowest, lane = best_losses.min(0)
-    return lowest.item(), best.view(lanes, -1)[lane], stopped
-
-
-def _distances(
-    model: nn.Module,
-    update: Update,
-    inputs: Tensor,
-    targets: Tensor,
-    objective: Callable[[Tensors, Tensors], Tensor],
-) -> Tensor:
-    """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
-    wide = inputs.device.type == "cpu" and sum(weight.numel() for weight in model.parameters()) > WIDE
-    if len(inputs) == 1 or wide:
-        guesses = zip(inputs, targets, strict=True)
-        return torch.stack([objective(update.step(model, *guess), update.tensors) for guess in guesses])
-    candidates = update.step(model, inputs, targets, lanes=True)
-    return torch.vmap(lambda candidate: objective(candidate, update.tensors))(candidates)
-
-
-def _draw(model: nn.Module, update: Update, labels: Labels | None, generator: torch.Generator) -> Tensor:
-    """A start: inputs near mid-grey, then one logit per class and example where labels are unknown.
-
-    DLG starts from N(0, 1). Near grey the sigmoids of the first layer are not saturated, and the same
-    pictures need about a third of the evaluations.
-    """
-    parts = [
-        0.5 + 0.1 * torch.randn(update.num_examples * math.prod(update.input_shape), generator=generator)
-    ]
-    if labels is None:
-        parts.append(torch.randn(update.num_examples * num_classes(update), generator=generator))
-    return torch.cat(parts).to(next(model.parameters()))
-
-
-def _split(point: Tensor, update: Update, labels: Labels | None, lanes: int) -> tuple[Tensor, Tensor]:
-    """The unknowns as each lane's inputs and labels: the given ones, or soft ones from its logits."""
-    size = update.num_examples * math.prod(update.input_shape)
-    unknowns = point.view(lanes, -1)
-    inputs = unknowns[:, :size].reshape(lanes, update.num_examples, *update.input_shape)
-    if labels is not None:
-        return inputs, labels.to(point.device).expand(lanes, -1)
-    return inputs, unknowns[:, size:].reshape(lanes, update.num_examples, -1).softmax(-1)
+    return lowest.item(), best[lane], stopped

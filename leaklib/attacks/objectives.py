@@ -3,8 +3,8 @@
 Distances compare two updates, priors judge guesses alone. Both are plain functions; an attack adds them up.
 
 Source: squared error, Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019; cosine distance and total
-variation, Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients", NeurIPS 2020, equation 4; the prior
-on BatchNorm statistics and group consistency, Yin et al., "See through Gradients", CVPR 2021, section 3.
+variation, Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients", NeurIPS 2020; the prior
+on BatchNorm statistics and group consistency, Yin et al., "See through Gradients", CVPR 2021.
 Differs: every distance is relative to the observed update, so that the same number means the same on every
 network; the prior on statistics is relative to each channel's own spread; group consistency takes the mean of
 the group as it is, without registering the pictures on each other first.

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from leaklib.models.transformer import PAD, Transformer, last
-from leaklib.types import Labels, Tensors
+from leaklib.models.transformer import Transformer, last
+from leaklib.types import PAD, Labels, Tensors
 
 
 def with_labels(

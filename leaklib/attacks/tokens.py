@@ -24,12 +24,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from leaklib.attacks.checks import check_update
+from leaklib.attacks.checks import check_update, steps_and_scale
 from leaklib.attacks.objectives import squared_error
 from leaklib.attacks.token_labels import with_labels
-from leaklib.client import FedAvg, FedSGD
-from leaklib.models.transformer import PAD, Transformer
-from leaklib.types import Callback, Reconstruction, Tensors, Update
+from leaklib.models.transformer import Transformer
+from leaklib.types import PAD, Callback, Reconstruction, Tensors, Update
 
 Basis = Float[Tensor, "rank width"]
 
@@ -105,7 +104,7 @@ class TokenRecovery:
         if not isinstance(model, Transformer) or len(model.blocks) < 2:
             got = "1" if isinstance(model, Transformer) else type(model).__name__
             raise ValueError(f"TokenRecovery needs a TinyTransformer with at least 2 blocks, got {got}")
-        scale = _scale(update)
+        _, scale = steps_and_scale("TokenRecovery", update)
         tensors = {name: tensor.double() / scale for name, tensor in update.tensors.items()}
         exact = copy.deepcopy(model).double()
         with torch.no_grad():
@@ -192,15 +191,3 @@ def _continued(
         grown.append(torch.cat([old, added.repeat(count, 1, 1, 1)], 2))
     attended = hidden.repeat(count, 1, 1) + block.mix(query.repeat(count, 1, 1, 1), *grown[1:], causal=False)
     return tuple(grown), block.norm2(attended[:, 0])
-
-
-def _scale(update: Update) -> float:
-    """What the update is to be divided by to be a mean gradient, as if the weights had stood still."""
-    match update.step:
-        case FedSGD(max_grad_norm=None):
-            return 1.0
-        case FedAvg(lr=lr, epochs=epochs, batch_size=size):
-            return lr * epochs * -(-update.num_examples // (size or update.num_examples))
-    raise ValueError(
-        f"TokenRecovery needs an update from FedAvg or from FedSGD without clipping, got {update.step}"
-    )

@@ -18,10 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from leaklib.models.build import seeded
-from leaklib.types import AnyInputs
-
-PAD = 0
-"""The token that fills texts up to one length. It stands at the end, and the model does not see it."""
+from leaklib.types import PAD, AnyInputs
 
 Tokens = Int[Tensor, "batch positions"]
 Hidden = Float[Tensor, "batch positions width"]

@@ -125,9 +125,13 @@ def test_bad_fields(fields: dict[str, float], message: str) -> None:
 
 def test_refusals() -> None:
     batch = Photos().batch(0, 4)
-    for step in (FedSGD(max_grad_norm=1.0), FedAvg(epochs=2), FedAvg(batch_size=2)):
-        with pytest.raises(ValueError, match="needs one step"):
+    for step in (FedAvg(epochs=2), FedAvg(batch_size=2)):
+        with pytest.raises(ValueError, match="one local step, got one from 2"):
             attack(PHOTOS, batch, step)
+    with pytest.raises(
+        ValueError, match=r"Imprint needs .* without clipping, got FedSGD\(max_grad_norm=1.0\)"
+    ):
+        attack(PHOTOS, batch, FedSGD(max_grad_norm=1.0))
     honest = ConvNet(width=16).build(0)
     with pytest.raises(ValueError, match="needs a network with an imprint layer"):
         Imprint()(honest, share(honest, batch, PLAIN), generator=generator(0, "attack"))

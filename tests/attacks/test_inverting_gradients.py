@@ -48,6 +48,20 @@ def test_adam_stays_in_the_box_and_slows_down() -> None:
     assert 0 <= point.min() and point.max() <= 1
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_adam_has_no_absolute_threshold(signed: bool) -> None:
+    """Gradients of 1e-12, as networks with small weights give, move it as far as those of 1."""
+    ends = []
+    for scale in (1.0, 1e-12):
+        point = torch.full((4,), 0.5, requires_grad=True)
+        optimizer = BoxedAdam(point, lr=0.01, steps=5, signed=signed)
+        for step in range(5):
+            point.grad = scale * torch.tensor([1.0, -2.0, 0.5, 0.0]) * (1 + step)
+            optimizer.step()
+        ends.append(point.detach().clone())
+    assert torch.allclose(*ends, atol=1e-6) and ends[0][3] == 0.5 and (ends[0][:3] - 0.5).abs().min() > 0.01
+
+
 def test_a_small_picture_comes_back_with_its_label() -> None:
     model, batch = tiny(), small()
     found = InvertingGradients(steps=500)(model, share(model, batch, FedSGD()), generator=generator(0, "a"))

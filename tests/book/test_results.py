@@ -62,17 +62,21 @@ def test_a_relu_network_is_inverted_before_training() -> None:
 
 
 @pytest.mark.parametrize("network", ["LeNet U(-1/2, 1/2)", "LeNet default"])
-def test_inverting_gradients_beats_the_other_tool_at_no_more_time(network: str) -> None:
-    def of(tool: str, attack: str) -> tuple[float, float]:
-        runs = [r for r in ATTACKS if (r["network"], r["tool"], r["attack"]) == (network, tool, attack)]
-        assert {0, 1, 2} <= {run["picture"] for run in runs}
+@pytest.mark.parametrize("pictures", [3, 5])
+def test_inverting_gradients_beats_the_other_tool_at_no_more_time(network: str, pictures: int) -> None:
+    """One setting for both networks: without signs. With signs it is better on one and worse on the other."""
+
+    def of(attack: str) -> tuple[float, float]:
+        runs = [r for r in ATTACKS if (r["network"], r["attack"]) == (network, attack)]
+        runs = [run for run in runs if run["picture"] < pictures]
+        assert len(runs) == pictures
         cost = median(run["seconds"] / run["evaluations"] / run["training_step"] for run in runs)
         return median(run["decibel"] for run in runs), cost
 
-    quality, cost = of("leaklib", "InvertingGradients")
-    for attack in ("invertinggradients", "modern"):
-        other_quality, other_cost = of("breaching", attack)
-        assert quality > max(other_quality, 20) and cost <= other_cost
+    quality, cost = of("InvertingGradients, unsigned")
+    for other in ("invertinggradients", "modern"):
+        other_quality, other_cost = of(other)
+        assert quality > max(other_quality, 20.5) and cost <= other_cost
 
 
 @pytest.mark.slow
