@@ -1,0 +1,1 @@
+"""What a reader moves: explorers that answer without a kernel, and live attacks that need one."""

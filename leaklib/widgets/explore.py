@@ -1,0 +1,161 @@
+"""Sliders that answer on a static page: self-contained HTML, with no kernel, library or network behind it.
+
+The page holds a film strip of everything that was measured, each picture once. A script hides the strip and
+builds sliders, pictures and curve from it; where no script runs, and on paper, the strip itself is read.
+
+Chapters: 3, 7, 8.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from itertools import product
+
+from matplotlib.ticker import MaxNLocator
+
+from leaklib.widgets.pictures import Store
+from leaklib.widgets.results import Axis, Curve, Position, Value, show
+from leaklib.widgets.theme import stylesheet
+
+LIMIT = 1_500_000  # bytes
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What ``explore`` returns: a notebook shows its HTML. The same results give the same bytes."""
+
+    html: str
+    title: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return f"Explorer({self.title!r})"
+
+
+def explore(
+    results: Sequence[Position],
+    axes: Sequence[Axis],
+    *,
+    title: str,
+    curve: Curve | None = None,
+    start: tuple[Value, ...] | None = None,
+) -> Explorer:
+    """One or two sliders over ``results``, which may leave places of the grid out: they show as not measured.
+
+    The curve runs along the first axis; with a second one it is the curve at that axis' current value.
+    ``start`` is shown first, or the first of ``results``. Raises ValueError for a position off the grid or
+    given twice, for values without a curve, and for more than 1.5 MB.
+    """
+    places = _placed(results, axes)
+    first = _place(start if start is not None else results[0].at, axes)
+    if curve is None and any(position.value is not None for position in results):
+        raise ValueError("some positions have a value but there is no curve: pass curve=Curve(name)")
+    store = Store()
+    names = {place: _name(place, axes) for place in _grid(axes)}
+    strip = "".join(_frame(places[p], names[p], store) for p in names if p in places)
+    missing = "; ".join(escape(names[p]) for p in names if p not in places)
+    strip += f"<p>Not measured: {missing}.</p>" if missing else ""
+    spec = {
+        "title": title,
+        "axes": [{"name": axis.name, "values": axis.shown()} for axis in axes],
+        "start": first,
+        "curve": None if curve is None else _scale(curve, results),
+        "frames": [_data(places[p], curve, store) if p in places else None for p in names],
+    }
+    return Explorer(_page(title, strip, spec, len(store)), title)
+
+
+def _grid(axes: Sequence[Axis]) -> list[tuple[int, ...]]:
+    """All places, the first axis running fastest, as the script counts them."""
+    return [p[::-1] for p in product(*(range(len(axis.values)) for axis in reversed(axes)))]
+
+
+def _place(at: tuple[Value, ...], axes: Sequence[Axis]) -> tuple[int, ...]:
+    if len(at) != len(axes) or any(v not in axis.values for v, axis in zip(at, axes, strict=True)):
+        expected = " and one of ".join(f"{axis.name} {axis.values}" for axis in axes)
+        raise ValueError(f"expected one of {expected}, got {at}")
+    return tuple(axis.values.index(value) for value, axis in zip(at, axes, strict=True))
+
+
+def _placed(results: Sequence[Position], axes: Sequence[Axis]) -> dict[tuple[int, ...], Position]:
+    if len(axes) not in (1, 2) or not results:
+        raise ValueError(
+            f"expected one or two axes and at least one result, got {len(axes)} and {len(results)}"
+        )
+    places: dict[tuple[int, ...], Position] = {}
+    for position in results:
+        place = _place(position.at, axes)
+        if place in places:
+            raise ValueError(f"expected each position once, got {position.at} twice")
+        places[place] = position
+    return places
+
+
+def _name(place: tuple[int, ...], axes: Sequence[Axis]) -> str:
+    return ", ".join(f"{axis.name}: {axis.shown()[i]}" for i, axis in zip(place, axes, strict=True))
+
+
+def _mark(position: Position) -> str:
+    return {True: "✓ ", False: "✗ ", None: ""}[position.holds]
+
+
+def _frame(position: Position, name: str, store: Store) -> str:
+    """One frame of the film strip."""
+    rows = "".join(store.row(row, name) for row in position.pictures)
+    numbers = "; ".join(f"{number.name} {number}" for number in position.numbers)
+    verdict = escape(_mark(position) + position.verdict)
+    numbers = f"<p>{escape(numbers)}</p>" if numbers else ""
+    return f"<figure><figcaption>{escape(name)}</figcaption>{rows}{numbers}<p>{verdict}</p></figure>"
+
+
+def _data(position: Position, curve: Curve | None, store: Store) -> dict[str, object]:
+    """A frame as the script reads it: pictures as numbers of the store, all else as text to be shown."""
+    spread, text = [position.value, position.low, position.high], ""
+    if curve is not None and position.value is not None:
+        text = f"{show(position.value)} {curve.unit}".strip()
+        if position.low is not None and position.high is not None:
+            text += f" ({show(position.low)} to {show(position.high)})"
+    return {
+        "rows": [[row.name, store.numbers(row), row.captions] for row in position.pictures],
+        "numbers": [[number.name, str(number)] for number in position.numbers],
+        "verdict": [_mark(position), position.verdict],
+        "curve": [*spread, text],
+    }
+
+
+def _scale(curve: Curve, results: Sequence[Position]) -> dict[str, object]:
+    """One scale for all positions, so that the curve moves and its axis does not."""
+    values = [v for p in results for v in (p.value, p.low, p.high) if v is not None]
+    values += [] if curve.mark is None else [curve.mark]
+    low, high = (min(values), max(values)) if values else (0, 1)
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(min(low, 0) if high >= 0 else low, high)
+    mark = None if curve.mark is None else f"{curve.mark_name} {show(curve.mark)} {curve.unit}".strip()
+    return {
+        "name": f"{curve.name} in {curve.unit}" if curve.unit else curve.name,
+        "ticks": [[tick, show(float(tick))] for tick in ticks.tolist()],
+        "mark": [curve.mark, mark],
+    }
+
+
+def _page(title: str, strip: str, spec: dict[str, object], pictures: int) -> str:
+    # "<" would end the script early where a caption holds "</script>".
+    data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+    script = files("leaklib.widgets").joinpath("explore.js").read_text(encoding="utf8").strip()
+    style = stylesheet()
+    key = sha256("".join([style, strip, script, data]).encode()).hexdigest()[:12]
+    page = (
+        f'<style>{style}</style><div class="leaky-explorer" data-key="{key}">'
+        f'<div class="lx-strip"><p class="lx-title">{escape(title)}</p>{strip}</div></div>'
+        f'<script>({script})("{key}", {data})</script>'
+    )
+    if len(page.encode()) > LIMIT:
+        raise ValueError(
+            f"an explorer may have 1.5 MB, this one has {len(page.encode()) / 1e6:.2f} MB with {pictures} "
+            f"different pictures: show fewer per position or leave positions out"
+        )
+    return page
