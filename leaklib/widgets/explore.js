@@ -1,5 +1,5 @@
 (key, spec) => {
-  const {axes, curve, frames} = spec, n = axes[0].values.length, thumb = 12, gutter = curve ? 30 : 0;
+  const {axes, curve, frames} = spec, n = axes[0].values.length, thumb = 12, gutter = curve ? 8 + 7 * Math.max(...curve.ticks.map(([, label]) => label.length)) : 0;
 
   function make(tag, attributes = {}, ...children) {
     const svg = ["svg", "line", "path", "circle", "text"].includes(tag);
@@ -39,20 +39,20 @@
         ...captioned.has(name) ? [make("figcaption")] : []));
       rows.append(make("div", {}, make("p", {}, name), make("div", {class: "lx-grid", style: `--n:${size}`}, ...figures)));
     }
-    return {names: [...sizes.keys()], many: Math.max(...sizes.values()) > 1};
+    return {names: [...sizes.keys()], size: Math.max(...sizes.values())};
   }
 
   function build(box) {
     const strip = box.querySelector(".lx-strip"), stored = [...strip.querySelectorAll("img")];
-    const pictures = make("div", {class: "lx-pictures"}), {names, many} = slots(pictures);
+    const pictures = make("div", {class: "lx-pictures"}), {names, size} = slots(pictures);
     const sliders = axes.map((axis, i) => slider(axis, spec.start[i]));
     const svg = make("svg", {role: "img"}), reading = make("b"), numbers = make("dl");
     const mark = make("span", {"aria-hidden": "true"}), sentence = make("span");
     const verdict = make("p", {class: "lx-verdict", "aria-live": "polite"}, mark, sentence);
     const top = make("p", {class: "lx-top"}, make("span", {}, `${curve?.name} over ${axes[0].name}`), reading);
-    const plot = make("div", {style: `--gutter:${gutter}px`}, ...curve ? [top, svg] : [], ...sliders.map(({label}) => label));
-    const live = make("div", {class: `lx-live ${many ? "lx-many" : "lx-few"}`, role: "group", "aria-label": spec.title},
-      pictures, plot, make("div", {class: "lx-facts"}, verdict, numbers));
+    const plot = make("div", {class: "lx-plot", style: `--gutter:${gutter}px`}, ...curve ? [top, svg] : [], ...sliders.map(({label}) => label));
+    const live = make("div", {class: `lx-live ${size > 4 ? "lx-many" : size > 1 ? "lx-some" : "lx-few"}`, role: "group", "aria-label": spec.title},
+      pictures, plot, verdict, numbers);
 
     function draw() {
       const here = +sliders[0].input.value, from = n * +(sliders[1]?.input.value ?? 0);

@@ -46,7 +46,7 @@ class Store:
                 continue
             of = f" {i + 1} of {len(row.images)}" if len(row.images) > 1 else ""
             self.seen[data] = len(self.seen), f"{row.name}, {position}"
-            parts.append(_figure(data, f"{row.name}{of}, {position}", caption))
+            parts.append(figure(data, f"{row.name}{of}, {position}", caption))
         parts += [
             f'<span data-again="{" ".join(map(str, numbers))}">the same as {escape(where)}</span>'
             for where, numbers in again.items()
@@ -54,9 +54,11 @@ class Store:
         return f"<div><b>{escape(row.name)}</b> {' '.join(parts)}</div>"
 
 
-def _figure(data: bytes, alt: str, caption: str) -> str:
+def figure(data: bytes, alt: str, caption: str = "", style: str = "") -> str:
+    """A PNG as an element of a page, with its caption below."""
     source = "data:image/png;base64," + base64.b64encode(data).decode()
     alt = f"{alt}: {caption}" if caption else alt
     text = f" <small>{escape(caption)}</small>" if caption else ""
+    style = f' style="{style}"' if style else ""
     # Width and height as attributes also hold where a notebook is not trusted and styles are dropped.
-    return f'<span><img src="{source}" alt="{escape(alt)}" width="64" height="64">{text}</span>'
+    return f'<span><img src="{source}" alt="{escape(alt)}" width="64" height="64"{style}>{text}</span>'
