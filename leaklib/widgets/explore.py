@@ -115,7 +115,8 @@ def _frame(position: Position, name: str, store: Store) -> str:
 
 def _data(position: Position, curve: Curve | None, store: Store) -> dict[str, object]:
     """A frame as the script reads it: pictures as numbers of the store, all else as text to be shown."""
-    spread, text = [position.value, position.low, position.high], ""
+    spread = [v if v is None else float(v) for v in (position.value, position.low, position.high)]
+    text = ""
     if curve is not None and position.value is not None:
         text = f"{show(position.value)} {curve.unit}".strip()
         if position.low is not None and position.high is not None:
@@ -137,7 +138,7 @@ def _scale(curve: Curve, results: Sequence[Position]) -> dict[str, object]:
     mark = None if curve.mark is None else f"{curve.mark_name} {show(curve.mark)} {curve.unit}".strip()
     return {
         "name": f"{curve.name} in {curve.unit}" if curve.unit else curve.name,
-        "ticks": [[tick, show(float(tick))] for tick in ticks.tolist()],
+        "ticks": [[float(tick), show(float(tick))] for tick in ticks],
         "mark": [curve.mark, mark],
     }
 

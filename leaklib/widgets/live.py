@@ -67,6 +67,7 @@ class Live:
 
     def _run(self, _: ipw.Button) -> None:
         self._stopped.clear()
+        self._drawn = 0.0
         self._busy(True)
         self.bar.value, self.pictures.value, self.message.value = 0, "", "running"
         chosen = self.batch_size.value, self.mechanisms[self.mechanism.value], self.seed.value

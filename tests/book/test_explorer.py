@@ -1,0 +1,298 @@
+"""Explorers as a reader meets them: in a browser without a network, by mouse, keyboard, ear and thumb."""
+
+import json
+import shutil
+from pathlib import Path
+from statistics import median
+
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from leaklib.rng import generator
+from leaklib.widgets.explore import explore
+from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
+
+ROOT = Path(__file__).parents[2]
+INK = json.loads((ROOT / "leaklib" / "palette.json").read_text())["ink"]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+THEMES = ["light", "dark"]
+LIMIT = 50  # milliseconds until a new position is seen
+
+
+def pictures(count, stream):
+    return torch.rand(count, 3, 32, 32, generator=generator(0, stream))
+
+
+def one_axis():
+    """Sixteen positions, of which the third was not measured."""
+    victim = pictures(1, "victim")
+    results = [
+        Position(
+            (c,),
+            (Pictures("original", victim), Pictures("reconstruction", pictures(1, f"{c}"), (f"{c} dB",))),
+            f"{c} channels are {'enough' if c > 11 else 'too few'}.",
+            c > 11,
+            (Number("rank", 256 * c), Number("unknowns", 3072)),
+            256.0 * c,
+        )
+        for c in range(1, 17)
+        if c != 3
+    ]
+    curve = Curve("rank", mark=3072, mark_name="unknowns")
+    return explore(results, [Axis("channels", tuple(range(1, 17)))], title="Channels", curve=curve)
+
+
+def two_axes():
+    """Batch size and bits, with up to eight pictures and a spread at each of 7 × 4 positions."""
+    batch, bits = (1, 2, 4, 8, 16, 32, 64), (1, 2, 4, 8)
+    victims = pictures(8, "victims")
+    results = [
+        Position(
+            (b, q),
+            (
+                Pictures("original", victims[: min(b, 8)]),
+                Pictures("reconstruction", pictures(min(b, 8), f"{b} {q}")),
+            ),
+            f"{b} pictures in {q} bits.",
+            None,
+            (Number("PSNR", 30.0 + q - b / 4, "dB"),),
+            30.0 + q - b / 4,
+            25.0 + q - b / 4,
+            33.0 + q - b / 4,
+        )
+        for b in batch
+        for q in bits
+    ]
+    axes = [Axis("batch size", batch), Axis("bits", bits, labels=("1 bit", "2 bits", "4 bits", "8 bits"))]
+    return explore(results, axes, title="Batch size and bits", curve=Curve("PSNR", "dB"), start=(4, 8))
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Two files: on `one` an explorer stands twice, on `both` two different ones do."""
+    folder = tmp_path_factory.mktemp("pages")
+    one, two = one_axis()._repr_html_(), two_axes()._repr_html_()
+    for name, body in {"one": one + one, "both": one + two}.items():
+        (folder / f"{name}.html").write_text(
+            '<!doctype html><html lang="en"><meta charset="utf8"><title>Explorers</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<body><main><h1>Explorers</h1>{body}</main></body></html>",
+            encoding="utf8",
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Opens a page from disk with the network off; whatever goes wrong fails the test at its end."""
+    contexts, trouble = [], []
+
+    def visit(name, *, width=1280, scheme="light", script=True):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=script
+        )
+        contexts.append(context)
+        context.set_offline(True)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(f"error in the page: {error}"))
+        page.on(
+            "console", lambda message: message.type == "error" and trouble.append(f"console: {message.text}")
+        )
+        page.on(
+            "request",
+            lambda request: request.url.startswith(("file:", "data:")) or trouble.append(request.url),
+        )
+        page.goto((pages / f"{name}.html").as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def explorer(page, number=0):
+    return page.locator(".leaky-explorer").nth(number)
+
+
+def state(box):
+    """What a reader sees and hears of an explorer."""
+    return box.evaluate("""box => ({
+      heard: [...box.querySelectorAll("input")].map(input => input.getAttribute("aria-valuetext")),
+      verdict: box.querySelector("[aria-live]").textContent,
+      shown: [...box.querySelectorAll(".lx-live img")].map(image => image.src.length > 99 && image.src),
+      alts: [...box.querySelectorAll(".lx-live img[src]")].map(image => image.alt),
+      numbers: [...box.querySelectorAll("dd")].map(number => number.textContent),
+      curve: box.querySelector("svg").getAttribute("aria-label"),
+      point: box.querySelector("svg circle[r='7']")?.getAttribute("cx"),
+    })""")
+
+
+def test_the_keyboard_moves_it(visit):
+    page = visit("one")
+    box = explorer(page)
+    slider = box.get_by_role("slider", name="channels")
+    slider.focus()
+    first = state(box)
+    assert first["heard"] == ["1"] and first["numbers"] == ["256", "3,072"]
+    page.keyboard.press("ArrowRight")
+    second = state(box)
+    assert second["heard"] == ["2"] and second["verdict"] == "✗ 2 channels are too few."
+    assert second["alts"] == ["original, channels: 2", "reconstruction, channels: 2: 2 dB"]
+    assert second["curve"] == "Curve of rank over channels, here 512; line at unknowns 3,072"
+    assert second["shown"][0] == first["shown"][0] and second["shown"][1] != first["shown"][1]
+    assert float(second["point"]) > float(first["point"])
+    page.keyboard.press("End")
+    assert state(box)["heard"] == ["16"] and state(box)["verdict"] == "✓ 16 channels are enough."
+    page.keyboard.press("Home")
+    assert state(box) == first
+    box.screenshot()  # the picture is not only named but decoded
+    assert box.locator(".lx-live img").last.evaluate("image => image.complete && image.naturalWidth") == 32
+
+
+def test_the_mouse_moves_it_and_the_point_stands_above_the_thumb(visit):
+    page = visit("one")
+    slider = explorer(page).get_by_role("slider")
+    slider.scroll_into_view_if_needed()
+    place = slider.bounding_box()
+    page.mouse.move(place["x"] + 12, place["y"] + place["height"] / 2)
+    page.mouse.down()
+    x = place["x"] + 12 + (place["width"] - 24) * 8 / 15
+    page.mouse.move(x, place["y"] + place["height"] / 2, steps=4)
+    page.mouse.up()
+    assert state(explorer(page))["heard"] == ["9"]
+    point = explorer(page).locator("svg circle[r='7']").bounding_box()
+    assert point["x"] + point["width"] / 2 == pytest.approx(x, abs=1)
+    assert place["height"] >= 24, "large enough for a finger"
+
+
+def test_what_was_not_measured_shows_as_such(visit):
+    page = visit("one")
+    explorer(page).get_by_role("slider").fill("2")
+    seen = state(explorer(page))
+    assert seen["verdict"] == "Not measured at channels: 3." and seen["shown"] == [False, False]
+    assert seen["numbers"] == [] and seen["point"] is None and "here not measured" in seen["curve"]
+    runs = explorer(page).locator("svg path[style*='fill:none']").count()
+    assert runs == 2, "no line joins the positions before the gap with those after it"
+
+
+def test_two_sliders_choose_the_position_and_the_curve(visit):
+    page = visit("both")
+    box = explorer(page, 1)
+    before, curve = state(box), "svg path[style*='fill:none']"
+    assert before["heard"] == ["4", "8 bits"] and before["verdict"] == "4 pictures in 8 bits."
+    assert sum(map(bool, before["shown"])) == 8, "four victims and four guesses of eight places each"
+    line = box.locator(curve).get_attribute("d")
+    box.get_by_role("slider", name="batch size").focus()
+    page.keyboard.press("ArrowRight")
+    assert state(box)["verdict"] == "8 pictures in 8 bits." and sum(map(bool, state(box)["shown"])) == 16
+    assert box.locator(curve).get_attribute("d") == line, "the same curve, another point of it"
+    box.get_by_role("slider", name="bits").focus()
+    page.keyboard.press("Home")
+    assert state(box)["heard"] == ["8", "1 bit"]
+    assert box.locator(curve).get_attribute("d") != line
+
+
+@pytest.mark.parametrize("name", ["one", "both"])
+def test_two_explorers_on_a_page_do_not_meet(visit, name):
+    page = visit(name)
+    other = state(explorer(page, 1))
+    explorer(page).get_by_role("slider").fill("7")
+    assert state(explorer(page))["heard"] == ["8"] and state(explorer(page, 1)) == other
+    assert page.locator(".lx-live").count() == 2, "each is built once"
+
+
+# From the event to after the next paint, with every picture decoded.
+TIME = """async box => {
+  const times = [], images = [...box.querySelectorAll(".lx-live img")];
+  for (const input of box.querySelectorAll("input"))
+    for (let i = +input.max; i >= 0; i--) {
+      const start = performance.now();
+      input.value = i;
+      input.dispatchEvent(new Event("input", {bubbles: true}));
+      await Promise.all(images.filter(image => image.src).map(image => image.decode()));
+      await new Promise(done => requestAnimationFrame(() => {
+        const channel = new MessageChannel();
+        channel.port1.onmessage = done;
+        channel.port2.postMessage(0);
+      }));
+      times.push(performance.now() - start);
+    }
+  return times;
+}"""
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["one axis", "two axes"])
+def test_a_new_position_is_seen_at_once(visit, number, record_property):
+    times = explorer(visit("both"), number).evaluate(TIME)
+    record_property("milliseconds", times)
+    print(f"median {median(times):.1f} ms, slowest {max(times):.1f} ms of {len(times)}")
+    assert len(times) in (16, 11) and median(times) < LIMIT
+
+
+# Outside the website the system decides; the website, JupyterLab, VS Code and Colab each say it themselves.
+HOSTS = {
+    "system": "",
+    "website": "document.documentElement.dataset.theme = '{}'",
+    "JupyterLab": "document.body.dataset.jpThemeLight = '{}' === 'light'",
+    "VS Code": "document.body.dataset.vscodeThemeKind = 'vscode-{}'",
+    "Colab": "document.documentElement.setAttribute('theme', '{}')",
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_its_theme_is_the_page_s(visit, host, theme):
+    other = theme if host == "system" else THEMES[theme == "light"]
+    page = visit("one", scheme=other)
+    page.evaluate(HOSTS[host].format(theme) or "0")
+    red, green, blue = bytes.fromhex(INK["surface"][theme][1:])
+    seen = explorer(page).evaluate("box => getComputedStyle(box).backgroundColor")
+    assert seen == f"rgb({red}, {green}, {blue})"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_everyone_can_read_it(visit, width, theme, script):
+    page = visit("both", width=width, scheme=theme, script=script)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".leaky-explorer :visible").evaluate_all(
+        "all => all.filter(element => element.scrollWidth > element.clientWidth + 1 && element.clientWidth)"
+        ".map(element => element.outerHTML.slice(0, 90))"
+    ) == []  # fmt: skip
+    if script:  # axe is one
+        for slider in page.get_by_role("slider").all():
+            slider.fill("1")
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
+
+
+@pytest.mark.parametrize("how", ["no script", "print"])
+def test_without_script_and_on_paper_it_is_a_film_strip(visit, how):
+    page = visit("one", script=how != "no script", scheme="dark")
+    if how == "print":
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    box = explorer(page)
+    assert box.locator(".lx-live:visible").count() == 0
+    captions = box.locator(".lx-strip figcaption:visible").all_inner_texts()
+    assert captions == [f"channels: {c}" for c in range(1, 17) if c != 3]
+    assert box.get_by_text("Not measured: channels: 3.").is_visible()
+    assert box.get_by_text("✓ 12 channels are enough.").is_visible()
+    assert box.get_by_text("Channels", exact=True).locator("visible=true").count() == 1
+    assert box.locator("img:visible").count() == (16 if how == "no script" else 30)
+    if how == "print":
+        red, green, blue = bytes.fromhex(INK["surface"]["light"][1:])
+        seen = box.evaluate("box => getComputedStyle(box).backgroundColor")
+        assert seen == f"rgb({red}, {green}, {blue})", "paper is light"

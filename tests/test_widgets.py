@@ -1,0 +1,322 @@
+"""Explorers are the same bytes each time, whole and honest; live attacks run, stop and fail in words."""
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+from torch import nn
+
+from leaklib.client import FedSGD
+from leaklib.data import Photos
+from leaklib.experiment import Experiment
+from leaklib.mechanisms.identity import Identity
+from leaklib.models.build import seeded
+from leaklib.rng import generator
+from leaklib.types import Labels, Progress, Reconstruction
+from leaklib.widgets.explore import Explorer, explore
+from leaklib.widgets.live import WHERE, Live, live
+from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, show
+
+ROOT = Path(__file__).parents[1]
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data) -> None:
+        self.text += data
+
+    def images(self) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.tags if tag == "img"]
+
+
+def pictures(count: int, stream: str = "victims", size: int = 8) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=generator(0, stream))
+
+
+def data(html: str) -> dict:
+    """What the script is given."""
+    return json.loads(re.search(r'\)\("\w+", (\{.*\})\)</script>$', html)[1])
+
+
+CHANNELS = Axis("channels", (1, 2, 4))
+VICTIM = pictures(1)
+
+
+def position(channels: int, **changes) -> Position:
+    guess = Pictures("guess", pictures(1, f"guess {channels}"), ("12 dB",))
+    plain = Position(
+        (channels,), (Pictures("original", VICTIM), guess), "Too few equations.", False, value=75.0 * channels
+    )
+    return replace(plain, **changes)
+
+
+def three(**changes) -> Explorer:
+    results = [position(c) for c in (1, 2, 4)]
+    arguments = {"title": "Channels", "curve": Curve("rank", mark=192.0, mark_name="unknowns")} | changes
+    return explore(arguments.pop("results", results), [CHANNELS], **arguments)
+
+
+def test_the_same_results_give_the_same_bytes() -> None:
+    assert three()._repr_html_() == three()._repr_html_()
+    keys = {re.search('data-key="(.*?)"', e.html)[1] for e in (three(), three(title="Other"))}
+    assert len(keys) == 2, "explorers on one page are told apart by their content"
+    assert repr(three()) == "Explorer('Channels')"
+
+
+def test_a_picture_is_stored_once_and_as_it_is() -> None:
+    images = Page(three().html).images()
+    assert len(images) == 4, "one victim for three positions, and three guesses"
+    stored = Image.open(io.BytesIO(base64.b64decode(images[0]["src"].removeprefix("data:image/png;base64,"))))
+    expected = (VICTIM[0] * 255).round().permute(1, 2, 0).to(torch.uint8)
+    assert torch.equal(torch.frombuffer(bytearray(stored.tobytes()), dtype=torch.uint8), expected.flatten())
+    assert three().html.count("the same as original, channels: 1") == 2
+    gray = Pictures("gray", pictures(1)[:, :1])
+    assert 'alt="gray, channels: 1"' in three(results=[position(1, pictures=(gray,))]).html
+
+
+def test_every_picture_says_what_it_is() -> None:
+    four = Pictures("guess", pictures(4), ("a", "b", "c", "d"))
+    alts = [image["alt"] for image in Page(three(results=[position(2, pictures=(four,))]).html).images()]
+    assert alts[:2] == ["guess 1 of 4, channels: 2: a", "guess 2 of 4, channels: 2: b"]
+    alts = [image["alt"] for image in Page(three().html).images()]
+    assert alts == [
+        "original, channels: 1",
+        "guess, channels: 1: 12 dB",
+        "guess, channels: 2: 12 dB",
+        "guess, channels: 4: 12 dB",
+    ]
+
+
+def test_what_was_not_measured_is_said_and_not_invented() -> None:
+    axes = [CHANNELS, Axis("kept", (0.001, 0.01), labels=("0.1 %", "1 %"))]
+    results = [position(1, at=(1, 0.001)), position(4, at=(4, 0.01))]
+    html = explore(results, axes, title="Two", curve=Curve("rank")).html
+    page = Page(html)
+    assert [t for t, _ in page.tags].count("figure") == 2
+    assert "Not measured: channels: 2, kept: 0.1 %; channels: 4, kept: 0.1 %; channels: 1, kept: 1 %;" in html
+    assert len(page.images()) == 3
+    # The first axis runs fastest: measured at the first and at the last of six places.
+    assert [frame is not None for frame in data(html)["frames"]] == [True, *[False] * 4, True]
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    html = three().html
+    page = Page(html)
+    assert {tag for tag, _ in page.tags} <= set(
+        "style div p figure figcaption b span small img script".split()
+    )
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.images())
+    assert set(re.findall(r"\w+://[^\"'\s]*", html)) == {"http://www.w3.org/2000/svg"}, (
+        "a name, not an address"
+    )
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttp|import\(|\b(href|id|onload)=", html)
+
+
+def test_text_stays_text() -> None:
+    evil = "</script><img src=x onerror=alert(1)> & \"quoted\" 'too'"
+    made = position(
+        1,
+        pictures=(Pictures(evil, VICTIM, (evil,)),),
+        verdict=evil,
+        numbers=(Number(evil, evil, evil),),
+        at=(evil,),
+    )
+    axis = Axis(evil, (evil, "other"))
+    page = Page(explore([made], [axis], title=evil, curve=Curve(evil, evil, 1.0, evil)).html)
+    assert [tag for tag, _ in page.tags].count("img") == 1 and [t for t, _ in page.tags].count("script") == 1
+    assert page.images()[0]["alt"] == f"{evil}, {evil}: {evil}: {evil}"
+    assert page.text.count("onerror=alert(1)") >= 4
+
+
+def test_a_verdict_has_a_mark_besides_its_color() -> None:
+    results = [position(1), position(2, holds=True), position(4, holds=None, verdict="Open.")]
+    text = Page(three(results=results).html).text
+    assert "✗ Too few equations." in text and "✓ Too few equations." in text
+    assert re.search(r"(?<![✓✗] )Open\.", text)
+
+
+def test_a_spread_is_told_with_its_value() -> None:
+    wide = position(1, value=31.42, low=20.0, high=40.0)
+    spec = data(three(results=[wide], curve=Curve("PSNR", "dB")).html)
+    assert spec["frames"][0]["curve"] == [31.42, 20.0, 40.0, "31.4 dB (20 to 40)"]
+    assert spec["curve"]["name"] == "PSNR in dB"
+    ticks = data(three(results=[position(1, value=0.0)], curve=Curve("rank")).html)["curve"]["ticks"]
+    assert ticks[0][0] < ticks[-1][0], "a scale has a length even where nothing varies"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3072, "3,072"), (31.416, "31.4"), (0.0, "0"), (-2.5, "−2.5"),
+        (15848.9, "15,849"), ("1 bit", "1 bit"), (0.04, "0.04"),
+        (1.34e12, "1.3 × 10¹²"), (2e-5, "2.0 × 10⁻⁵"), (float("inf"), "∞"), (float("nan"), "not defined"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(value, text) -> None:
+    assert show(value) == text
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: three(results=[position(3)]), "expected one of channels"),
+        (lambda: three(results=[position(1), position(1)]), "twice"),
+        (lambda: three(results=[]), "at least one result, got 1 and 0"),
+        (lambda: three(start=(9,)), r"got \(9,\)"),
+        (lambda: three(curve=None), "pass curve="),
+        (lambda: Axis("bits", (1,)), "two or more"),
+        (lambda: Axis("bits", (1, 1)), "two or more"),
+        (lambda: Axis("bits", (1, 2), labels=("one",)), "got 1 labels for 2"),
+        (lambda: Pictures("x", pictures(1) + 1), r"in \[0, 1\], got 1"),
+        (lambda: Pictures("x", pictures(1) * float("nan")), r"in \[0, 1\], got nan"),
+        (lambda: Pictures("x", pictures(2), ("one",)), "got 1 for 2"),
+        (lambda: Pictures("x", pictures(2)[:, :2]), "C = 1 or 3"),
+        (lambda: position(1, low=80.0, high=90.0), "low ≤ value ≤ high"),
+        (lambda: position(1, low=70.0), "low ≤ value ≤ high"),
+        (lambda: position(1, value=float("inf")), "finite"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(make, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+def test_an_explorer_that_is_too_large_is_refused() -> None:
+    many = Pictures("guess", pictures(8, size=256))
+    with pytest.raises(ValueError, match=r"1\.5 MB, this one has 2\.\d\d MB with 8 .* show fewer"):
+        three(results=[position(1, pictures=(many,))])
+
+
+# Live attacks, with an attack that takes as long as it is told
+
+
+@dataclass(frozen=True)
+class Mlp:
+    def build(self, seed: int) -> nn.Module:
+        return seeded(seed, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Reports a gray picture ``steps`` times, or until it is told to stop."""
+
+    steps: int
+    loss: float = 1e-6
+
+    def __call__(self, model, update, *, generator, callback=None) -> Reconstruction:
+        inputs = torch.full((update.num_examples, *update.input_shape), 0.5)
+        labels: Labels = torch.zeros(update.num_examples, dtype=torch.long)
+        if self.steps == 0:
+            raise RuntimeError("no <steps>")
+        done = 0
+        for done in range(1, self.steps + 1):
+            if callback is not None and callback(Progress(done, 1.0, inputs)):
+                break
+            time.sleep(0.001)
+        return Reconstruction(inputs, labels, self.loss, baseline=1e-2, evaluations=done, restarts=1)
+
+
+def playground(attack: Patient) -> tuple[Live, list[tuple[int, object, int]]]:
+    asked = []
+
+    def build(batch_size, mechanism, seed) -> Experiment:
+        asked.append((batch_size, mechanism, seed))
+        return Experiment(
+            Photos(), Mlp(), FedSGD(), attack, mechanism=mechanism, batch_size=batch_size, seed=seed
+        )
+
+    mechanisms = {"none": Identity(), "the same": Identity()}
+    return live(build, max_batch_size=4, mechanisms=mechanisms, evaluations=5), asked
+
+
+def finish(view: Live) -> None:
+    assert view.thread is not None
+    view.thread.join(60)
+    assert not view.thread.is_alive()
+
+
+def test_an_attack_runs_with_what_the_sliders_say() -> None:
+    view, asked = playground(Patient(5))
+    view.batch_size.value, view.mechanism.value, view.seed.value = 2, "the same", 3
+    view.start.click()
+    finish(view)
+    assert asked == [(2, Identity(), 3)]
+    assert view.result is not None and len(view.result.batch) == 2
+    assert view.bar.value == view.bar.max == 5 and view.stop.disabled and not view.start.disabled
+    assert re.match(
+        r"PSNR \d+(\.\d)? dB \(.* to .*\)\. The reconstruction explains the update: "
+        r"its loss is 1.0 × 10⁻⁴ times that of gray pictures\.$",
+        view.message.value,
+    )
+    assert [image["alt"] for image in Page(view.pictures.value).images()] == [
+        "original 1 of 2", "original 2 of 2", "reconstruction 1 of 2", "reconstruction 2 of 2"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "words"), [(5e-4, "explains part of"), (1e-2, "does not explain")])
+def test_a_loss_near_its_baseline_is_no_success(loss, words) -> None:
+    view, _ = playground(Patient(1, loss))
+    view.start.click()
+    finish(view)
+    assert f"The reconstruction {words} the update" in view.message.value
+
+
+def test_an_attack_stops_when_it_is_told_to_and_can_run_again() -> None:
+    view, asked = playground(Patient(1_000_000))
+    for run in (1, 2):
+        view.start.click()
+        until = time.monotonic() + 60
+        while "so far" not in view.pictures.value and time.monotonic() < until:
+            time.sleep(0.01)
+        assert "so far" in view.pictures.value, "the emerging picture"
+        assert view.start.disabled and view.seed.disabled and not view.stop.disabled
+        view.stop.click()
+        finish(view)
+        assert view.message.value.startswith("Stopped after ") and len(asked) == run
+        assert not view.start.disabled and not view.seed.disabled and view.stop.disabled
+
+
+def test_an_attack_that_fails_says_why() -> None:
+    view, _ = playground(Patient(0))
+    view.start.click()
+    finish(view)
+    assert view.message.value == "The attack failed with RuntimeError: no &lt;steps&gt;"
+    assert not view.start.disabled and view.result is None
+
+
+def test_a_playground_needs_something_to_choose() -> None:
+    with pytest.raises(ValueError, match="at least one mechanism"):
+        live(lambda *_: pytest.fail("not run"), max_batch_size=4, mechanisms={}, evaluations=5)
+
+
+@pytest.mark.slow
+def test_a_stored_page_says_where_to_run_it(tmp_path) -> None:
+    source = (
+        "from leaklib.mechanisms.identity import Identity\nfrom leaklib.widgets.live import live\n"
+        "live(None, max_batch_size=4, mechanisms={'none': Identity()}, evaluations=5)"
+    )
+    path = tmp_path / "live.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source)]), path)
+    subprocess.run([sys.executable, ROOT / "scripts" / "run_notebooks.py", path], check=True, cwd=ROOT)
+    (output,) = nbformat.read(path, as_version=4).cells[0].outputs
+    assert output.data == {"text/html": f"<p><em>{WHERE}</em></p>", "text/plain": WHERE}
