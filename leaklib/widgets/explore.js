@@ -1,5 +1,7 @@
 (key, spec) => {
-  const {axes, curve, frames} = spec, n = axes[0].values.length, thumb = 12, gutter = curve ? 8 + 7 * Math.max(...curve.ticks.map(([, label]) => label.length)) : 0;
+  const {axes, curve, frames} = spec, n = axes[0].values.length;
+  const thumb = 12; // pixels: half a thumb, by which it stays inside its track
+  const gutter = curve ? 8 + 7 * Math.max(...curve.ticks.map(([, label]) => label.length)) : 0;
 
   function make(tag, attributes = {}, ...children) {
     const svg = ["svg", "line", "path", "circle", "text"].includes(tag);
@@ -22,29 +24,31 @@
   function tick({axis, ticks}) {
     const last = axis.values.length - 1, width = ticks.clientWidth - 2 * thumb;
     const room = 7 * Math.max(...axis.values.map(text => text.length)) + 12;
-    const every = Math.max(1, Math.ceil(last * room / Math.max(width, 1)));
+    let every = Math.max(1, Math.ceil(last * room / Math.max(width, 1)));
+    // A little wider where that reaches the last value.
+    for (let step = every; step <= 2 * every; step++) if (last % step === 0) { every = step; break; }
     ticks.replaceChildren(...axis.values.flatMap((text, i) => i % every ? []
       : [make("span", {style: `left:${thumb + width * i / last}px`, class: i === last && 7 * text.length > 2 * thumb ? "lx-end" : ""}, text)]));
   }
 
   // One slot per picture that any position shows, so that nothing jumps.
-  function slots(rows) {
+  function gallery() {
     const sizes = new Map(), captioned = new Set();
     for (const [name, pictures, captions] of frames.flatMap(frame => frame?.rows ?? [])) {
       sizes.set(name, Math.max(sizes.get(name) ?? 0, pictures.length));
       if (captions.length) captioned.add(name);
     }
-    for (const [name, size] of sizes) {
-      const figures = Array.from({length: size}, () => make("figure", {}, make("img", {decoding: "sync"}),
-        ...captioned.has(name) ? [make("figcaption")] : []));
-      rows.append(make("div", {}, make("p", {}, name), make("div", {class: "lx-grid", style: `--n:${size}`}, ...figures)));
-    }
-    return {names: [...sizes.keys()], size: Math.max(...sizes.values())};
+    const names = [...sizes.keys()], size = Math.max(...sizes.values());
+    const slots = names.map(name => Array.from({length: sizes.get(name)}, () => ({figure: make("figure"),
+      image: make("img", {decoding: "sync"}), caption: captioned.has(name) && make("figcaption")})));
+    const pictures = make("div", {class: "lx-pictures"}, ...names.map((name, k) => make("div", {}, make("p", {}, name),
+      make("div", {class: "lx-grid", style: `--n:${slots[k].length}`}, ...slots[k].map(({figure}) => figure)))));
+    return {names, slots, pictures, size};
   }
 
   function build(box) {
     const strip = box.querySelector(".lx-strip"), stored = [...strip.querySelectorAll("img")];
-    const pictures = make("div", {class: "lx-pictures"}), {names, size} = slots(pictures);
+    const {names, slots, pictures, size} = gallery();
     const sliders = axes.map((axis, i) => slider(axis, spec.start[i]));
     const svg = make("svg", {role: "img"}), reading = make("b"), numbers = make("dl");
     const mark = make("span", {"aria-hidden": "true"}), sentence = make("span");
@@ -97,14 +101,17 @@
       }).join(", ");
       names.forEach((name, k) => {
         const row = frame?.rows.find(row => row[0] === name) ?? [name, [], []];
-        [...pictures.children[k].lastChild.children].forEach((figure, i) => {
-          const image = figure.firstChild, caption = row[2][i] ?? "", source = stored[row[1][i]];
-          image.hidden = !source;
-          figure.classList.toggle("lx-none", !source && (i === 0 || !frame));
-          if (figure.lastChild !== image) figure.lastChild.textContent = caption;
-          if (!source) return image.removeAttribute("src");
+        // One or two pictures take the place of eight.
+        const big = slots[k].length > 4 && [1, 2].includes(row[1].length);
+        pictures.children[k].lastChild.classList.toggle("lx-big", big);
+        slots[k].forEach(({figure, image, caption}, i) => {
+          const source = stored[row[1][i]], text = row[2][i] ?? "";
+          figure.className = source ? "" : !frame || i === 0 ? "lx-none" : "lx-empty";
+          figure.replaceChildren(...source ? [image] : [], ...caption ? [caption] : []);
+          if (caption) caption.textContent = text;
+          if (!source) return;
           image.src = source.src;
-          image.alt = `${name}${row[1].length > 1 ? ` ${i + 1} of ${row[1].length}` : ""}, ${where}${caption && `: ${caption}`}`;
+          image.alt = `${name}${row[1].length > 1 ? ` ${i + 1} of ${row[1].length}` : ""}, ${where}${text && `: ${text}`}`;
         });
       });
       const [sign, said] = frame?.verdict ?? ["", `Not measured at ${where}.`];

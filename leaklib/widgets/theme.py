@@ -13,8 +13,7 @@ DARK = (
 )
 # Where none of them speaks, the reader's system does.
 SILENT = (
-    "html:not([data-theme],[theme]) "
-    "body:not([data-jp-theme-light],[data-vscode-theme-kind],[data-bs-spy]) .leaky-explorer"
+    "html:not([data-theme],[theme]) body:not([data-jp-theme-light],[data-vscode-theme-kind]) .leaky-explorer"
 )
 
 
