@@ -24,13 +24,13 @@ Build = Callable[[int, Mechanism, int], Experiment]
 """From batch size, mechanism and seed to the experiment that is run."""
 
 WHERE = (
-    "The controls of this cell run the attack itself, so they need Python: "
-    "open this page in Colab or JupyterLab, run the cells above and then this one."
+    "These controls run the attack itself, so they need Python behind them. "
+    "On the website: open this page in Colab or JupyterLab and run its cells."
 )
 SHOWN = 8  # pictures of a large batch
 PAUSE = 0.2  # seconds between two pictures: drawing each would slow the attack down
 PICTURE = "width:96px;height:96px;image-rendering:pixelated"
-STYLE = {"description_width": "8rem"}
+FORM = {"style": {"description_width": "7rem"}, "layout": {"width": "30rem", "max_width": "98%"}}
 
 
 class Live:
@@ -43,12 +43,12 @@ class Live:
         self, build: Build, max_batch_size: int, mechanisms: Mapping[str, Mechanism], evaluations: int
     ) -> None:
         self.build, self.mechanisms = build, mechanisms
-        self.batch_size = ipw.IntSlider(1, 1, max_batch_size, description="batch size", style=STYLE)
-        self.mechanism = ipw.SelectionSlider(options=list(mechanisms), description="compression", style=STYLE)
-        self.seed = ipw.IntSlider(0, 0, 9, description="seed", style=STYLE)
+        self.batch_size = ipw.IntSlider(1, 1, max_batch_size, description="batch size", **FORM)
+        self.mechanism = ipw.SelectionSlider(options=list(mechanisms), description="compression", **FORM)
+        self.seed = ipw.IntSlider(0, 0, 9, description="seed", **FORM)
         self.start = ipw.Button(description="Run", button_style="primary")
         self.stop = ipw.Button(description="Stop", disabled=True)
-        self.bar = ipw.IntProgress(0, 0, evaluations, description="evaluations", style=STYLE)
+        self.bar = ipw.IntProgress(0, 0, evaluations, description="evaluations", **FORM)
         self.pictures, self.message = ipw.HTML(), ipw.HTML()
         self.result: Result | None = None
         self.thread: threading.Thread | None = None
@@ -57,7 +57,7 @@ class Live:
         self.stop.on_click(lambda _: self._stopped.set())
         sliders = [self.batch_size, self.mechanism, self.seed]
         buttons = ipw.HBox([self.start, self.stop])
-        self.box = ipw.VBox([*sliders, buttons, self.bar, self.pictures, self.message])
+        self.box = ipw.VBox([*sliders, buttons, self.bar, self.message, self.pictures])
 
     def _ipython_display_(self) -> None:
         # Two outputs: without a kernel the first is what remains, since a stored view would be blank.
@@ -69,7 +69,8 @@ class Live:
         self._stopped.clear()
         self._drawn = 0.0
         self._busy(True)
-        self.bar.value, self.pictures.value, self.message.value = 0, "", "running"
+        self.bar.value, self.pictures.value = 0, ""
+        self._say("Running.")
         chosen = self.batch_size.value, self.mechanisms[self.mechanism.value], self.seed.value
         self.thread = threading.Thread(target=self._attack, args=chosen, daemon=True)
         self.thread.start()
@@ -84,7 +85,7 @@ class Live:
             result = run(self.build(batch_size, mechanism, seed), callback=self._watch)
             self._finish(result)
         except Exception as error:  # a thread's traceback would not reach the reader
-            self.message.value = escape(f"The attack failed with {type(error).__name__}: {error}")
+            self._say(f"The attack failed with {type(error).__name__}: {error}")
         finally:
             self._busy(False)
 
@@ -101,7 +102,10 @@ class Live:
         paired = guess.inputs[result.score.order.to(guess.inputs.device)]
         self.pictures.value = _row("original", result.batch.inputs) + _row("reconstruction", paired)
         when = f"Stopped after {guess.evaluations:,} evaluations. " if self._stopped.is_set() else ""
-        self.message.value = escape(when + verdict(result))
+        self._say(when + verdict(result))
+
+    def _say(self, sentence: str) -> None:
+        self.message.value = f'<div style="line-height:1.4;max-width:40rem">{escape(sentence)}</div>'
 
 
 def live(build: Build, *, max_batch_size: int, mechanisms: Mapping[str, Mechanism], evaluations: int) -> Live:
@@ -140,4 +144,7 @@ def _row(name: str, pictures: Inputs) -> str:
     figures = "".join(
         figure(png(p), f"{name} {i} of {len(pictures)}", style=PICTURE) for i, p in enumerate(shown, 1)
     )
-    return f"<p>{name}</p><div style='display:flex;flex-wrap:wrap;gap:4px'>{figures}</div>"
+    return (
+        f"<div style='line-height:1.4'>{name}</div>"
+        f"<div style='display:flex;flex-wrap:wrap;gap:4px;margin-bottom:8px'>{figures}</div>"
+    )
