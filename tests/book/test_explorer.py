@@ -226,6 +226,16 @@ def test_two_explorers_on_a_page_do_not_meet(visit, name):
     assert page.locator(".lx-live").count() == 2, "each is built once"
 
 
+def test_it_can_do_without_a_curve(visit, pages):
+    results = [Position((c,), (Pictures("original", pictures(1, "victim")),), f"{c}.") for c in (1, 2)]
+    html = explore(results, [Axis("channels", (1, 2))], title="Channels").html
+    (pages / "plain.html").write_text(f"<!doctype html><meta charset='utf8'>{html}", encoding="utf8")
+    page = visit("plain")
+    page.get_by_role("slider").press("End")
+    assert page.locator(".lx-verdict").inner_text() == "2." and page.locator("svg").count() == 0
+    assert page.get_by_role("slider").get_attribute("aria-valuetext") == "2"
+
+
 # From the event to after the next paint, with every picture decoded.
 TIME = """async box => {
   const times = [];
