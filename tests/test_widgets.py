@@ -94,6 +94,29 @@ def test_a_picture_is_stored_once_and_as_it_is() -> None:
     assert 'alt="gray, channels: 1"' in three(results=[position(1, pictures=(gray,))]).html
 
 
+def test_pictures_that_were_shown_before_keep_their_order_and_their_captions() -> None:
+    """Else an original would stand above the reconstruction of another one."""
+    some = pictures(3)
+    first = position(1, pictures=(Pictures("original", some[:1]),))
+    second = position(
+        2, pictures=(Pictures("original", some[[1, 0, 2]]), Pictures("guess", some[1:2], ("exact",)))
+    )
+    third = position(4, pictures=(Pictures("original", some[[1, 0, 2]]),))
+    html = three(results=[first, second, third]).html
+    order = re.findall(
+        r'alt="(.*?)"|<i data-again="(.*?)">the same as (.*?)</i>( <small>exact</small>)?', html
+    )
+    assert order == [
+        ("original, channels: 1", "", "", ""),
+        ("original 1 of 3, channels: 2", "", "", ""),
+        ("", "0", "original, channels: 1", ""),
+        ("original 3 of 3, channels: 2", "", "", ""),
+        ("", "1", "original 1 of 3, channels: 2", " <small>exact</small>"),
+        ("", "1 0 2", "original, channels: 2", ""),
+    ]
+    assert data(html)["frames"][1]["rows"][0][:2] == ["original", [1, 0, 2]]
+
+
 def test_every_picture_says_what_it_is() -> None:
     four = Pictures("guess", pictures(4), ("a", "b", "c", "d"))
     alts = [image["alt"] for image in Page(three(results=[position(2, pictures=(four,))]).html).images()]
@@ -123,7 +146,7 @@ def test_nothing_comes_from_elsewhere() -> None:
     html = three().html
     page = Page(html)
     assert {tag for tag, _ in page.tags} <= set(
-        "style div p figure figcaption b span small img script".split()
+        "style div p figure figcaption b i span small img script".split()
     )
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.images())
     assert set(re.findall(r"\w+://[^\"'\s]*", html)) == {"http://www.w3.org/2000/svg"}, (

@@ -127,8 +127,8 @@
     for (const {input} of sliders) input.addEventListener("input", show);
     new ResizeObserver(() => { sliders.forEach(tick); if (curve) draw(); }).observe(plot);
     // On paper every frame has all its pictures; on the screen each is stored once.
-    addEventListener("beforeprint", () => strip.querySelectorAll("[data-again]").forEach(span =>
-      span.replaceWith(...span.dataset.again.split(" ").map(i => stored[i].cloneNode()))));
+    addEventListener("beforeprint", () => strip.querySelectorAll("[data-again]").forEach(text =>
+      text.replaceChildren(...text.dataset.again.split(" ").map(i => stored[i].cloneNode()))));
     show();
   }
 

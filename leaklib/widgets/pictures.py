@@ -26,6 +26,7 @@ class Store:
     """Numbers pictures in the order in which the film strip first shows them, and says where that was."""
 
     seen: dict[bytes, tuple[int, str]] = field(default_factory=dict)
+    rows: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -36,22 +37,33 @@ class Store:
 
     def row(self, row: Pictures, position: str) -> str:
         """A row of the film strip at the named position; what was shown before is named, not repeated."""
-        parts: list[str] = []
-        again: dict[str, list[int]] = {}  # where pictures were shown before: their numbers
-        for i, picture in enumerate(row.images):
-            data, caption = png(picture), row.captions[i] if row.captions else ""
-            if data in self.seen:
-                number, where = self.seen[data]
-                again.setdefault(where, []).append(number)
-                continue
-            of = f" {i + 1} of {len(row.images)}" if len(row.images) > 1 else ""
-            self.seen[data] = len(self.seen), f"{row.name}, {position}"
-            parts.append(figure(data, f"{row.name}{of}, {position}", caption))
-        parts += [
-            f'<span data-again="{" ".join(map(str, numbers))}">the same as {escape(where)}</span>'
-            for where, numbers in again.items()
+        captions = row.captions or ("",) * len(row.images)
+        parts = [
+            self._picture(png(picture), f"{row.name}{_of(i, len(row.images))}, {position}", caption)
+            for i, (picture, caption) in enumerate(zip(row.images, captions, strict=True), 1)
         ]
+        numbers = tuple(self.numbers(row))
+        where = self.rows.setdefault(numbers, f"{row.name}, {position}")
+        if where != f"{row.name}, {position}":  # the whole row was shown before: one sentence for all
+            parts = [_again(numbers, where, ", ".join(row.captions))]
         return f"<div><b>{escape(row.name)}</b> {' '.join(parts)}</div>"
+
+    def _picture(self, data: bytes, name: str, caption: str) -> str:
+        if data in self.seen:
+            number, where = self.seen[data]
+            return _again((number,), where, caption)
+        self.seen[data] = len(self.seen), name
+        return figure(data, name, caption)
+
+
+def _of(i: int, count: int) -> str:
+    return f" {i} of {count}" if count > 1 else ""
+
+
+def _again(numbers: tuple[int, ...], where: str, caption: str) -> str:
+    text = f" <small>{escape(caption)}</small>" if caption else ""
+    numbered = " ".join(map(str, numbers))
+    return f'<span><i data-again="{numbered}">the same as {escape(where)}</i>{text}</span>'
 
 
 def figure(data: bytes, alt: str, caption: str = "", style: str = "") -> str:
