@@ -58,10 +58,12 @@ class Photos:
     Picture i shows photograph i % 8, which is its label, through window i // 8. Window 0 is the whole center
     square. The others come from a pyramid: n×n windows of side 2/(n + 1) of the square, overlapping by half,
     for n = 2, 3, ..., row by row. A flat window, one that a single color would match to 12 of 255 levels
-    (root mean square) or better, goes to the end of the line. The photographer is gray, the rest is in color.
+    (root mean square) or better, goes to the end of the line. The photographer is gray, the rest is in color;
+    with ``gray`` all are, N×1×size×size, the mean of their colors.
     """
 
     size: int = 32
+    gray: bool = False
     class_names: ClassVar[tuple[str, ...]] = tuple(_PHOTOS)
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class Photos:
     def batch(self, client: int, size: int) -> Batch:
         """Pictures client·size to client·size + size - 1. ValueError past the last one."""
         images = _photos(self.size)
-        return _batch(images, np.arange(len(images)) % len(_PHOTOS), client, size, "Photos()")
+        return self._toned(_batch(images, np.arange(len(images)) % len(_PHOTOS), client, size, "Photos()"))
 
     def crops(self, count: int, *, generator: torch.Generator) -> Batch:
         """``count`` random squares of the photographs, to train on: which photograph is this from?
@@ -86,7 +88,10 @@ class Photos:
         labels = torch.randint(len(_PHOTOS), (count,), generator=generator).numpy()
         squares = [_open_photo(name) for name in _PHOTOS.values()]
         images = [_crop(squares[k], self.size, *row) for k, row in zip(labels, draw, strict=True)]
-        return _batch(np.stack(images), labels, 0, count, "Photos()")
+        return self._toned(_batch(np.stack(images), labels, 0, count, "Photos()"))
+
+    def _toned(self, batch: Batch) -> Batch:
+        return Batch(batch.inputs.mean(1, keepdim=True), batch.labels) if self.gray else batch
 
 
 @dataclass(frozen=True)

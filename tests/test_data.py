@@ -9,6 +9,7 @@ from PIL import Image
 
 from leaklib import data
 from leaklib.data import CIFAR10, ImageFile, Photos, Sentences
+from leaklib.rng import generator
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
@@ -115,6 +116,14 @@ def test_window_0_is_the_whole_center_square(size):
         square = np.asarray(data._open_photo(file)) / 255
         assert square.shape[0] == square.shape[1]
         assert picture.mean((1, 2)).numpy() == pytest.approx(square.mean((0, 1)), abs=1 / 255)
+
+
+def test_gray_photographs_are_the_mean_of_their_colors() -> None:
+    color, gray = Photos(16), Photos(16, gray=True)
+    assert torch.equal(gray.batch(1, 3).inputs, color.batch(1, 3).inputs.mean(1, keepdim=True))
+    crops = [photos.crops(2, generator=generator(0, "crops")) for photos in (gray, color)]
+    assert crops[0].inputs.shape == (2, 1, 16, 16)
+    assert torch.equal(crops[0].inputs, crops[1].inputs.mean(1, keepdim=True))
 
 
 def test_one_level_of_difference_between_decoders_does_not_choose_other_windows(monkeypatch):

@@ -66,8 +66,8 @@ def test_no_module_draws_from_python_s_global_random_state(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.name)
-def test_packages_import_nothing(path: Path) -> None:
-    assert imported_rooms(path.read_text()) == set()
+def test_packages_import_nothing_but_their_own_modules(path: Path) -> None:
+    assert imported_rooms(path.read_text()) <= {room_of(path)}
 
 
 @pytest.mark.parametrize(

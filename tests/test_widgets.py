@@ -25,8 +25,9 @@ from leaklib.mechanisms.identity import Identity
 from leaklib.models.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Labels, Progress, Reconstruction
-from leaklib.widgets.explore import Explorer, explore
-from leaklib.widgets.live import WHERE, Live, live
+from leaklib.widgets import explore, live
+from leaklib.widgets.explorer import Explorer
+from leaklib.widgets.playground import WHERE, Live
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, show
 
 ROOT = Path(__file__).parents[1]
@@ -339,7 +340,7 @@ def test_a_playground_needs_something_to_choose() -> None:
 @pytest.mark.slow
 def test_a_stored_page_says_where_to_run_it(tmp_path) -> None:
     source = (
-        "from leaklib.mechanisms.identity import Identity\nfrom leaklib.widgets.live import live\n"
+        "from leaklib.mechanisms.identity import Identity\nfrom leaklib.widgets.playground import live\n"
         "live(None, max_batch_size=4, mechanisms={'none': Identity()}, evaluations=5)"
     )
     path = tmp_path / "live.ipynb"

@@ -9,13 +9,13 @@ treat two classes and no biases; here a bias in the last layer gives label and s
 Chapter: 4.
 """
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from leaklib.attacks.chain import Layers, chain, input_shapes
 from leaklib.attacks.checks import check_single, check_update
 from leaklib.attacks.labels import infer_label
 from leaklib.attacks.linear_layer import invert_linear
@@ -24,8 +24,6 @@ from leaklib.attacks.peel import Known, double, peel_conv
 from leaklib.client import FedSGD
 from leaklib.models.build import Normalize
 from leaklib.types import Callback, Reconstruction, Tensors, Update
-
-Layers = list[tuple[str, nn.Module]]
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,10 @@ class Recursive:
         check_single("Recursive", update)
         if not isinstance(update.step, FedSGD) or update.step.max_grad_norm is not None:
             raise ValueError(f"Recursive needs an update from FedSGD() without clipping, got {update.step}")
-        layers = _chain(model)
+        layers = chain("Recursive", model)
         _check_layers(layers, update.tensors)
-        shapes = _input_shapes(layers, model, update)
+        shapes = input_shapes(layers, model, update)
+        _check_shapes(layers, shapes)
         labels = infer_label(update) if update.labels is None else update.labels
         gradients = {name: double(tensor) for name, tensor in update.tensors.items()}
         logits = gradients[f"{layers[-1][0]}.bias"]
@@ -116,44 +115,6 @@ INVERSES: dict[type[nn.Module], Callable[..., Inverse]] = {
     nn.Sigmoid: _sigmoid, nn.Tanh: _tanh, nn.LeakyReLU: _leaky_relu, nn.Softplus: _softplus
 }  # fmt: skip
 
-# What a forward may call besides layers, and the layer it stands for: reshaping one example flattens it.
-FUNCTIONS: dict[object, nn.Module] = {
-    **dict.fromkeys((torch.flatten, torch.reshape, "flatten", "view", "reshape"), nn.Flatten()),
-    **dict.fromkeys((torch.sigmoid, "sigmoid"), nn.Sigmoid()),
-    **dict.fromkeys((torch.tanh, "tanh"), nn.Tanh()),
-    **dict.fromkeys((torch.relu, nn.functional.relu, "relu"), nn.ReLU()),
-}
-SIZES = ("size", getattr, operator.getitem)  # x.size(0) or x.shape[0], as in x.view(x.size(0), -1)
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Normalize) or super().is_leaf_module(m, module_qualified_name)
-
-
-def _chain(model: nn.Module) -> Layers:
-    """The layers in the order in which a picture passes them; ValueError if its way is not a plain chain."""
-    try:
-        graph = _Tracer().trace(model)
-    except Exception as error:
-        raise ValueError(f"Recursive cannot follow the forward of {type(model).__name__}: {error}") from error
-    layers, last = [], next(iter(graph.nodes))  # the first node is the picture
-    for node in graph.nodes:
-        if node.op == "placeholder" or node.target in SIZES:
-            continue
-        if [other for other in node.all_input_nodes if other.target not in SIZES] != [last]:
-            raise ValueError(
-                f"Recursive needs a chain of layers: {node.name} takes other than just {last.name}"
-            )
-        if node.op == "call_module":
-            layers.append((node.target, model.get_submodule(node.target)))
-        elif node.target in FUNCTIONS:
-            layers.append((node.name, FUNCTIONS[node.target]))
-        elif node.op != "output":
-            raise ValueError(f"Recursive cannot undo {node.name}: it knows no inverse of it")
-        last = node
-    return layers
-
 
 def _check_layers(layers: Layers, gradients: Tensors) -> None:
     """Raise ValueError, naming the layer, unless every layer can be undone."""
@@ -192,13 +153,8 @@ def _refusal(layer: nn.Module) -> str | None:
     return None if type(layer) in INVERSES else "it knows no inverse of it"
 
 
-def _input_shapes(layers: Layers, model: nn.Module, update: Update) -> list[torch.Size]:
-    """The shape of what enters each layer, without the batch dimension."""
-    values, shapes = torch.zeros(1, *update.input_shape).to(next(model.parameters())), []
-    with torch.no_grad():
-        for name, layer in layers:
-            if isinstance(layer, nn.Linear) and values.ndim != 2:
-                raise ValueError(f"Recursive cannot undo {name}: it sees more than one vector")
-            shapes.append(values.shape[1:])
-            values = layer(values)
-    return shapes
+def _check_shapes(layers: Layers, shapes: list[torch.Size]) -> None:
+    """Raise ValueError if a fully connected layer is applied to several vectors of one example."""
+    for (name, layer), shape in zip(layers, shapes, strict=True):
+        if isinstance(layer, nn.Linear) and len(shape) != 1:
+            raise ValueError(f"Recursive cannot undo {name}: it sees more than one vector")

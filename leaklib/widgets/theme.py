@@ -32,4 +32,4 @@ def stylesheet() -> str:
         f"@media screen{{{chosen}{{{dark}}}}}\n"
         f"@media screen and (prefers-color-scheme:dark){{{SILENT}{{{dark}}}}}\n"
     )
-    return colors + here.joinpath("widgets/explore.css").read_text(encoding="utf8").strip()
+    return colors + here.joinpath("widgets/explorer.css").read_text(encoding="utf8").strip()

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from leaklib.rng import generator
-from leaklib.widgets.explore import explore
+from leaklib.widgets import explore
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
 
 ROOT = Path(__file__).parents[2]

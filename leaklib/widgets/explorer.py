@@ -146,7 +146,7 @@ def _scale(curve: Curve, results: Sequence[Position]) -> dict[str, object]:
 def _page(title: str, strip: str, spec: dict[str, object], pictures: int) -> str:
     # "<" would end the script early where a caption holds "</script>".
     data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
-    script = files("leaklib.widgets").joinpath("explore.js").read_text(encoding="utf8").strip()
+    script = files("leaklib.widgets").joinpath("explorer.js").read_text(encoding="utf8").strip()
     style = stylesheet()
     key = sha256("".join([style, strip, script, data]).encode()).hexdigest()[:12]
     page = (

@@ -1,0 +1,288 @@
+"""When can a gradient be inverted? Ranks, spectra, twins and noise, each against what the theory says.
+
+    python benchmarks/identifiability.py runs.jsonl                  # two hours; can be stopped and resumed
+    python benchmarks/identifiability.py runs.jsonl --only noise
+    python benchmarks/identifiability.py runs.jsonl --table          # the tables of what is there
+    python benchmarks/identifiability.py runs.jsonl --collect        # stores them for the book
+
+Victims are the photographs that come with the package: 3 is the cat, 5 the rocket. One thread; run two parts
+beside each other, each with its own file of runs, to use two cores. Every run is one line of it, and one
+that is there already is not repeated.
+"""
+
+import argparse
+import base64
+import json
+import math
+import resource
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from leaklib.attacks.dlg import IDLG
+from leaklib.attacks.gauss_newton import GaussNewton
+from leaklib.attacks.identifiability import identifiability
+from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.jacobian import GradientMap
+from leaklib.attacks.recursive import Recursive
+from leaklib.attacks.twin import twin
+from leaklib.client import FedSGD, share
+from leaklib.data import Photos
+from leaklib.metrics import psnr
+from leaklib.models.lenet import LeNet
+from leaklib.models.lenet5 import LeNet5
+from leaklib.plots import table
+from leaklib.rng import generator
+from leaklib.types import Batch
+
+CAT, ROCKET = 3, 5
+TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "identifiability.json"
+SIGMAS = (1e-4, 1e-3, 1e-2, 1e-1)
+PRIOR = 0.25  # standard deviation of a pixel around mid-gray
+Case = dict[str, Any]
+Part = Iterator[tuple[Case, Callable[[], Case]]]
+
+
+def analyze(spec, picture: int, seed: int, batch_size: int = 1) -> Case:
+    """Rank and spectrum of the gradient of one batch of photographs, and what they cost."""
+    model, batch = spec.build(seed), Photos().batch(picture, batch_size)
+    start = time.process_time()
+    found = identifiability(model, share(model, batch, FedSGD()), batch.inputs, batch.labels)
+    seconds, spectrum = time.process_time() - start, found.singular_values
+    places = torch.linspace(0, len(spectrum) - 1, 65).long()
+    return {
+        "rank": found.rank,
+        "unknowns": found.unknowns,
+        "equations": found.equations,
+        "counting bound": found.counting_bound,
+        "bounds": [[b.layer, b.rank, b.unknowns] for b in found.bounds],
+        "gap": found.gap,
+        "tolerance": found.tolerance,
+        "places": places.tolist(),
+        "spectrum": spectrum[places].tolist(),
+        "least": spectrum[found.rank - 1].item(),
+        "predicted": {str(s): found.predicted_psnr(s) for s in SIGMAS} if found.identifiable else None,
+        "with prior": {str(s): found.predicted_psnr(s, prior_std=PRIOR) for s in SIGMAS},
+        "seconds": seconds,
+        "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+
+
+def ranks() -> Part:
+    """The rank of DLG's LeNet around its phase transition: two networks, two pictures."""
+    for channels in (8, 9, 10, 12):
+        for seed in (0, 1):
+            for picture in (CAT, ROCKET):
+                case = {"channels": channels, "seed": seed, "picture": picture}
+                yield case, lambda c=channels, p=picture, s=seed: analyze(LeNet(channels=c), p, s)
+
+
+def channels() -> Part:
+    """DLG's LeNet with 1 to 16 channels: the cat, and what the closed form says."""
+    for count in range(1, 17):
+        yield {"channels": count}, lambda c=count: analyze(LeNet(channels=c), CAT, 0) | closed_form(c)
+
+
+def closed_form(count: int) -> Case:
+    """What ``Recursive`` makes of the cat's gradient: decibels, or its refusal."""
+    model, batch = LeNet(channels=count).build(0).double(), Photos().batch(CAT, 1)
+    try:
+        found = Recursive()(model, share(model, batch, FedSGD()), generator=generator(0, "attack"))
+    except ValueError as refusal:
+        return {"refusal": str(refusal)}
+    return {"recursive": psnr(found.inputs, batch.inputs).item()}
+
+
+def lenet5() -> Part:
+    """The classic LeNet-5 on 32×32×3 pictures."""
+    for activation, pool in ((nn.Sigmoid, nn.AvgPool2d), (nn.ReLU, nn.MaxPool2d), (nn.Tanh, nn.AvgPool2d)):
+        for seed, picture in ((0, CAT), (1, ROCKET)):
+            spec = LeNet5(activation=activation, pool=pool)
+            names = {"activation": activation.__name__, "pool": pool.__name__}
+            case = names | {"seed": seed, "picture": picture}
+            yield case, lambda spec=spec, picture=picture, seed=seed: analyze(spec, picture, seed)
+
+
+def batches() -> Part:
+    """Two pictures at once, on DLG's LeNet with 12 channels."""
+    yield {"batch": 2}, lambda: analyze(LeNet(), 0, 0, batch_size=2)
+
+
+def twins() -> Part:
+    """Two pictures with one gradient, where the rank is too low."""
+    yield {"network": "LeNet-5"}, lambda: walk(LeNet5())
+    for count in range(1, 10):
+        yield {"network": f"LeNet({count})"}, lambda c=count: walk(LeNet(channels=c))
+
+
+def walk(spec) -> Case:
+    """From the cat as far towards the rocket as its gradient lets it."""
+    model, cat, goal = spec.build(0).double(), Photos().batch(CAT, 1), Photos().batch(ROCKET, 1)
+    start, update = time.process_time(), share(model, cat, FedSGD())
+    found = twin(model, update, cat.inputs, cat.labels, toward=goal.inputs, steps=3)
+    gradient = GradientMap(model, update, cat.labels)
+    observed = gradient.vector(update.tensors)
+    miss = (gradient.at(found).detach() - observed).square().sum()
+    return {
+        "mismatch": miss.item(),
+        "relative mismatch": (miss / observed.square().sum()).item(),
+        "psnr": psnr(found, cat.inputs.double()).item(),
+        "float64": base64.b64encode(zlib.compress(found.numpy().tobytes())).decode(),
+        "seconds": time.process_time() - start,
+    }
+
+
+def noise() -> Part:
+    """Attacks on noisy gradients of the small problem, against the bound: five pictures, three draws each."""
+    for sigma in SIGMAS:
+        attacks = {
+            "GaussNewton": GaussNewton(noise_std=sigma),
+            "GaussNewton, prior": GaussNewton(noise_std=sigma, prior_std=PRIOR),
+            "IDLG": IDLG(steps=40),
+            "InvertingGradients": InvertingGradients(steps=1200),
+            "Recursive": Recursive(),
+        }
+        for name, attack in attacks.items():
+            for picture in range(2, 7):
+                for draw in range(3):
+                    case = {"sigma": sigma, "attack": name, "picture": picture, "draw": draw}
+                    yield case, lambda a=attack, s=sigma, p=picture, d=draw: attack_noisy(a, s, p, d)
+
+
+def attack_noisy(attack, sigma: float, picture: int, draw: int) -> Case:
+    """Squared error of one attack on one noisy gradient, and both bounds there."""
+    model, batch = small(picture)
+    update = share(model, batch, FedSGD())
+    found = identifiability(model, update, batch.inputs, batch.labels)
+    random = generator(draw, "noise")
+    noisy = {
+        name: tensor + sigma * torch.randn(tensor.shape, generator=random, dtype=tensor.dtype)
+        for name, tensor in update.tensors.items()
+    }
+    start = time.process_time()
+    guess = attack(model, replace(update, tensors=noisy), generator=generator(draw, "attack"))
+    return {
+        "error": (guess.inputs - batch.inputs).square().mean().item(),
+        "bound": 10 ** (-found.predicted_psnr(sigma) / 10),
+        "linear-Gaussian": 10 ** (-found.predicted_psnr(sigma, prior_std=PRIOR) / 10),
+        "seconds": time.process_time() - start,
+    }
+
+
+def small(picture: int) -> tuple[nn.Module, Batch]:
+    """The small problem: a gray 16×16 photograph on DLG's LeNet cut to that size, in float64."""
+    model = LeNet(num_classes=8, input_shape=(1, 16, 16)).build(picture).double()
+    return model, Photos(size=16, gray=True).batch(picture, 1).to("cpu", torch.float64)
+
+
+PARTS = {part.__name__: part for part in (ranks, channels, lenet5, batches, twins, noise)}
+
+
+def decibel(errors: list[float]) -> float:
+    return -10 * math.log10(sum(errors) / len(errors))
+
+
+def tabulate(rows: list[Case], part: str) -> str:
+    """Markdown: one line per case; of the noise, one per attack and level."""
+    rows = [row for row in rows if row["part"] == part]
+    if part == "twins":
+        return table(
+            ["network", "PSNR of the two", "squared mismatch", "relative", "CPU s"],
+            [
+                [
+                    row["case"]["network"],
+                    f"{row['psnr']:.1f} dB",
+                    f"{row['mismatch']:.0e}",
+                    f"{row['relative mismatch']:.0e}",
+                    f"{row['seconds']:.0f}",
+                ]
+                for row in rows
+            ],
+        )
+    if part == "noise":
+        heads = ["sigma", "attack", "runs", "attack, dB", "bound, dB", "linear-Gaussian, dB"]
+        return table(heads, noisy(rows))
+    return table(
+        ["case", "rank", "bound", "unknowns", "gap", "σ₁ / least σ", "CPU s", "GB"],
+        [
+            [
+                ", ".join(f"{k} {v}" for k, v in row["case"].items()),
+                row["rank"],
+                row["counting bound"],
+                row["unknowns"],
+                f"{row['gap']:.0e}",
+                f"{row['spectrum'][0] / row['least']:,.0f}",
+                f"{row['seconds']:.0f}",
+                f"{row['gigabytes']:.1f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def noisy(rows: list[Case]) -> list[list[object]]:
+    """For each level and attack: the mean squared errors over pictures and draws, in decibels."""
+    lines = []
+    for sigma in SIGMAS:
+        for name in dict.fromkeys(row["case"]["attack"] for row in rows):
+            some = [r for r in rows if (r["case"]["sigma"], r["case"]["attack"]) == (sigma, name)]
+            if some:
+                columns = [[r[key] for r in some] for key in ("error", "bound", "linear-Gaussian")]
+                lines.append([f"{sigma:g}", name, len(some), *(f"{decibel(c):.1f}" for c in columns)])
+    return lines
+
+
+def collect(rows: list[Case]) -> None:
+    """Store what the book shows, with the version and the date of the runs."""
+    made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
+    parts = {
+        part: [{k: v for k, v in row.items() if k != "part"} for row in rows if row["part"] == part]
+        for part in PARTS
+    }
+    TARGET.write_text(json.dumps({"made": made} | parts, indent=None, separators=(",", ":")) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", help="one line of JSON per run; new ones go to the first"
+    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; can be repeated")
+    parser.add_argument("--table", action="store_true", help="print the tables and run nothing")
+    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = [line for path in arguments.runs if path.exists() for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in lines]
+    if arguments.table:
+        for part in PARTS:
+            print(f"\n{PARTS[part].__doc__}\n\n{tabulate(rows, part)}")
+    elif arguments.collect:
+        collect(rows)
+    else:
+        execute(arguments.only or list(PARTS), rows, arguments.runs[0])
+
+
+def execute(parts: list[str], rows: list[Case], path: Path) -> None:
+    """Run what is not among ``rows`` yet, and add each to the file as it ends."""
+    done = {json.dumps([row["part"], row["case"]]) for row in rows}
+    for part in parts:
+        todo = [(case, run) for case, run in PARTS[part]() if json.dumps([part, case]) not in done]
+        for i, (case, run) in enumerate(todo):
+            row = {"part": part, "case": case} | run()
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row['seconds']:.1f} CPU s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

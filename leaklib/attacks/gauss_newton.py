@@ -1,0 +1,149 @@
+"""Gauss–Newton on the gradient map: use the whole Jacobian, and converge in a handful of steps.
+
+    (JᵀJ + λ μ I) δ = −Jᵀ (G(x) − g),   x ← x + δ,   μ = tr(JᵀJ) / d
+
+DLG's L-BFGS learns the curvature of the matching loss by walking; here it is computed. Near a solution the
+error is squared in every step. λ is Levenberg and Marquardt's damping: it falls after a step that lowers the
+loss and rises until one does. With noise and a prior the same system is that of the most probable picture.
+
+Source: Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters", Journal of the Society
+for Industrial and Applied Mathematics 11(2), 1963. Differs: every pixel is damped alike, not by its own
+curvature.
+Chapter: 3.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from leaklib.attacks.checks import check_update
+from leaklib.attacks.jacobian import GradientMap
+from leaklib.attacks.labels import infer_labels
+from leaklib.attacks.matching import STUCK, explain, mid_grey
+from leaklib.types import Callback, Progress, Reconstruction, Update
+
+TRIES = 12  # times that the damping is raised in one step before the search is over
+GREY = 0.5  # the prior's mean, and where every start is near
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """Levenberg–Marquardt on the squared distance of the updates, in float64, with the dense Jacobian.
+
+    Costs as many gradients per step as the batch has pixels, and memory for equations × pixels numbers: for
+    small pictures, or to finish what another attack began. ``damping`` is the first λ; 0 is Gauss–Newton
+    without any safeguard. ``spread`` is the standard deviation of the start around mid-grey, ``restarts`` how
+    often it may begin again if more than the noise stays unexplained. ``noise_std`` is that of the Gaussian
+    noise on every number; with a ``prior_std`` the most probable picture is sought, pixels having that spread
+    around mid-grey. Labels as revealed, or inferred.
+    """
+
+    steps: int = 60
+    damping: float = 1e-2
+    spread: float = 0.1
+    restarts: int = 3
+    noise_std: float = 0.0
+    prior_std: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        for name in ("damping", "spread", "noise_std"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
+        if self.restarts < 0:
+            raise ValueError(f"restarts must be at least 0, got {self.restarts}")
+        if self.prior_std is not None and not self.prior_std > 0:
+            raise ValueError(f"prior_std must be above 0 or None, got {self.prior_std}")
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        check_update(model, update)
+        labels = infer_labels(model, update)
+        grey = mid_grey(model, update)
+        fit = _Fit(self, GradientMap(model, update, labels), update, grey.dtype, callback)
+        found = []
+        for fit.restart in range(self.restarts + 1):
+            noise = torch.randn(grey.shape, generator=generator, dtype=torch.float64)
+            point = fit.descend(grey.double() + self.spread * noise.to(grey.device))
+            found.append(explain(model, update, point, labels))
+            if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
+                break
+        best = min(found, key=lambda guess: guess.loss)
+        return replace(best, evaluations=fit.spent, restarts=fit.restart)
+
+
+class _Fit:
+    """The squared distance of the updates, plus the prior's share of it, and the walk down."""
+
+    def __init__(
+        self,
+        attack: GaussNewton,
+        gradient: GradientMap,
+        update: Update,
+        dtype: torch.dtype,
+        callback: Callback | None,
+    ) -> None:
+        self.attack, self.gradient, self.dtype, self.callback = attack, gradient, dtype, callback
+        self.observed = gradient.vector(update.tensors)
+        self.scale = self.observed.square().sum().item()
+        # The prior in units of the fit: both multiplied by the noise's variance.
+        self.weight = 0.0 if attack.prior_std is None else (attack.noise_std / attack.prior_std) ** 2
+        # What noise alone leaves unexplained, with a margin: below it nothing is stuck.
+        self.noise = 2 * attack.noise_std**2 * len(self.observed) / self.scale
+        self.spent, self.restart, self.stopped = 0, 0, False
+
+    def evaluate(self, point: Tensor) -> tuple[Tensor, float]:
+        """G − g, and the relative loss."""
+        miss = self.gradient.at(point) - self.observed
+        loss = miss.square().sum() + self.weight * (point - GREY).square().sum()
+        return miss, loss.item() / self.scale
+
+    def descend(self, point: Tensor) -> Tensor:
+        """From one start to where no step lowers the loss, or the steps are used up."""
+        damping = self.attack.damping
+        miss, loss = self.evaluate(point)
+        for step in range(1, self.attack.steps + 1):
+            self.spent += 1
+            if self.callback is not None:
+                progress = Progress(self.spent, loss, point.to(self.dtype), self.restart)
+                self.stopped = bool(self.callback(progress))
+            if self.stopped or step == self.attack.steps:
+                break
+            matrix, slope = self.linearize(point, miss)
+            guess, new = point, math.inf
+            for _ in range(TRIES):
+                guess = point - _solve(matrix, slope, damping).view(point.shape)
+                miss, new = self.evaluate(guess)
+                if new < loss or self.attack.damping == 0:
+                    break
+                damping *= 4
+            if not new < loss:
+                break
+            point, loss, damping = guess, new, damping / 10
+        return point
+
+    def linearize(self, point: Tensor, miss: Tensor) -> tuple[Float64[Tensor, "d d"], Float64[Tensor, "d"]]:
+        """JᵀJ and Jᵀ(G − g) at ``point``, with the prior's."""
+        rows = self.gradient.transposed(point)
+        matrix, slope = rows @ rows.T, rows @ miss
+        matrix.diagonal().add_(self.weight)
+        return matrix, slope + self.weight * (point - GREY).flatten()
+
+
+def _solve(matrix: Tensor, slope: Tensor, damping: float) -> Tensor:
+    """The damped step, by Cholesky; by least squares where the matrix is singular to rounding."""
+    damped = matrix + damping * matrix.diagonal().mean() * torch.eye(len(matrix)).to(matrix)
+    factor, failed = torch.linalg.cholesky_ex(damped)
+    if failed:
+        return torch.linalg.pinv(damped, hermitian=True) @ slope
+    return torch.cholesky_solve(slope[:, None], factor)[:, 0]
