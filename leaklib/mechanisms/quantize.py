@@ -55,9 +55,7 @@ class Quantize:
         """Fewer bits for each value, and the scales."""
         # One bit has no room for zero: entries that were left out before become values again.
         values, side = (message.entries, 0) if self.bits == 1 else (message.values, message.side)
-        return replace(
-            message, values=values, bits_each=self.bits, side=side + SCALE * message.tensors
-        )
+        return replace(message, values=values, bits_each=self.bits, side=side + SCALE * message.tensors)
 
     def bits_sent(self, update: Update) -> int:
         """``bits`` for each entry and 32 for the scale of each tensor."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from leaklib.mechanisms.message import Message, send
 from leaklib.types import Objective, Tensors, Update
 
-SHARPNESS = 3.0  # κ: half of all entries are then above tanh(3) = 0.995, and the others still say how close
+SHARPNESS = 20.0  # κ: an entry of a tenth of the median counts as decided; with 100 few are left that lead on
 
 
 @dataclass(frozen=True)
