@@ -77,7 +77,7 @@ def attack(
 
 
 def eight_bits(data: ImageFile, pictures: int) -> Runs:
-    """8 bits, one picture, the label from the update: the attacker who weighs each tensor by its step, or not."""
+    """8 bits, one picture, the label from the update: each tensor weighed by its step, or not."""
     networks = {
         "LeNet U(-1/2, 1/2)": (LeNet(), IDLG(steps=100)),
         "ConvNet 64 GELU": (ConvNet(64), IDLG(steps=30)),

@@ -76,9 +76,9 @@ class Mechanism(Protocol):
     """What a client does to its update before sending it, and what an attacker can make of that.
 
     ``bits_sent`` counts what travels for an update of this size. ``distance`` applies an attack's
-    ``objective`` to what ``candidate``, an update that has not been sent, and ``observed``, one that has, must
-    have in common. It is differentiable in ``candidate`` and uses public knowledge only: the mechanism's
-    fields and what it sent.
+    ``objective`` to what ``candidate``, an update that was not sent, and ``observed``, one that was, must have
+    in common. It is differentiable in ``candidate`` and uses public knowledge only: the mechanism's fields and
+    what it sent.
     """
 
     def __call__(self, update: "Update", *, generator: torch.Generator) -> "Update": ...
@@ -130,10 +130,10 @@ class Reconstruction:
     between the update and what the client step makes of exactly these inputs and labels, divided by the
     update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where a mechanism
     changed the update, that is the distance that the mechanism supplies for squares; what it lost may keep
-    the loss of even the true batch above 0. ``baseline`` is the
-    same for mid-grey images or empty texts with these labels. A loss that is not far below the baseline means
-    that nothing was recovered, and shows it without the truth; the loss alone can mislead, since on some
-    networks the labels explain nearly all of the update. ``evaluations`` counts gradients of the matching
+    the loss of even the true batch above 0. ``baseline`` is the same for mid-grey images or empty texts with
+    these labels. A loss that is not far below the baseline means that nothing was recovered, and shows it
+    without the truth; the loss alone can mislead, since on some networks the labels explain nearly all of the
+    update. ``evaluations`` counts gradients of the matching
     loss over all ``restarts``; both are 0 for closed forms.
     """
 

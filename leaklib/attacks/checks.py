@@ -47,8 +47,8 @@ def check_uncompressed(attack: str, update: Update) -> None:
     if update.mechanism is not None:
         raise ValueError(
             f"{attack} needs every entry as the client computed it, got an update sent through "
-            f"{update.mechanism}: use an attack that matches, such as InvertingGradients, or Naive({attack}()), "
-            f"which takes the entries for what they are not"
+            f"{update.mechanism}: use an attack that matches, such as InvertingGradients, or "
+            f"Naive({attack}()), which takes the entries for what they are not"
         )
 
 

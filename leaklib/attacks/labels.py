@@ -91,8 +91,8 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
 
     Of FedAvg the update is divided by the learning rate and the number of local steps, as if the weights had
     stood still: an approximation. Compressed updates are taken at their word, entries that were not sent for
-    zeros. Needs a fully connected last layer with a bias. Raises ValueError if there is none, if the step clips
-    or is neither FedSGD nor FedAvg, if the bias gradient is zero, or if only signs are left of the layer.
+    zeros. Needs a fully connected last layer with a bias. Raises ValueError if there is none, if the step
+    clips or is neither FedSGD nor FedAvg, if the bias gradient is zero, or if only signs are left.
     """
     weight, bias = _last_layer(update.tensors)
     if bias is None:
@@ -107,8 +107,8 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
         raise ValueError(f"the gradient of {bias} is zero or not finite, so it says nothing about the labels")
     if update.mechanism is not None and (rows.abs() == signal[0].abs()).all():
         raise ValueError(
-            "only the signs of the last layer's gradient are left: they say which classes may be there, not how "
-            "often, so the labels must be revealed"
+            "only the signs of the last layer's gradient are left: they say which classes may be there, not "
+            "how often, so the labels must be revealed"
         )
     if model is None:
         uniform = torch.full((len(signal), len(signal)), 1 / len(signal), dtype=torch.float64)

@@ -39,7 +39,7 @@ def mid_grey(model: nn.Module, update: Update) -> Tensor:
 
 
 def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
-    """How far ``candidate`` is from the update by ``objective``, as the update's mechanism lets one see it."""
+    """How far ``candidate`` is from the update by ``objective``, seen through the update's mechanism."""
     if update.mechanism is None:
         return objective(candidate, update.tensors)
     return update.mechanism.distance(candidate, update.tensors, objective)

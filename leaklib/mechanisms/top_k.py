@@ -2,8 +2,8 @@
 
     sent_i = g_i if |g_i| is among the k largest of the whole update, else 0
 
-What is not sent is not zero, it is smaller than everything that was: an attacker who compares the kept entries
-as they are, and the others with that limit, loses far less than the compression suggests.
+What is not sent is not zero, it is smaller than everything that was: an attacker who compares the kept
+entries as they are, and the others with that limit, loses far less than the compression suggests.
 
 Source: Aji, Heafield, "Sparse Communication for Distributed Gradient Descent", EMNLP 2017; Lin, Han, Mao,
 Wang, Dally, "Deep Gradient Compression", ICLR 2018. Differs: without the memory of what was left out, which
@@ -58,7 +58,7 @@ class TopK:
         return self.encode(Message.plain(update)).total
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
-        """The objective between kept entries as they are, and of the others what exceeds the smallest kept."""
+        """The objective between kept entries, and of the others what exceeds the smallest kept one."""
         kept = {name: observed[name] != 0 for name in candidate}
         limit = torch.stack([
             observed[name].abs().where(mask, torch.inf).min() for name, mask in kept.items()

@@ -1,4 +1,4 @@
-"""The laws of the compressors: what they keep, how far off they are, what they cost, what they leave alone."""
+"""The laws of the compressors: what they keep, how far off they are, what they cost, what they leave."""
 
 from dataclasses import replace
 from math import ceil, log2
@@ -196,7 +196,7 @@ def test_an_update_says_what_was_done_to_it_and_refuses_a_second_mechanism() -> 
     for mechanism in COMPRESSORS:
         sent = send(mechanism)
         assert sent.mechanism == mechanism
-        with pytest.raises(ValueError, match="has been through .* put both into one Chain"):
+        with pytest.raises(ValueError, match=r"has been through .* put both into one Chain"):
             send(SignSGD(), sent)
     assert send(Identity()).mechanism is None
     assert describe(COMPRESSORS[-1]) == {
@@ -212,7 +212,7 @@ def test_an_update_says_what_was_done_to_it_and_refuses_a_second_mechanism() -> 
 
 
 @pytest.mark.parametrize("mechanism", COMPRESSORS, ids=repr)
-def test_the_truth_is_nearer_than_anything_else_and_the_comparison_has_a_gradient(
+def test_the_truth_is_nearest_and_the_comparison_has_a_gradient(
     mechanism: Mechanism,
 ) -> None:
     observed = send(mechanism).tensors
