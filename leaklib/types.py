@@ -76,9 +76,9 @@ class Mechanism(Protocol):
     """What a client does to its update before sending it, and what an attacker can make of that.
 
     ``bits_sent`` counts what travels for an update of this size. ``distance`` applies an attack's
-    ``objective`` to what ``candidate``, an update that was not sent, and ``observed``, one that was, must have
-    in common. It is differentiable in ``candidate`` and uses public knowledge only: the mechanism's fields and
-    what it sent.
+    ``objective`` to what ``candidate``, an update that was not sent, and ``observed``, one that was, must
+    have in common. It is differentiable in ``candidate`` and uses public knowledge only: the mechanism's
+    fields and what it sent.
     """
 
     def __call__(self, update: "Update", *, generator: torch.Generator) -> "Update": ...
