@@ -16,13 +16,14 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from leaklib.attacks.dlg import IDLG
+from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.naive import Naive
 from leaklib.attacks.objectives import sign_disagreement
@@ -42,7 +43,10 @@ from leaklib.types import Attack, Mechanism
 Case = dict[str, Any]
 Runs = Iterator[tuple[Case, Callable[[], Case]]]
 
-SMOOTH = InvertingGradients(steps=600, signed=False, lr=0.05)
+# With a prior, for updates that leave pictures open; without one, for updates that determine them.
+PRIOR = InvertingGradients(steps=500)
+UNSIGNED = InvertingGradients(steps=500, signed=False, lr=0.05)
+MATCH = IDLG(steps=30)
 
 
 def attack(
@@ -53,11 +57,18 @@ def attack(
     client: int,
     size: int = 1,
     reveal: bool = False,
+    precise: bool = False,
 ) -> Case:
-    """One attack on one client's update. ``reveal``: the labels are known, else they are inferred."""
+    """One attack on one client's update, computed in float32.
+
+    ``reveal``: the labels are known, else they are inferred. ``precise``: the attacker computes in float64.
+    """
     model, batch = spec.build(client), data.batch(client, size)
     update = share(model, batch, FedSGD(), reveal_labels=reveal)
     sent = mechanism(update, generator=generator(client, "mechanism"))
+    bits, pixels = mechanism.bits_sent(update), batch.inputs.numel()
+    if precise:
+        model, sent = model.double(), replace(sent, tensors={n: t.double() for n, t in sent.tensors.items()})
     start = time.process_time()
     found = attack(model, sent, generator=generator(client, "attack"))
     seconds, result = time.process_time() - start, score(found, batch)
@@ -69,8 +80,8 @@ def attack(
         "baseline": found.baseline,
         "labels right": result.label_overlap,
         "signs wrong": round(sign_disagreement(guess, update.tensors).item(), 4),
-        "bits": mechanism.bits_sent(update),
-        "weights per pixel": round(sum(w.numel() for w in model.parameters()) / batch.inputs[0].numel(), 1),
+        "bits": bits,
+        "weights per pixel": round(sum(w.numel() for w in model.parameters()) / pixels, 1),
         "evaluations": found.evaluations,
         "seconds": round(seconds, 2),
     }
@@ -80,7 +91,7 @@ def eight_bits(data: ImageFile, pictures: int) -> Runs:
     """8 bits, one picture, the label from the update: each tensor weighed by its step, or not."""
     networks = {
         "LeNet U(-1/2, 1/2)": (LeNet(), IDLG(steps=100)),
-        "ConvNet 64 GELU": (ConvNet(64), IDLG(steps=30)),
+        "ConvNet 64 GELU": (ConvNet(64), MATCH),
     }
     for picture in range(pictures):
         for network, (spec, knowing) in networks.items():
@@ -89,11 +100,30 @@ def eight_bits(data: ImageFile, pictures: int) -> Runs:
                 yield {"network": network, "attacker": attacker, "picture": picture}, run
 
 
+def batches(data: ImageFile, pictures: int) -> Runs:
+    """Several pictures in one plaintext update of ConvNet 64 with GELU, the labels known."""
+    for size in (1, 2, 4, 8, 16):
+        for client in range(-(-pictures // size)):
+            how = DLG(steps=60, known_labels=True, restarts=0)
+            run = partial(attack, data, ConvNet(64), Identity(), how, client, size, True)
+            most = max(Counter(data.batch(client, size).labels.tolist()).values())
+            yield {"batch": size, "most of one label": most, "client": client}, run
+
+
+def one_half(data: ImageFile, pictures: int) -> Runs:
+    """The larger half of the entries, one picture, the label from the update: LeNet, U(-1/2, 1/2)."""
+    knowing = IDLG(steps=150, history=600)
+    for picture in range(pictures):
+        for attacker, how in (("adaptive", knowing), ("naive", Naive(knowing))):
+            run = partial(attack, data, LeNet(), TopK(0.5), how, picture, precise=True)
+            yield {"attacker": attacker, "picture": picture}, run
+
+
 def one_bit(data: ImageFile, pictures: int) -> Runs:
     """Signs alone, one picture, the label from the signs: ConvNets with GELU from narrow to wide."""
     for picture in range(pictures):
         for width in (4, 8, 16, 32, 64, 128):
-            attackers = {"adaptive": SMOOTH} | ({"naive": Naive(SMOOTH)} if width in (16, 64) else {})
+            attackers = {"adaptive": UNSIGNED} | ({"naive": Naive(UNSIGNED)} if width == 64 else {})
             for attacker, how in attackers.items():
                 run = partial(attack, data, ConvNet(width), SignSGD(), how, picture)
                 yield {"width": width, "attacker": attacker, "picture": picture}, run
@@ -102,33 +132,16 @@ def one_bit(data: ImageFile, pictures: int) -> Runs:
 def one_percent(data: ImageFile, pictures: int) -> Runs:
     """The largest hundredth of the entries, one picture, the label from the update: ConvNets with GELU."""
     for picture in range(pictures):
-        for width in (16, 32, 48, 64, 96, 128):
-            attackers = {"adaptive": SMOOTH} | ({"naive": Naive(SMOOTH)} if width in (64, 128) else {})
+        for width in (16, 24, 32, 48, 64, 128):
+            attackers: dict[str, Attack] = {"adaptive, with a prior": PRIOR}
+            if width >= 64:
+                attackers |= {"adaptive": MATCH, "naive, with a prior": Naive(PRIOR)}
             for attacker, how in attackers.items():
                 run = partial(attack, data, ConvNet(width), TopK(0.01), how, picture)
                 yield {"width": width, "attacker": attacker, "picture": picture}, run
 
 
-def one_half(data: ImageFile, pictures: int) -> Runs:
-    """The larger half of the entries, one picture, the label from the update: LeNet, U(-1/2, 1/2)."""
-    knowing = IDLG(steps=300)
-    for picture in range(pictures):
-        for attacker, how in (("adaptive", knowing), ("naive", Naive(knowing))):
-            run = partial(attack, data, LeNet(), TopK(0.5), how, picture)
-            yield {"attacker": attacker, "picture": picture}, run
-
-
-def batches(data: ImageFile, pictures: int) -> Runs:
-    """Several pictures in one plaintext update of ConvNet 64 with GELU, the labels known."""
-    for size in (1, 2, 4, 8, 16):
-        for client in range(-(-pictures // size) if size > 1 else pictures):
-            run = partial(attack, data, ConvNet(64), Identity(), SMOOTH, client, size, True)
-            labels = data.batch(client, size).labels.tolist()
-            repeated = "yes" if max(Counter(labels).values()) > 1 else "no"
-            yield {"batch": size, "repeated labels": repeated, "client": client}, run
-
-
-PARTS = {part.__name__: part for part in (eight_bits, one_bit, one_percent, one_half, batches)}
+PARTS = {part.__name__: part for part in (eight_bits, batches, one_half, one_bit, one_percent)}
 
 
 def tabulate(rows: list[Case], part: str) -> str:
