@@ -38,8 +38,8 @@ class DLG:
     ``steps`` counts as the paper does: outer steps of 20 evaluations for "lbfgs", single evaluations for
     "adam". ``lr`` None is 1 for L-BFGS and 0.1 for Adam. With ``known_labels`` the update's revealed labels
     are used, otherwise they are optimised along. ``restarts`` is how often a stuck run may begin again within
-    the same steps. ``history`` is how many pairs L-BFGS remembers; where the last digits count, several hundred
-    save evaluations, and float64 for model and update helps more than either.
+    the same steps. ``history`` is how many pairs L-BFGS remembers: several hundred save evaluations on networks
+    as badly conditioned as LeNet, together with a model and an update in float64.
     """
 
     steps: int = 300
