@@ -43,10 +43,11 @@ from leaklib.types import Attack, Mechanism
 Case = dict[str, Any]
 Runs = Iterator[tuple[Case, Callable[[], Case]]]
 
-# With a prior, for updates that leave pictures open; without one, for updates that determine them.
-PRIOR = InvertingGradients(steps=500)
-UNSIGNED = InvertingGradients(steps=500, signed=False, lr=0.05)
+# Without a prior for updates that determine the pictures, with one for those that leave something open.
 MATCH = IDLG(steps=30)
+SMOOTH = IDLG(steps=30, total_variation=3e-3)
+# Smooth signs of narrow networks have many bad basins, which L-BFGS falls into more often than Adam.
+ADAM = InvertingGradients(steps=500, signed=False, lr=0.05)
 
 
 def attack(
@@ -89,15 +90,14 @@ def attack(
 
 def eight_bits(data: ImageFile, pictures: int) -> Runs:
     """8 bits, one picture, the label from the update: each tensor weighed by its step, or not."""
-    networks = {
-        "LeNet U(-1/2, 1/2)": (LeNet(), IDLG(steps=100)),
-        "ConvNet 64 GELU": (ConvNet(64), MATCH),
-    }
+    networks = {"LeNet U(-1/2, 1/2)": (LeNet(), 75), "ConvNet 64 GELU": (ConvNet(64), 30)}
     for picture in range(pictures):
-        for network, (spec, knowing) in networks.items():
-            for attacker, how in (("adaptive", knowing), ("naive", Naive(knowing))):
-                run = partial(attack, data, spec, Quantize(8), how, picture)
-                yield {"network": network, "attacker": attacker, "picture": picture}, run
+        for network, (spec, steps) in networks.items():
+            for prior, weight in (("none", 0.0), ("smooth", 0.01)):
+                knowing = IDLG(steps=steps, total_variation=weight)
+                for attacker, how in (("adaptive", knowing), ("naive", Naive(knowing))):
+                    run = partial(attack, data, spec, Quantize(8), how, picture)
+                    yield {"network": network, "attacker": attacker, "prior": prior, "picture": picture}, run
 
 
 def batches(data: ImageFile, pictures: int) -> Runs:
@@ -122,8 +122,8 @@ def one_half(data: ImageFile, pictures: int) -> Runs:
 def one_bit(data: ImageFile, pictures: int) -> Runs:
     """Signs alone, one picture, the label from the signs: ConvNets with GELU from narrow to wide."""
     for picture in range(pictures):
-        for width in (4, 8, 16, 32, 64, 128):
-            attackers = {"adaptive": UNSIGNED} | ({"naive": Naive(UNSIGNED)} if width == 64 else {})
+        for width in (8, 16, 32, 64, 128):
+            attackers = {"adaptive": ADAM} | ({"naive": Naive(ADAM)} if width == 64 else {})
             for attacker, how in attackers.items():
                 run = partial(attack, data, ConvNet(width), SignSGD(), how, picture)
                 yield {"width": width, "attacker": attacker, "picture": picture}, run
@@ -133,9 +133,9 @@ def one_percent(data: ImageFile, pictures: int) -> Runs:
     """The largest hundredth of the entries, one picture, the label from the update: ConvNets with GELU."""
     for picture in range(pictures):
         for width in (16, 24, 32, 48, 64, 128):
-            attackers: dict[str, Attack] = {"adaptive, with a prior": PRIOR}
+            attackers: dict[str, Attack] = {"adaptive": SMOOTH}
             if width >= 64:
-                attackers |= {"adaptive": MATCH, "naive, with a prior": Naive(PRIOR)}
+                attackers |= {"adaptive, no prior": MATCH, "naive": Naive(SMOOTH)}
             for attacker, how in attackers.items():
                 run = partial(attack, data, ConvNet(width), TopK(0.01), how, picture)
                 yield {"width": width, "attacker": attacker, "picture": picture}, run
