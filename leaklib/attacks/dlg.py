@@ -42,8 +42,8 @@ class DLG:
     are used, otherwise they are optimised along. ``restarts`` is how often a stuck run may begin again within
     the same steps. ``history`` is how many pairs L-BFGS remembers: several hundred save evaluations on
     networks as badly conditioned as LeNet, together with a model and an update in float64.
-    ``total_variation`` is the weight of a prior on smooth pictures, in units of what mid-grey ones score: 0 is
-    as published, 0.001 to 0.01 is for updates that compression left too coarse to determine the picture.
+    ``total_variation`` weighs a prior on smooth pictures, in units of what mid-grey ones score: 0 as
+    published, 0.001 to 0.01 for updates that compression left too coarse to determine the picture.
     """
 
     steps: int = 300

@@ -58,8 +58,11 @@ def _evidence(update: Update) -> Float[Tensor, "classes"]:
     """A number per class that is lowest for the label, and negative if the update shows one."""
     weight, bias = _last_layer(update.tensors)
     rows, compressed = update.tensors[weight], update.mechanism is not None
-    if bias is not None and not (compressed and (update.tensors[bias] < 0).sum() != 1 and len(rows) > 2):
-        return update.tensors[bias]
+    if bias is not None:
+        evidence = update.tensors[bias]
+        # What the client computed has one negative entry; compression can leave none or, at random, several.
+        if not compressed or len(rows) < 3 or (evidence < 0).sum() == 1:
+            return evidence
     if len(rows) < 3:
         raise ValueError("without a bias the label shows only with 3 classes or more, got 2")
     products = (rows @ rows.T).fill_diagonal_(0 if compressed else -torch.inf)
@@ -105,7 +108,7 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
     signal, rows = (update.tensors[name].detach().double().cpu() / scale for name in (bias, weight))
     if not signal.any() or not torch.isfinite(signal).all():
         raise ValueError(f"the gradient of {bias} is zero or not finite, so it says nothing about the labels")
-    if update.mechanism is not None and (rows.abs() == signal[0].abs()).all():
+    if update.mechanism is not None and all((x.abs() == x.abs().max()).all() for x in (rows, signal)):
         raise ValueError(
             "only the signs of the last layer's gradient are left: they say which classes may be there, not "
             "how often, so the labels must be revealed"

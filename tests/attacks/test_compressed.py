@@ -14,7 +14,7 @@ from leaklib.attacks.labels import infer_label, infer_label_counts
 from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.attacks.matching import compare, explain
 from leaklib.attacks.naive import Naive
-from leaklib.attacks.objectives import sign_disagreement, squared_error
+from leaklib.attacks.objectives import sign_disagreement, squared_error, total_variation
 from leaklib.attacks.recursive import Recursive
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
@@ -211,5 +211,38 @@ def test_counts_survive_eight_bits_and_are_refused_from_signs() -> None:
     model, batch = tiny(), small(6)
     counts = infer_label_counts(sent(Quantize(8), model, batch), model)
     assert torch.equal(counts, infer_label_counts(share(model, batch, FedSGD()), model))
-    with pytest.raises(ValueError, match="only the signs of the last layer's gradient are left"):
-        infer_label_counts(sent(SignSGD(), model, batch), model)
+    for mechanism in (SignSGD(), Quantize(1)):
+        with pytest.raises(ValueError, match="only the signs of the last layer's gradient are left"):
+            infer_label_counts(sent(mechanism, model, batch), model)
+
+
+# --- the prior ---
+
+
+def test_a_prior_makes_up_for_what_was_not_sent() -> None:
+    model, batch = tiny(), small()
+    update = sent(TopK(0.01), model, batch)  # 102 numbers for 192 pixels
+    bare, smooth = (
+        psnr(
+            IDLG(steps=20, total_variation=weight)(model, update, generator=generator(0, "attack")).inputs,
+            batch.inputs,
+        ).item()
+        for weight in (0.0, 0.01)
+    )
+    assert smooth > bare + 1
+
+
+def test_the_prior_is_relative_to_grey_and_off_by_default() -> None:
+    model, batch = tiny(), small()
+    update, seen = sent(Quantize(8), model, batch, reveal=True), {}
+    for attack in (DLG(steps=1, known_labels=True), DLG(steps=1, known_labels=True, total_variation=0.5)):
+        attack(
+            model,
+            update,
+            generator=generator(0, "attack"),
+            callback=lambda p, weight=attack.total_variation: seen.setdefault(weight, p) is None,
+        )
+    assert torch.equal(seen[0.0].inputs, seen[0.5].inputs)
+    grey = explain(model, update, torch.full_like(batch.inputs, 0.5), batch.labels).loss
+    prior = 0.5 * grey * total_variation(seen[0.5].inputs[None]).item()
+    assert seen[0.5].loss - seen[0.0].loss == pytest.approx(prior, rel=1e-3)
