@@ -104,7 +104,7 @@ def batches(data: ImageFile, pictures: int) -> Runs:
     """Several pictures in one plaintext update of ConvNet 64 with GELU, the labels known."""
     for size in (1, 2, 4, 8, 16):
         for client in range(-(-pictures // size)):
-            how = DLG(steps=60, known_labels=True, restarts=0)
+            how = DLG(steps=120, known_labels=True)
             run = partial(attack, data, ConvNet(64), Identity(), how, client, size, True)
             most = max(Counter(data.batch(client, size).labels.tolist()).values())
             yield {"batch": size, "most of one label": most, "client": client}, run
