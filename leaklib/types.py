@@ -67,6 +67,27 @@ class ClientStep(Protocol):
     ) -> Tensors: ...
 
 
+Objective = Callable[[Tensors, Tensors], Tensor]
+"""How far a candidate, the first argument, is from what was observed: a scalar ≥ 0."""
+
+
+@runtime_checkable
+class Mechanism(Protocol):
+    """What a client does to its update before sending it, and what an attacker can make of that.
+
+    ``bits_sent`` counts what travels for an update of this size. ``distance`` applies an attack's
+    ``objective`` to what ``candidate``, an update that was not sent, and ``observed``, one that was, must
+    have in common. It is differentiable in ``candidate`` and uses public knowledge only: the mechanism's
+    fields and what it sent.
+    """
+
+    def __call__(self, update: "Update", *, generator: torch.Generator) -> "Update": ...
+
+    def bits_sent(self, update: "Update") -> int: ...
+
+    def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Update:
     """What leaves one client, with the public facts of the protocol that an attacker may use.
@@ -76,7 +97,8 @@ class Update:
     many examples, ``input_shape`` the shape of one of them. ``labels`` is None unless the client revealed
     them. ``client`` says who sent it. ``statistics`` is None unless the client revealed mean and variance of
     each BatchNorm layer's input over its batch (2×channels per layer name), as clients do that send their
-    running statistics along: the server knows the old ones and the momentum.
+    running statistics along: the server knows the old ones and the momentum. ``mechanism`` is what changed
+    ``tensors`` after ``step`` had computed them, None if nothing did.
     """
 
     tensors: Tensors
@@ -86,6 +108,7 @@ class Update:
     labels: Labels | None = None
     client: int = 0
     statistics: Tensors | None = None
+    mechanism: Mechanism | None = None
 
 
 @dataclass(frozen=True)
@@ -105,10 +128,12 @@ class Reconstruction:
 
     ``inputs`` are images in [0, 1] or tokens; ``labels`` class indices. ``loss`` is the squared distance
     between the update and what the client step makes of exactly these inputs and labels, divided by the
-    update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. ``baseline`` is the
-    same for mid-grey images or empty texts with these labels. A loss that is not far below the baseline means
-    that nothing was recovered, and shows it without the truth; the loss alone can mislead, since on some
-    networks the labels explain nearly all of the update. ``evaluations`` counts gradients of the matching
+    update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where a mechanism
+    changed the update, that is the distance that the mechanism supplies for squares; what it lost may keep
+    the loss of even the true batch above 0. ``baseline`` is the same for mid-grey images or empty texts with
+    these labels. A loss that is not far below the baseline means that nothing was recovered, and shows it
+    without the truth; the loss alone can mislead, since on some networks the labels explain nearly all of the
+    update. ``evaluations`` counts gradients of the matching
     loss over all ``restarts``; both are 0 for closed forms.
     """
 
@@ -132,13 +157,6 @@ class Progress:
 
 Callback = Callable[[Progress], bool | None]
 """Called after every evaluation; returning True stops the attack, which then returns its best so far."""
-
-
-@runtime_checkable
-class Mechanism(Protocol):
-    """What a client does to its update before sending it."""
-
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update: ...
 
 
 @runtime_checkable

@@ -18,6 +18,8 @@ import leaklib.aggregation
 import leaklib.attacks
 import leaklib.client
 import leaklib.mechanisms
+from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.objectives import squared_error
 from leaklib.client import FedSGD, share
 from leaklib.data import Sentences
 from leaklib.experiment import describe
@@ -63,6 +65,8 @@ def by_name(cls: type) -> str:
 def quick(cls: type):
     """The attack with its own defaults, but few steps: a contract is about form, not about success."""
     names = {field.name for field in dataclasses.fields(cls)}
+    if "attack" in names:  # an attack around another one
+        return cls(attack=InvertingGradients(steps=3))
     return cls(**({"steps": 3} if "steps" in names else {}))
 
 
@@ -102,11 +106,12 @@ def test_the_walk_finds_the_roles() -> None:
         "GradInversion",
         "Imprint",
         "LinearLayer",
+        "Naive",
         "Recursive",
         "TokenRecovery",
     } <= {cls.__name__ for cls in ATTACKS}
     assert {"FedSGD", "FedAvg"} <= {cls.__name__ for cls in STEPS}
-    assert {"Identity"} <= {cls.__name__ for cls in MECHANISMS}
+    assert {"Chain", "Identity", "Quantize", "SignSGD", "TopK"} <= {cls.__name__ for cls in MECHANISMS}
     assert {"Plain"} <= {cls.__name__ for cls in AGGREGATIONS}
 
 
@@ -221,6 +226,21 @@ def test_a_mechanism_is_deterministic_and_leaves_the_update_alone(cls: type) -> 
     assert all(torch.equal(sent.tensors[n], again.tensors[n]) for n in before)
     assert {n: t.shape for n, t in sent.tensors.items()} == {n: t.shape for n, t in before.items()}
     assert all(torch.equal(before[n], t) for n, t in update.tensors.items())
+
+
+@pytest.mark.parametrize("cls", MECHANISMS, ids=by_name)
+def test_a_mechanism_says_what_it_sends_and_how_to_compare(cls: type) -> None:
+    mechanism, (_, update) = cls(), victim(quick(ATTACKS[0]))
+    assert isinstance(mechanism, Mechanism)
+    sent = mechanism(update, generator=generator(1, "m"))
+    unchanged = all(torch.equal(sent.tensors[n], t) for n, t in update.tensors.items())
+    assert sent.mechanism == mechanism or (unchanged and sent.mechanism is None)
+    bits = mechanism.bits_sent(update)
+    assert isinstance(bits, int) and 0 < bits == mechanism.bits_sent(sent)
+    # The truth is nearer than the truth upside down, whose lengths are the same.
+    flipped = {n: -t.clone().requires_grad_() for n, t in update.tensors.items()}
+    near, far = (mechanism.distance(c, sent.tensors, squared_error) for c in (update.tensors, flipped))
+    assert 0 <= near < far and far.requires_grad
 
 
 @pytest.mark.parametrize("cls", AGGREGATIONS, ids=by_name)

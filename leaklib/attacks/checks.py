@@ -42,6 +42,16 @@ def check_single(attack: str, update: Update) -> None:
         raise ValueError(f"{attack} needs an update from 1 example, got one from {update.num_examples}")
 
 
+def check_uncompressed(attack: str, update: Update) -> None:
+    """Raise ValueError if a mechanism changed the update after the client had computed it."""
+    if update.mechanism is not None:
+        raise ValueError(
+            f"{attack} needs every entry as the client computed it, got an update sent through "
+            f"{update.mechanism}: use an attack that matches, such as InvertingGradients, or "
+            f"Naive({attack}()), which takes the entries for what they are not"
+        )
+
+
 def steps_and_scale(attack: str, update: Update) -> tuple[int, float]:
     """How many local steps the client took, and what the update is to be divided by to be a mean gradient.
 

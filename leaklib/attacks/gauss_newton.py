@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_update
+from leaklib.attacks.checks import check_uncompressed, check_update
 from leaklib.attacks.jacobian import GradientMap
 from leaklib.attacks.labels import infer_labels
 from leaklib.attacks.matching import STUCK, explain, mid_grey
@@ -68,6 +68,7 @@ class GaussNewton:
         callback: Callback | None = None,
     ) -> Reconstruction:
         check_update(model, update)
+        check_uncompressed("GaussNewton", update)
         labels = infer_labels(model, update)
         grey = mid_grey(model, update)
         fit = _Fit(self, GradientMap(model, update, labels), update, grey.dtype, callback)

@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from leaklib.attacks.adam import BoxedAdam
 from leaklib.attacks.checks import check_update
 from leaklib.attacks.labels import infer_labels
-from leaklib.attacks.matching import match, mid_grey
+from leaklib.attacks.matching import compare, match, mid_grey
 from leaklib.attacks.objectives import (
     batch_norm_prior,
     cosine_distance,
@@ -79,7 +79,7 @@ class GradInversion:
         check_update(model, update)
         labels, statistics = infer_labels(model, update), self._statistics(model, update)
         grey = mid_grey(model, update)
-        unit = cosine_distance(update.step(model, grey, labels), update.tensors)
+        unit = compare(update.step(model, grey, labels), update, cosine_distance)
 
         def prior(images: Tensor, spent: float) -> Tensor:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.checks import check_update, steps_and_scale
+from leaklib.attacks.checks import check_uncompressed, check_update, steps_and_scale
 from leaklib.attacks.labels import infer_labels
 from leaklib.attacks.matching import explain
 from leaklib.types import Callback, Reconstruction, Update
@@ -50,6 +50,7 @@ class Imprint:
         callback: Callback | None = None,
     ) -> Reconstruction:
         check_update(model, update)
+        check_uncompressed("Imprint", update)
         layer, gray = _imprint_layer(model)
         steps, factor = steps_and_scale("Imprint", update)
         if steps != 1:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from leaklib.attacks.adam import BoxedAdam
 from leaklib.attacks.checks import check_update
 from leaklib.attacks.labels import infer_labels
-from leaklib.attacks.matching import match, mid_grey
+from leaklib.attacks.matching import compare, match, mid_grey
 from leaklib.attacks.objectives import cosine_distance, total_variation
 from leaklib.types import Callback, Reconstruction, Update
 
@@ -68,7 +68,7 @@ class InvertingGradients:
         check_update(model, update)
         labels = infer_labels(model, update)
         grey = update.step(model, mid_grey(model, update), labels)
-        weight = self.total_variation * cosine_distance(grey, update.tensors)
+        weight = self.total_variation * compare(grey, update, cosine_distance)
 
         def prior(images: Tensor, spent: float) -> Tensor:
             return weight * self.anneal**spent * total_variation(images)

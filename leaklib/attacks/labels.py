@@ -7,12 +7,13 @@ others. For several examples see ``label_counts.py``.
 
 Source: Zhao, Mopuri, Bilen, "iDLG: Improved Deep Leakage from Gradients", arXiv 2001.02610. Differs: their
 code takes the row with the smallest sum, which needs a positive layer input (sigmoid or ReLU); the rules here
-do not.
-Chapter: 4, 5.
+do not. Signs keep both rules. Where compression left the bias gradient with no negative entry or several, the
+rows decide: their products with all the others sum to −(p_c − [c = y])² ‖a‖², which is lowest for the label.
+Chapter: 4, 5, 8.
 """
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from leaklib.attacks.checks import check_single, check_update, steps_and_scale
@@ -40,24 +41,32 @@ def infer_label(update: Update) -> Labels:
     """The label of the one example behind ``update``, as a tensor of shape (1,).
 
     Needs cross-entropy with a one-hot label and a fully connected last layer; at least 3 classes if that
-    layer has no bias. Raises ValueError if the update mixes examples or no entry shows the label.
+    layer has no bias. Raises ValueError if the update mixes examples or no entry shows the label; where a
+    mechanism lost much of the last layer, the answer can be wrong.
     """
     check_single("label inference", update)
-    weight, bias = _last_layer(update.tensors)
-    if bias is not None:
-        evidence = update.tensors[bias]
-    else:
-        rows = update.tensors[weight]
-        if len(rows) < 3:
-            raise ValueError("without a bias the label shows only with 3 classes or more, got 2")
-        products = rows @ rows.T
-        evidence = products.fill_diagonal_(-torch.inf).amax(1)
+    evidence = _evidence(update)
     if not (evidence < 0).any():
         raise ValueError(
             "no class has the negative gradient that a label leaves: the probability of the label has "
             "rounded to 1, or the loss is not cross-entropy with one label"
         )
     return evidence.argmin().reshape(1)
+
+
+def _evidence(update: Update) -> Float[Tensor, "classes"]:
+    """A number per class that is lowest for the label, and negative if the update shows one."""
+    weight, bias = _last_layer(update.tensors)
+    rows, compressed = update.tensors[weight], update.mechanism is not None
+    if bias is not None:
+        evidence = update.tensors[bias]
+        # What the client computed has one negative entry; compression can leave none or, at random, several.
+        if not compressed or len(rows) < 3 or (evidence < 0).sum() == 1:
+            return evidence
+    if len(rows) < 3:
+        raise ValueError("without a bias the label shows only with 3 classes or more, got 2")
+    products = (rows @ rows.T).fill_diagonal_(0 if compressed else -torch.inf)
+    return products.sum(1) if compressed else products.amax(1)
 
 
 def infer_labels(model: nn.Module, update: Update) -> Labels:
@@ -84,8 +93,9 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
     weights justifies. ``benchmarks/labels.py`` measures both.
 
     Of FedAvg the update is divided by the learning rate and the number of local steps, as if the weights had
-    stood still: an approximation. Needs a fully connected last layer with a bias. Raises ValueError if there
-    is none, if the step clips or is neither FedSGD nor FedAvg, or if the bias gradient is zero.
+    stood still: an approximation. Compressed updates are taken at their word, entries that were not sent for
+    zeros. Needs a fully connected last layer with a bias. Raises ValueError if there is none, if the step
+    clips or is neither FedSGD nor FedAvg, if the bias gradient is zero, or if only signs are left.
     """
     weight, bias = _last_layer(update.tensors)
     if bias is None:
@@ -98,6 +108,11 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
     signal, rows = (update.tensors[name].detach().double().cpu() / scale for name in (bias, weight))
     if not signal.any() or not torch.isfinite(signal).all():
         raise ValueError(f"the gradient of {bias} is zero or not finite, so it says nothing about the labels")
+    if update.mechanism is not None and all((x.abs() == x.abs().max()).all() for x in (rows, signal)):
+        raise ValueError(
+            "only the signs of the last layer's gradient are left: they say which classes may be there, not "
+            "how often, so the labels must be revealed"
+        )
     if model is None:
         uniform = torch.full((len(signal), len(signal)), 1 / len(signal), dtype=torch.float64)
         counts = solve(uniform, signal, update.num_examples)

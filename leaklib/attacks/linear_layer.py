@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_single, check_update
+from leaklib.attacks.checks import check_single, check_uncompressed, check_update
 from leaklib.attacks.labels import infer_label
 from leaklib.attacks.matching import explain
 from leaklib.types import Callback, Reconstruction, Update
@@ -52,6 +52,7 @@ class LinearLayer:
     ) -> Reconstruction:
         check_update(model, update)
         check_single("LinearLayer", update)
+        check_uncompressed("LinearLayer", update)
         name = _first_layer(model)
         inputs = invert_linear(update.tensors[f"{name}.weight"], update.tensors[f"{name}.bias"])
         return explain(model, update, inputs.reshape(1, *update.input_shape), infer_label(update))

@@ -2,6 +2,8 @@
 
     x̂, ŷ = argmin D(step(model, x, y), observed)
 
+Where a mechanism changed the update, it supplies what D sees of both: see ``compare``.
+
 Each evaluation computes D and its gradient, then an optimiser moves the guess; the best (loss, guess) pair
 that was evaluated together is kept. Several starts can share each evaluation, as lanes of one computation.
 
@@ -9,7 +11,7 @@ A start that no longer improves is over: it explains the update, or it is stuck.
 loss, as does one that is still worse than mid-grey pictures after 200 evaluations; the search then begins
 again from fresh noise, within the same budget.
 
-Chapter: 2, 4, 5.
+Chapter: 2, 4, 5, 8.
 """
 
 import math
@@ -23,7 +25,7 @@ from torch.optim import Optimizer
 from leaklib.attacks.checks import check_update
 from leaklib.attacks.labels import num_classes
 from leaklib.attacks.objectives import squared_error
-from leaklib.types import Callback, Inputs, Labels, Progress, Reconstruction, Tensors, Update
+from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
 
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
@@ -36,12 +38,19 @@ def mid_grey(model: nn.Module, update: Update) -> Tensor:
     return weight.new_full((update.num_examples, *update.input_shape), 0.5)
 
 
+def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
+    """How far ``candidate`` is from the update by ``objective``, seen through the update's mechanism."""
+    if update.mechanism is None:
+        return objective(candidate, update.tensors)
+    return update.mechanism.distance(candidate, update.tensors, objective)
+
+
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """The reconstruction of ``inputs``, clamped to [0, 1], and how well exactly these explain the update."""
     inputs = inputs.detach().to(next(model.parameters())).clamp(0, 1)
     labels = labels.to(inputs.device)
     loss, baseline = (
-        squared_error(update.step(model, candidate, labels), update.tensors).item()
+        compare(update.step(model, candidate, labels), update, squared_error).item()
         for candidate in (inputs, mid_grey(model, update))
     )
     return Reconstruction(inputs, labels, loss, baseline)
@@ -59,7 +68,7 @@ class _Search:
     labels: Labels | None
     lanes: int
     evaluations: int
-    objective: Callable[[Tensors, Tensors], Tensor]
+    objective: Objective
     prior: Callable[[Tensor, float], Tensor] | None
     callback: Callback | None
     spent: int = 0
@@ -105,13 +114,13 @@ class _Search:
 
     def distances(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
-        step, observed = self.update.step, self.update.tensors
+        step, update, objective = self.update.step, self.update, self.objective
         wide = sum(weight.numel() for weight in self.model.parameters()) > WIDE
         if len(inputs) == 1 or (wide and inputs.device.type == "cpu"):
             guesses = zip(inputs, targets, strict=True)
-            return torch.stack([self.objective(step(self.model, *guess), observed) for guess in guesses])
+            return torch.stack([compare(step(self.model, *guess), update, objective) for guess in guesses])
         candidates = step(self.model, inputs, targets, lanes=True)
-        return torch.vmap(lambda candidate: self.objective(candidate, observed))(candidates)
+        return torch.vmap(lambda candidate: compare(candidate, update, objective))(candidates)
 
     def reconstruct(self, lane: Tensor) -> Reconstruction:
         inputs, targets = self.split(lane, 1)
@@ -131,7 +140,7 @@ def match(
     lanes: int = 1,
     stray: int | None = None,
     patience: int | None = PATIENCE,
-    objective: Callable[[Tensors, Tensors], Tensor] = squared_error,
+    objective: Objective = squared_error,
     prior: Callable[[Tensor, float], Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Reconstruction:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.attacks.chain import Layers, chain, input_shapes
-from leaklib.attacks.checks import check_single, check_update
+from leaklib.attacks.checks import check_single, check_uncompressed, check_update
 from leaklib.attacks.labels import infer_label
 from leaklib.attacks.linear_layer import invert_linear
 from leaklib.attacks.matching import explain
@@ -45,6 +45,7 @@ class Recursive:
     ) -> Reconstruction:
         check_update(model, update)
         check_single("Recursive", update)
+        check_uncompressed("Recursive", update)
         if not isinstance(update.step, FedSGD) or update.step.max_grad_norm is not None:
             raise ValueError(f"Recursive needs an update from FedSGD() without clipping, got {update.step}")
         layers = chain("Recursive", model)

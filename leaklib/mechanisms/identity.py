@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from leaklib.types import Update
+from leaklib.mechanisms.message import Message
+from leaklib.types import Objective, Tensors, Update
 
 
 @dataclass(frozen=True)
@@ -13,3 +15,13 @@ class Identity:
 
     def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
         return update
+
+    def encode(self, message: Message) -> Message:
+        return message
+
+    def bits_sent(self, update: Update) -> int:
+        """Every entry with all the bits of its float type."""
+        return self.encode(Message.plain(update)).total
+
+    def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
+        return objective(candidate, observed)

@@ -1,0 +1,72 @@
+"""Uniform quantisation: every entry becomes one of a few evenly spaced levels.
+
+With m = max |g| of a tensor and 2s steps between the levels, Δ = m / s,
+
+    Q(g) = Δ · round(g / Δ),   s = 2^(bits−1) − 1;   one bit has the two levels −m and m.
+
+Rounding to the nearest level is off by at most Δ/2. Stochastic rounding goes up with the probability that
+makes it right on average, E Q(g) = g, and has a variance of at most Δ²/4.
+
+Source: Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
+and Encoding", NeurIPS 2017, for stochastic rounding. Differs: the scale is the largest entry of each tensor
+instead of the norm, as in 8-bit integers, and every code word has the same length.
+Chapter: 8.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from leaklib.mechanisms.message import SCALE, Message, send
+from leaklib.types import Objective, Tensors, Update
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """``bits`` per entry, 1 to 16, and one scale per tensor. ``stochastic`` rounds at random, unbiased."""
+
+    bits: int = 8
+    stochastic: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 16:
+            raise ValueError(f"bits must be in 1..16, got {self.bits}")
+
+    @property
+    def gaps(self) -> int:
+        """How many steps lie between the lowest and the highest level: even, so that 0 is a level, or 1."""
+        return max(2**self.bits - 2, 1)
+
+    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+        return send(update, {n: self._round(t, generator) for n, t in update.tensors.items()}, self)
+
+    def _round(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
+        # In float64, where a level is found again exactly, however many there are.
+        values = tensor.detach().double()
+        largest = values.abs().max()
+        position = (values / largest.clamp_min(torch.finfo(values.dtype).tiny) + 1) * (self.gaps / 2)
+        # Drawn on the CPU, so that every device rounds alike; 1/2 is what rounds to the nearest.
+        draw = torch.rand(tensor.shape, generator=generator, dtype=values.dtype) if self.stochastic else 0.5
+        level = (position + torch.as_tensor(draw, device=values.device)).floor().clamp(0, self.gaps)
+        return ((level * (2 / self.gaps) - 1) * largest).to(tensor.dtype)
+
+    def encode(self, message: Message) -> Message:
+        """Fewer bits for each value, and the scales."""
+        # One bit has no room for zero: entries that were left out before become values again.
+        values, side = (message.entries, 0) if self.bits == 1 else (message.values, message.side)
+        return replace(message, values=values, bits_each=self.bits, side=side + SCALE * message.tensors)
+
+    def bits_sent(self, update: Update) -> int:
+        """``bits`` for each entry and 32 for the scale of each tensor."""
+        return self.encode(Message.plain(update)).total
+
+    def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
+        """The objective in units of each tensor's step: all entries are then equally uncertain."""
+        steps = {name: 2 * observed[name].abs().max() / self.gaps for name in candidate}
+        # A tensor that was zero everywhere has no step: it is zero in the candidate, or says nothing.
+        steps = {name: torch.where(step > 0, step, torch.ones_like(step)) for name, step in steps.items()}
+        return objective(
+            {name: tensor / steps[name] for name, tensor in candidate.items()},
+            {name: observed[name] / steps[name] for name in candidate},
+        )
