@@ -17,6 +17,7 @@ from leaklib.rng import generator
 
 RESULTS = files("leaklib").joinpath("results")
 FAMILY = json.loads(RESULTS.joinpath("family.json").read_text())
+IDENTIFIABILITY = json.loads(RESULTS.joinpath("identifiability.json").read_text())
 ATTACKS = json.loads(RESULTS.joinpath("attacks.json").read_text())
 
 
@@ -95,3 +96,38 @@ def test_a_stored_batch_of_photographs_comes_out_again() -> None:
     stored = stored.reshape(2, 3, 32, 32) / 255
     far = (found.inputs[result.order] - batch.inputs).square().mean()
     assert (found.inputs[result.order] - stored).square().mean() < far
+
+
+def test_ranks_around_the_phase_transition_are_the_predicted_ones() -> None:
+    """tests/attacks/test_identifiability.py computes one of them anew."""
+    rows = {tuple(row["case"].values()): row for row in IDENTIFIABILITY["ranks"]}
+    assert len(rows) == 16
+    for (channels, _, _), row in rows.items():
+        assert row["rank"] == row["counting bound"] == min(3072, channels * (331 - channels))
+        assert row["gap"] > 1e6 and row["seconds"] < 60 and row["gigabytes"] < 4
+
+
+def test_the_closed_form_succeeds_where_the_rank_is_full_and_names_a_layer_elsewhere() -> None:
+    assert [row["case"]["channels"] for row in IDENTIFIABILITY["channels"]] == list(range(1, 17))
+    for row in IDENTIFIABILITY["channels"]:
+        if row["rank"] == row["unknowns"]:
+            assert row["recursive"] > 150
+        else:
+            assert row["refusal"].startswith("Recursive cannot undo conv")
+
+
+def errors(sigma: float, attack: str, key: str = "error") -> torch.Tensor:
+    case = {"sigma": sigma, "attack": attack}
+    rows = [row for row in IDENTIFIABILITY["noise"] if case.items() <= row["case"].items()]
+    assert len(rows) == 15
+    return torch.tensor([row[key] for row in rows], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("sigma", [1e-4, 1e-3])
+def test_unbiased_attacks_reach_the_bound_and_do_not_pass_it(sigma: float) -> None:
+    for attack in ("GaussNewton", "IDLG"):
+        ratio = errors(sigma, attack) / errors(sigma, attack, "bound")
+        standard_error = (ratio.std() / len(ratio) ** 0.5).item()
+        assert ratio.mean().item() > 1 - 3 * standard_error
+    linear = errors(sigma, "GaussNewton", "linear-Gaussian").mean()
+    assert (errors(sigma, "GaussNewton").mean() / linear).log10().abs() * 10 < 1.5
