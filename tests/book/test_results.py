@@ -131,3 +131,9 @@ def test_unbiased_attacks_reach_the_bound_and_do_not_pass_it(sigma: float) -> No
         assert ratio.mean().item() > 1 - 3 * standard_error
     linear = errors(sigma, "GaussNewton", "linear-Gaussian").mean()
     assert (errors(sigma, "GaussNewton").mean() / linear).log10().abs() * 10 < 1.5
+
+
+def test_lenet_5_has_the_rank_that_counting_allows() -> None:
+    assert len(IDENTIFIABILITY["lenet5"]) >= 2
+    for row in IDENTIFIABILITY["lenet5"]:
+        assert row["rank"] == row["counting bound"] == 1632 < row["unknowns"] and row["gap"] > 1e6
