@@ -126,7 +126,7 @@ def walk(spec) -> Case:
     """From the cat as far towards the rocket as its gradient lets it."""
     model, cat, goal = spec.build(0).double(), Photos().batch(CAT, 1), Photos().batch(ROCKET, 1)
     start, update = time.process_time(), share(model, cat, FedSGD())
-    found = twin(model, update, cat.inputs, cat.labels, toward=goal.inputs, steps=4)
+    found = twin(model, update, cat.inputs, cat.labels, toward=goal.inputs, steps=3)
     gradient = GradientMap(model, update, cat.labels)
     observed = gradient.vector(update.tensors)
     miss = (gradient.at(found).detach() - observed).square().sum()

@@ -9,6 +9,8 @@ This is no attack: it starts from the truth, and shows that no attack can be sur
 Chapter: 3.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor, nn
@@ -52,9 +54,12 @@ def twin(
         flat = values <= FLAT * values[-1]
         if not flat.any():
             raise ValueError(f"the update determines all {len(values)} pixels: there is no twin nearby")
-        inverse = vectors[:, ~flat] / values[~flat] @ vectors[:, ~flat].T @ rows  # J⁺
+        inverse = (
+            vectors[:, ~flat] / values[~flat] @ vectors[:, ~flat].T
+        )  # of JᵀJ, so that J⁺ u = inverse Jᵀ u
         move = _inside(vectors[:, flat], (goal - point).flatten(), point.flatten())
-        point = _back(gradient, observed, inverse, point, move.view(point.shape) / (steps - step))
+        move = move.view(point.shape) / (steps - step)
+        point = _back(gradient, observed, lambda u, a=inverse, b=rows: a @ (b @ u), point, move)
         if progress is not None:
             progress(step + 1, steps)
     return point
@@ -75,7 +80,9 @@ def _inside(basis: Tensor, wish: Tensor, point: Tensor) -> Tensor:
     return move
 
 
-def _back(gradient: GradientMap, observed: Tensor, inverse: Tensor, point: Tensor, move: Tensor) -> Tensor:
+def _back(
+    gradient: GradientMap, observed: Tensor, inverse: Callable[[Tensor], Tensor], point: Tensor, move: Tensor
+) -> Tensor:
     """From ``point + move`` onto the surface again; with half the move where the way back is not found."""
     for _ in range(8):
         guess, last = point + move, torch.inf
@@ -88,6 +95,6 @@ def _back(gradient: GradientMap, observed: Tensor, inverse: Tensor, point: Tenso
                 break
             if size > last:
                 break
-            last, guess = size, guess - (inverse @ miss).view(point.shape)
+            last, guess = size, guess - inverse(miss).view(point.shape)
         move = move / 2
     return point
