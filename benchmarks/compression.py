@@ -15,13 +15,12 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from runs import Case, Runs, execute, read
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
@@ -39,9 +38,6 @@ from leaklib.models.lenet import LeNet
 from leaklib.plots import table
 from leaklib.rng import generator
 from leaklib.types import Attack, Mechanism
-
-Case = dict[str, Any]
-Runs = Iterator[tuple[Case, Callable[[], Case]]]
 
 # Without a prior for updates that determine the pictures, with one for those that leave something open.
 MATCH = IDLG(steps=30)
@@ -184,8 +180,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the tables and run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lines = arguments.runs.read_text().splitlines() if arguments.runs.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = read(arguments.runs)
     if arguments.table:
         for part in PARTS:
             print(f"\n{PARTS[part].__doc__}\n\n{tabulate(rows, part)}")
@@ -193,17 +188,6 @@ def main() -> None:
     data = ImageFile(arguments.pictures_file)
     for part in arguments.only or list(PARTS):
         execute(part, PARTS[part](data, arguments.pictures), rows, arguments.runs)
-
-
-def execute(part: str, runs: Runs, rows: list[Case], path: Path) -> None:
-    """Run what is not among ``rows`` yet, and add each to the file as it ends."""
-    done = {json.dumps(row["case"]) for row in rows if row["part"] == part}
-    todo = [(case, run) for case, run in runs if json.dumps(case) not in done]
-    for i, (case, run) in enumerate(todo):
-        row = {"part": part, "case": case} | run()
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row['psnr']}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ import base64
 import json
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from runs import Case, Runs, execute, read
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -41,7 +40,6 @@ from leaklib.types import Attack, Batch, ClientStep
 VICTIMS = 64
 ACTIVATIONS = {"ReLU": nn.ReLU, "GELU": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "family.json"
-Case = dict[str, Any]
 
 
 class Lab:
@@ -99,7 +97,7 @@ class Lab:
         return self.attack(model, batch, FedSGD(), attack) | {"accuracy": accuracy}
 
 
-def single(lab: Lab) -> Iterator:
+def single(lab: Lab) -> Runs:
     """InvertingGradients on DLG's LeNet, and on a wide ReLU network before and after training."""
     attack = InvertingGradients()
     specs = {
@@ -117,7 +115,7 @@ def single(lab: Lab) -> Iterator:
         yield {"network": "ConvNet 64 ReLU", "training": "300 steps", "picture": picture}, run
 
 
-def switches(lab: Lab) -> Iterator:
+def switches(lab: Lab) -> Runs:
     """Activation, training and prior, one at a time, on a narrow network."""
     for picture in range(3):
         for name, activation in ACTIVATIONS.items():
@@ -131,7 +129,7 @@ def switches(lab: Lab) -> Iterator:
                     yield {"activation": name, "training": training, "prior": prior, "picture": picture}, run
 
 
-def restarts(lab: Lab) -> Iterator:
+def restarts(lab: Lab) -> Runs:
     """CPU time of k starts evaluated together over that of k runs, in turns."""
     for name, spec in (("LeNet", LeNet()), ("ConvNet 16", ConvNet(16)), ("ConvNet 64", ConvNet(64))):
         for starts in (1, 2, 4, 8):
@@ -154,7 +152,7 @@ def _restarts(lab: Lab, spec, starts: int) -> Case:
     return {"ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
 
 
-def batch_norm(lab: Lab) -> Iterator:
+def batch_norm(lab: Lab) -> Runs:
     """GradInversion on a trained network with BatchNorm: what the statistics are worth."""
     spec = ResNet(num_classes=10)
     for size, batches, steps in ((4, 4, 1200), (8, 2, 1200), (48, 1, 300)):
@@ -165,7 +163,7 @@ def batch_norm(lab: Lab) -> Iterator:
                 yield {"batch": size, "statistics": kind, "client": client, "steps": steps}, run
 
 
-def photographs(lab: Lab) -> Iterator:
+def photographs(lab: Lab) -> Runs:
     """The same on the ResNet and the photographs that come with the package, with what it looks like."""
     model = ResNet(trained=True).build(0)
     for client in range(3):
@@ -179,7 +177,7 @@ def photographs(lab: Lab) -> Iterator:
             yield {"statistics": kind, "client": client}, run
 
 
-def fedavg(lab: Lab) -> Iterator:
+def fedavg(lab: Lab) -> Runs:
     """Local steps: the attacker who unrolls them, and the one who takes the difference for a gradient."""
     attack = InvertingGradients(steps=1200)
     for picture in range(5):
@@ -256,27 +254,16 @@ def main() -> None:
     parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lines = arguments.runs.read_text().splitlines() if arguments.runs.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = read(arguments.runs)
     if arguments.table:
         for part in PARTS:
             print(f"\n{PARTS[part].__doc__}\n\n{tabulate(rows, part)}")
     elif arguments.collect:
         collect(rows)
     else:
-        execute(Lab(arguments.pictures), arguments.only or list(PARTS), rows, arguments.runs)
-
-
-def execute(lab: Lab, parts: list[str], rows: list[Case], path: Path) -> None:
-    """Run what is not among ``rows`` yet, and add each to the file as it ends."""
-    done = {json.dumps([row["part"], row["case"]]) for row in rows}
-    for part in parts:
-        todo = [(case, run) for case, run in PARTS[part](lab) if json.dumps([part, case]) not in done]
-        for i, (case, run) in enumerate(todo):
-            row = {"part": part, "case": case} | run()
-            with path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row.get('psnr', '')}", flush=True)
+        lab = Lab(arguments.pictures)
+        for part in arguments.only or list(PARTS):
+            execute(part, PARTS[part](lab), rows, arguments.runs)
 
 
 if __name__ == "__main__":

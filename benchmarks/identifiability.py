@@ -17,13 +17,12 @@ import math
 import resource
 import time
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import torch
+from runs import Case, Runs, execute, read
 from torch import nn
 
 from leaklib.attacks.dlg import IDLG
@@ -46,8 +45,6 @@ CAT, ROCKET = 3, 5
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "identifiability.json"
 SIGMAS = (1e-4, 1e-3, 1e-2, 1e-1)
 PRIOR = 0.25  # standard deviation of a pixel around mid-gray
-Case = dict[str, Any]
-Part = Iterator[tuple[Case, Callable[[], Case]]]
 
 
 def analyze(spec, picture: int, seed: int, batch_size: int = 1) -> Case:
@@ -75,7 +72,7 @@ def analyze(spec, picture: int, seed: int, batch_size: int = 1) -> Case:
     }
 
 
-def ranks() -> Part:
+def ranks() -> Runs:
     """The rank of DLG's LeNet around its phase transition: two networks, two pictures."""
     for channels in (8, 9, 10, 12):
         for seed in (0, 1):
@@ -84,7 +81,7 @@ def ranks() -> Part:
                 yield case, lambda c=channels, p=picture, s=seed: analyze(LeNet(channels=c), p, s)
 
 
-def channels() -> Part:
+def channels() -> Runs:
     """DLG's LeNet with 1 to 16 channels: the cat, and what the closed form says."""
     for count in range(1, 17):
         yield {"channels": count}, lambda c=count: analyze(LeNet(channels=c), CAT, 0) | closed_form(c)
@@ -100,7 +97,7 @@ def closed_form(count: int) -> Case:
     return {"recursive": psnr(found.inputs, batch.inputs).item()}
 
 
-def lenet5() -> Part:
+def lenet5() -> Runs:
     """The classic LeNet-5 on 32×32×3 pictures."""
     for activation, pool in ((nn.Sigmoid, nn.AvgPool2d), (nn.ReLU, nn.MaxPool2d), (nn.Tanh, nn.AvgPool2d)):
         for seed, picture in ((0, CAT), (1, ROCKET)):
@@ -110,12 +107,12 @@ def lenet5() -> Part:
             yield case, lambda spec=spec, picture=picture, seed=seed: analyze(spec, picture, seed)
 
 
-def batches() -> Part:
+def batches() -> Runs:
     """Two pictures at once, on DLG's LeNet with 12 channels."""
     yield {"batch": 2}, lambda: analyze(LeNet(), 0, 0, batch_size=2)
 
 
-def twins() -> Part:
+def twins() -> Runs:
     """Two pictures with one gradient, where the rank is too low."""
     yield {"network": "LeNet-5"}, lambda: walk(LeNet5())
     for count in range(1, 10):
@@ -139,7 +136,7 @@ def walk(spec) -> Case:
     }
 
 
-def noise() -> Part:
+def noise() -> Runs:
     """Attacks on noisy gradients of the small problem, against the bound: five pictures, three draws each."""
     for sigma in SIGMAS:
         attacks = {
@@ -261,27 +258,15 @@ def main() -> None:
     parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lines = [line for path in arguments.runs if path.exists() for line in path.read_text().splitlines()]
-    rows = [json.loads(line) for line in lines]
+    rows = read(*arguments.runs)
     if arguments.table:
         for part in PARTS:
             print(f"\n{PARTS[part].__doc__}\n\n{tabulate(rows, part)}")
     elif arguments.collect:
         collect(rows)
     else:
-        execute(arguments.only or list(PARTS), rows, arguments.runs[0])
-
-
-def execute(parts: list[str], rows: list[Case], path: Path) -> None:
-    """Run what is not among ``rows`` yet, and add each to the file as it ends."""
-    done = {json.dumps([row["part"], row["case"]]) for row in rows}
-    for part in parts:
-        todo = [(case, run) for case, run in PARTS[part]() if json.dumps([part, case]) not in done]
-        for i, (case, run) in enumerate(todo):
-            row = {"part": part, "case": case} | run()
-            with path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row['seconds']:.1f} CPU s", flush=True)
+        for part in arguments.only or list(PARTS):
+            execute(part, PARTS[part](), rows, arguments.runs[0])
 
 
 if __name__ == "__main__":

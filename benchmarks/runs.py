@@ -1,0 +1,27 @@
+"""Runs of a benchmark as lines of a file: what is there already is not run again."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Case = dict[str, Any]
+"""What decides a run, or what came of it: plain data for JSON."""
+Runs = Iterable[tuple[Case, Callable[[], Case]]]
+"""Each case of a part, with the function that runs it."""
+
+
+def read(*paths: Path) -> list[Case]:
+    """All runs that the files hold; a file that is not there yet holds none."""
+    return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]
+
+
+def execute(part: str, runs: Runs, rows: list[Case], path: Path) -> None:
+    """Run what is not among ``rows`` yet, and add each to the file as it ends."""
+    done = {json.dumps(row["case"]) for row in rows if row["part"] == part}
+    todo = [(case, run) for case, run in runs if json.dumps(case) not in done]
+    for i, (case, run) in enumerate(todo):
+        row = {"part": part, "case": case} | run()
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row.get('psnr', '')}", flush=True)
