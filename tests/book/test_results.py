@@ -2,6 +2,7 @@
 
 import base64
 import json
+import zlib
 from importlib.resources import files
 from statistics import median
 
@@ -11,9 +12,11 @@ import torch
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
-from leaklib.metrics import score
+from leaklib.metrics import psnr, score
+from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
 from leaklib.rng import generator
+from leaklib.types import Batch
 
 RESULTS = files("leaklib").joinpath("results")
 FAMILY = json.loads(RESULTS.joinpath("family.json").read_text())
@@ -137,3 +140,19 @@ def test_lenet_5_has_the_rank_that_counting_allows() -> None:
     assert len(IDENTIFIABILITY["lenet5"]) >= 2
     for row in IDENTIFIABILITY["lenet5"]:
         assert row["rank"] == row["counting bound"] == 1632 < row["unknowns"] and row["gap"] > 1e6
+
+
+def test_every_network_below_the_border_has_two_pictures_with_one_gradient() -> None:
+    """The chapter recomputes LeNet-5's mismatch; this one is another network's."""
+    rows = {row["case"]["network"]: row for row in IDENTIFIABILITY["twins"]}
+    assert set(rows) == {"LeNet-5", *(f"LeNet({channels})" for channels in range(1, 10))}
+    for row in rows.values():
+        assert row["mismatch"] < 1e-10 and row["psnr"] < 25
+    model, cat = LeNet(channels=8).build(0).double(), Photos().batch(3, 1)
+    stored = zlib.decompress(base64.b64decode(rows["LeNet(8)"]["float64"]))
+    twin = torch.frombuffer(bytearray(stored), dtype=torch.float64).view(1, 3, 32, 32)
+    ours, theirs = (
+        share(model, Batch(inputs, cat.labels), FedSGD()).tensors for inputs in (cat.inputs, twin)
+    )
+    assert sum((ours[name] - theirs[name]).square().sum().item() for name in ours) < 1e-10
+    assert 0 <= twin.min() and twin.max() <= 1 and psnr(twin, cat.inputs.double()) < 25
