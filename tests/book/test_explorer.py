@@ -1,14 +1,12 @@
 """Explorers as a reader meets them: in a browser without a network, by mouse, keyboard, ear and thumb."""
 
 import json
-import shutil
 from pathlib import Path
 from statistics import median
 
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from leaklib.rng import generator
 from leaklib.widgets import explore
@@ -16,7 +14,6 @@ from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
 
 ROOT = Path(__file__).parents[2]
 INK = json.loads((ROOT / "leaklib" / "palette.json").read_text())["ink"]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 THEMES = ["light", "dark"]
 LIMIT = 50  # milliseconds until a new position is seen
 
@@ -83,14 +80,6 @@ def pages(tmp_path_factory):
             encoding="utf8",
         )
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @pytest.fixture
