@@ -59,33 +59,44 @@ class Photos:
     square. The others come from a pyramid: n×n windows of side 2/(n + 1) of the square, overlapping by half,
     for n = 2, 3, ..., row by row. A flat window, one that a single color would match to 12 of 255 levels
     (root mean square) or better, goes to the end of the line. The photographer is gray, the rest is in color;
-    with ``gray`` all are, N×1×size×size, the mean of their colors.
+    with ``gray`` all are, N×1×size×size, the mean of their colors. ``only`` names one photograph: its 30
+    windows, which all have one label.
     """
 
     size: int = 32
     gray: bool = False
+    only: str | None = None
     class_names: ClassVar[tuple[str, ...]] = tuple(_PHOTOS)
 
     def __post_init__(self) -> None:
         _at_least("size", self.size, 1)
+        if self.only is not None and self.only not in _PHOTOS:
+            raise ValueError(f"only must be one of {', '.join(_PHOTOS)}, or None, got {self.only!r}")
 
     def __len__(self) -> int:
-        return len(_PHOTOS) * _WINDOWS
+        return _WINDOWS if self.only else len(_PHOTOS) * _WINDOWS
 
     def batch(self, client: int, size: int) -> Batch:
         """Pictures client·size to client·size + size - 1. ValueError past the last one."""
         images = _photos(self.size)
-        return self._toned(_batch(images, np.arange(len(images)) % len(_PHOTOS), client, size, "Photos()"))
+        labels, name = np.arange(len(images)) % len(_PHOTOS), "Photos()"
+        if self.only:
+            mine = labels == self.class_names.index(self.only)
+            images, labels, name = images[mine], labels[mine], f"Photos(only={self.only!r})"
+        return self._toned(_batch(images, labels, client, size, name))
 
     def crops(self, count: int, *, generator: torch.Generator) -> Batch:
         """``count`` random squares of the photographs, to train on: which photograph is this from?
 
-        Each has a random photograph, a side of a third of the center square to all of it, a random place, and
-        is mirrored half the time. Flat ones are kept. The windows of ``batch`` are of the same photographs.
+        Each has a random photograph (or the only one), a side of a third of the center square to all of it, a
+        random place, and is mirrored half the time. Flat ones are kept. The windows of ``batch`` are of the
+        same photographs.
         """
         _at_least("count", count, 1)
         draw = torch.rand(count, 4, generator=generator, dtype=torch.float64).tolist()
         labels = torch.randint(len(_PHOTOS), (count,), generator=generator).numpy()
+        if self.only:
+            labels[:] = self.class_names.index(self.only)
         squares = [_open_photo(name) for name in _PHOTOS.values()]
         images = [_crop(squares[k], self.size, *row) for k, row in zip(labels, draw, strict=True)]
         return self._toned(_batch(np.stack(images), labels, 0, count, "Photos()"))

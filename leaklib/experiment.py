@@ -44,7 +44,10 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row of a result table: everything that decides it, and nothing else."""
+    """One row of a result table: everything that decides it, and nothing else.
+
+    ``clients`` take part, from ``first_client`` on: each holds other examples of the data.
+    """
 
     data: Data
     model: Architecture
@@ -53,6 +56,7 @@ class Experiment:
     mechanism: Mechanism = Identity()
     aggregation: Aggregation = Plain()
     clients: int = 1
+    first_client: int = 0
     batch_size: int = 1
     reveal_labels: bool = False
     reveal_statistics: bool = False
@@ -63,6 +67,8 @@ class Experiment:
             raise ValueError(
                 f"clients and batch_size must be at least 1, got {self.clients} and {self.batch_size}"
             )
+        if self.first_client < 0:
+            raise ValueError(f"first_client must be at least 0, got {self.first_client}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ def run(
     """Run one experiment. The same experiment gives the same result; ``callback`` watches the attack."""
     e = experiment
     model = e.model.build(e.seed).to(device)
-    batches = [e.data.batch(client, e.batch_size).to(device) for client in range(e.clients)]
+    clients = range(e.first_client, e.first_client + e.clients)
+    batches = {client: e.data.batch(client, e.batch_size).to(device) for client in clients}
     updates = [
         share(
             model,
@@ -92,7 +99,7 @@ def run(
             reveal_labels=e.reveal_labels,
             reveal_statistics=e.reveal_statistics,
         )
-        for client, batch in enumerate(batches)
+        for client, batch in batches.items()
     ]
     noise = generator(e.seed, "mechanism")
     sent = tuple(e.mechanism(update, generator=noise) for update in updates)

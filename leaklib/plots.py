@@ -121,6 +121,40 @@ def spread(
     return figure
 
 
+def trade_off(
+    series: Mapping[str, Mapping[float, Sequence[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    log: bool = True,
+    mark: float | None = None,
+    joined: bool = True,
+) -> Figure:
+    """What one gains over what one gives: every value as a dot, a line through the medians at each x.
+
+    ``series`` maps a name to the values at each x; lines differ in dash, marker and color. ``log`` gives x a
+    logarithmic scale, ``mark`` draws a level across, and ``joined`` False leaves the lines out.
+    """
+    figure, axis = plt.subplots(figsize=(PAGE, 3.6), dpi=DPI, layout="constrained")
+    dashes, markers = ["-", "--", "-.", ":"], "oDs^vP"
+    for i, (name, values) in enumerate(series.items()):
+        style = {"color": SERIES[i % len(SERIES)], "marker": markers[i % len(markers)]}
+        points = [(x, y) for x, ys in values.items() for y in ys]
+        axis.scatter(*zip(*points, strict=True), s=14, alpha=0.35, linewidths=0, **style)
+        xs = sorted(values)
+        line = dashes[i % len(dashes)] if joined else ""
+        axis.plot(xs, [median(values[x]) for x in xs], linestyle=line, label=name, **style)
+    if mark is not None:
+        axis.axhline(mark, color="gray", linewidth=1)
+    if log:
+        axis.set_xscale("log")
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(alpha=0.25)
+    axis.legend(frameon=False, fontsize=8)
+    plt.close(figure)
+    return figure
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as a Markdown table: what a page shows as a table, and a terminal as it is."""
     lines = [heads, ["---"] * len(heads), *rows]

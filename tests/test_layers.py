@@ -16,6 +16,7 @@ ROOMS = [
     {"metrics"},
     {"experiment"},
     {"sweep"},
+    {"results"},
     {"plots", "widgets"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -19,7 +19,10 @@ import torch
 from torch import Tensor
 
 from leaklib.mechanisms.message import SCALE, Message, send
+from leaklib.mechanisms.sign import SignSGD
 from leaklib.types import Objective, Tensors, Update
+
+COARSE = 4  # bits up to which an attacker compares intervals
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,21 @@ class Quantize:
         return self.encode(Message.plain(update)).total
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
-        """The objective in units of each tensor's step: all entries are then equally uncertain."""
+        """The objective in units of each tensor's step: all entries are then equally uncertain.
+
+        Up to 4 bits, rounded to the nearest, most entries are far smaller than a step, and how far they are
+        from their level says little: only what leaves the interval that rounds to the observed level counts.
+        One bit is compared as signs are.
+        """
+        if self.bits == 1 and not self.stochastic:
+            return SignSGD().distance(
+                candidate, {name: observed[name].sign() for name in candidate}, objective
+            )
         steps = {name: 2 * observed[name].abs().max() / self.gaps for name in candidate}
         # A tensor that was zero everywhere has no step: it is zero in the candidate, or says nothing.
         steps = {name: torch.where(step > 0, step, torch.ones_like(step)) for name, step in steps.items()}
-        return objective(
-            {name: tensor / steps[name] for name, tensor in candidate.items()},
-            {name: observed[name] / steps[name] for name in candidate},
-        )
+        levels = {name: observed[name] / steps[name] for name in candidate}
+        guesses = {name: tensor / steps[name] for name, tensor in candidate.items()}
+        if self.bits <= COARSE and not self.stochastic:
+            guesses = {n: guess - (guess - levels[n]).clamp(-0.5, 0.5) for n, guess in guesses.items()}
+        return objective(guesses, levels)

@@ -1,24 +1,11 @@
 """Pictures inside a page: each stored once, as PNG in its own size, and enlarged by the browser."""
 
 import base64
-import io
 from dataclasses import dataclass, field
 from html import escape
 
-import numpy as np
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
-
+from leaklib.sweep.rows import png
 from leaklib.widgets.results import Pictures
-
-
-def png(picture: Float[Tensor, "channels height width"]) -> bytes:
-    """A gray or color picture in [0, 1], rounded to 8 bits."""
-    pixels = (picture.detach().cpu().float() * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png", optimize=True)
-    return buffer.getvalue()
 
 
 @dataclass

@@ -1,0 +1,37 @@
+"""An attacker who computes in float64, whatever the client used.
+
+Rounding in the attack's own arithmetic is no wall: on networks as badly conditioned as LeNet it is what an
+attack in float32 ends at, long before the update's information does.
+
+Chapter: 8.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.types import Attack, Callback, Reconstruction, Update
+
+
+@dataclass(frozen=True)
+class Precise:
+    """``attack`` on the same numbers, computed in float64; the inputs come back in the model's type."""
+
+    attack: Attack = InvertingGradients()
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        weight = next(model.parameters())
+        doubled = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
+        found = self.attack(copy.deepcopy(model).double(), doubled, generator=generator, callback=callback)
+        inputs = found.inputs.to(weight.dtype) if found.inputs.is_floating_point() else found.inputs
+        return replace(found, inputs=inputs)

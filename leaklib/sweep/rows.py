@@ -1,0 +1,110 @@
+"""What is kept of a result, as one line of JSON with its pictures as PNG.
+
+Chapters: 7, 8.
+"""
+
+import base64
+import io
+import json
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from PIL import Image
+from torch import Tensor
+
+from leaklib.experiment import Result
+from leaklib.sweep.code import fingerprint, key
+
+KEPT = 4  # pictures of a batch that a row keeps
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is kept of one result. ``psnr``, ``ssim`` and ``token_accuracy`` have one number per example.
+
+    ``pictures`` are the first reconstructions, in the order of the batch, as PNG under each other: see
+    ``reconstructions``. ``bits`` is what the client sent, ``seconds`` the processor time of the whole line on
+    one core. ``key`` names the experiment, ``code`` the code that computed it.
+    """
+
+    key: str
+    code: str
+    psnr: tuple[float, ...]
+    ssim: tuple[float, ...]
+    token_accuracy: tuple[float, ...]
+    label_overlap: float
+    loss: float
+    baseline: float
+    evaluations: int
+    restarts: int
+    bits: int
+    seconds: float
+    torch: str
+    pictures: str = ""
+
+    @property
+    def reconstructions(self) -> Float32[Tensor, "pictures channels height width"]:
+        """The kept pictures in [0, 1], 8 bits per value. ValueError if the row holds none."""
+        if not self.pictures:
+            raise ValueError("this row was stored without pictures: run its experiment to see them")
+        tall = np.asarray(Image.open(io.BytesIO(base64.b64decode(self.pictures))))
+        tall = tall.reshape(tall.shape[0], tall.shape[1], -1).transpose(2, 0, 1)
+        side = tall.shape[2]
+        return torch.from_numpy(tall.copy()).float().div(255).unflatten(1, (-1, side)).transpose(0, 1)
+
+
+def row_of(result: Result, seconds: float) -> Row:
+    """The row of ``result``, which took ``seconds`` of processor time."""
+    e, guess, score = result.experiment, result.reconstruction, result.score
+    pictures = guess.inputs[score.order.to(guess.inputs.device)][:KEPT]
+
+    def digits(values: Tensor) -> tuple[float, ...]:
+        return tuple(round(value, 3) for value in values.tolist())
+
+    return Row(
+        key(e),
+        fingerprint(e),
+        digits(score.psnr),
+        digits(score.ssim),
+        digits(score.token_accuracy),
+        score.label_overlap,
+        float(f"{guess.loss:.3g}"),
+        float(f"{guess.baseline:.3g}"),
+        guess.evaluations,
+        guess.restarts,
+        e.mechanism.bits_sent(result.update),
+        round(seconds, 2),
+        torch.__version__.split("+")[0],
+        _tall(pictures) if pictures.is_floating_point() else "",
+    )
+
+
+def _tall(pictures: Float[Tensor, "n channels height width"]) -> str:
+    """Pictures under each other, as text."""
+    return base64.b64encode(png(pictures.clamp(0, 1).transpose(0, 1).flatten(1, 2))).decode()
+
+
+def png(picture: Float[Tensor, "channels height width"]) -> bytes:
+    """A gray or color picture in [0, 1], rounded to 8 bits, as a PNG file."""
+    pixels = (picture.detach().cpu().float() * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def read_row(line: str) -> Row:
+    """A row from its line of JSON. ValueError if it is something else."""
+    try:
+        values: dict[str, Any] = json.loads(line)
+        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+        return Row(**values | lists)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"expected a stored row of results, got {line[:60]!r}") from error
+
+
+def write_row(row: Row) -> str:
+    """The line of JSON that ``read_row`` reads."""
+    return json.dumps({field.name: getattr(row, field.name) for field in fields(Row)})

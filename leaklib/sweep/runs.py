@@ -1,0 +1,80 @@
+"""Grids of experiments, and running what has no row yet.
+
+Chapters: 7, 8.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from itertools import product
+from typing import Any, cast
+
+import joblib
+import torch
+
+from leaklib.experiment import Experiment, run
+from leaklib.sweep.code import key
+from leaklib.sweep.rows import Row, row_of
+from leaklib.sweep.store import cached, keep
+
+
+def grid(base: Experiment, **axes: Iterable[Any]) -> list[Experiment]:
+    """``base`` with every combination of the fields in ``axes``, the last one running fastest.
+
+    ValueError for a name that is not a field of Experiment and for an axis without values.
+    """
+    names = [field.name for field in fields(Experiment)]
+    if strange := sorted(axes.keys() - set(names)):
+        raise ValueError(f"an Experiment has no {', '.join(strange)}: its fields are {', '.join(names)}")
+    values = {name: list(axis) for name, axis in axes.items()}
+    if empty := [name for name, axis in values.items() if not axis]:
+        raise ValueError(f"the axis {', '.join(empty)} has no values: give at least one")
+    return [
+        replace(base, **dict(zip(values, combination, strict=True)))
+        for combination in product(*values.values())
+    ]
+
+
+def run_all(
+    experiments: Sequence[Experiment], *, n_jobs: int | None = None, progress: bool = True
+) -> list[Row]:
+    """The row of every experiment, in their order; only what has no row is run, on one thread each.
+
+    ``n_jobs`` processes run side by side: as many as there are cores, or what an active
+    ``joblib.parallel_config`` says. Interrupt it and call it again: what was done is not repeated.
+    """
+    keys = [key(e) for e in experiments]
+    rows = {name: row for name, e in zip(keys, experiments, strict=True) if (row := cached(e)) is not None}
+    todo = list({name: e for name, e in zip(keys, experiments, strict=True) if name not in rows}.values())
+    if progress and todo:
+        print(f"{len(set(keys)) - len(todo)} results are stored, {len(todo)} to run.", flush=True)
+    start = time.monotonic()
+    for done, row in enumerate(_side_by_side(todo, n_jobs), 1):
+        rows[row.key] = row
+        keep(row)
+        if progress:
+            left = (time.monotonic() - start) / done * (len(todo) - done) / 60
+            end = "\n" if done == len(todo) else ""
+            print(f"\r{done} of {len(todo)} run, about {left:.0f} min left ", end=end, flush=True)
+    return [rows[name] for name in keys]
+
+
+def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iterable[Row]:
+    """Rows in the order in which they are done."""
+    if n_jobs is None and joblib.effective_n_jobs() == 1:  # no parallel_config: every core
+        n_jobs = joblib.cpu_count()
+    workers = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    return cast(Iterable[Row], workers(joblib.delayed(measure)(e) for e in experiments))
+
+
+def measure(experiment: Experiment) -> Row:
+    """Run ``experiment`` on one thread and make its row, without looking at what is stored."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        start = time.process_time()
+        result = run(experiment)
+        seconds = time.process_time() - start
+    finally:
+        torch.set_num_threads(threads)
+    return row_of(result, seconds)

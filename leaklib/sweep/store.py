@@ -1,0 +1,58 @@
+"""Where rows lie: the book's own in the package, a reader's in the cache folder.
+
+Chapters: 7, 8.
+"""
+
+import os
+import sys
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from leaklib.experiment import Experiment
+from leaklib.sweep.code import fingerprint, key
+from leaklib.sweep.rows import Row, read_row, write_row
+
+BOOK = files("leaklib").joinpath("results", "sweeps.jsonl")
+
+
+def cache_folder() -> Path:
+    """Where a reader's own rows lie: ``leaklib`` in the user's folder for caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "leaklib" / "sweeps"
+
+
+def cached(experiment: Experiment) -> Row | None:
+    """The stored row of ``experiment``, or None if there is none that the present code computed."""
+    wanted, code = key(experiment), fingerprint(experiment)
+    for row in (_own(wanted), _book().get(wanted)):
+        if row is not None and row.code == code:
+            return row
+    return None
+
+
+@lru_cache
+def _book() -> dict[str, Row]:
+    """The rows that ship with the package."""
+    lines = BOOK.read_text(encoding="utf8").splitlines() if BOOK.is_file() else []
+    return {row.key: row for row in map(read_row, lines)}
+
+
+def _own(name: str) -> Row | None:
+    path = cache_folder() / f"{name}.json"
+    if not path.is_file():
+        return None
+    try:
+        return read_row(path.read_text(encoding="utf8"))
+    except ValueError as error:
+        print(f"{path} is skipped, its experiment runs again: {error}", file=sys.stderr)
+        return None
+
+
+def keep(row: Row) -> None:
+    """Under its final name only when it is complete, so that no interrupt leaves half a row."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False, encoding="utf8") as file:
+        file.write(write_row(row))
+    os.replace(file.name, folder / f"{row.key}.json")
