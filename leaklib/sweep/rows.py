@@ -99,7 +99,7 @@ def read_row(line: str) -> Row:
     """A row from its line of JSON. ValueError if it is something else."""
     try:
         values: dict[str, Any] = json.loads(line)
-        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+        lists: dict[str, Any] = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
         return Row(**values | lists)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"expected a stored row of results, got {line[:60]!r}") from error
