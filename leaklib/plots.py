@@ -138,12 +138,13 @@ def trade_off(
     figure, axis = plt.subplots(figsize=(PAGE, 3.6), dpi=DPI, layout="constrained")
     dashes, markers = ["-", "--", "-.", ":"], "oDs^vP"
     for i, (name, values) in enumerate(series.items()):
-        style = {"color": SERIES[i % len(SERIES)], "marker": markers[i % len(markers)]}
+        color, marker = SERIES[i % len(SERIES)], markers[i % len(markers)]
         points = [(x, y) for x, ys in values.items() for y in ys]
-        axis.scatter(*zip(*points, strict=True), s=14, alpha=0.35, linewidths=0, **style)
+        axis.scatter(*zip(*points, strict=True), s=14, alpha=0.35, linewidths=0, color=color, marker=marker)
         xs = sorted(values)
         line = dashes[i % len(dashes)] if joined else ""
-        axis.plot(xs, [median(values[x]) for x in xs], linestyle=line, label=name, **style)
+        medians = [median(values[x]) for x in xs]
+        axis.plot(xs, medians, linestyle=line, color=color, marker=marker, label=name)
     if mark is not None:
         axis.axhline(mark, color="gray", linewidth=1)
     if log:
