@@ -98,9 +98,9 @@ def eight_bits(data: ImageFile, pictures: int) -> Runs:
 
 def batches(data: ImageFile, pictures: int) -> Runs:
     """Several pictures in one plaintext update of ConvNet 64 with GELU, the labels known."""
-    for size in (1, 2, 4, 8, 16):
+    for size in (1, 2, 4, 8, 16, 32, 64):
         for client in range(-(-pictures // size)):
-            how = DLG(steps=120, known_labels=True)
+            how = DLG(steps=120 if size <= 16 else 60, known_labels=True)
             run = partial(attack, data, ConvNet(64), Identity(), how, client, size, True)
             most = max(Counter(data.batch(client, size).labels.tolist()).values())
             yield {"batch": size, "most of one label": most, "client": client}, run
