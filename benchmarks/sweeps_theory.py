@@ -77,12 +77,12 @@ def small_batch(size: int, attacked: bool) -> Case:
     }
     if attacked:
         start, row["psnr"] = time.process_time(), []
-        for seed in range(3):
+        for seed in range(2):
             net, batch = spec.build(seed).double(), data.batch(seed, size)
             update = share(net, batch, FedSGD(), reveal_labels=True)
             guess = GaussNewton(restarts=1)(net, update, generator=generator(seed, "attack"))
             row["psnr"] += [round(value, 1) for value in score(guess, batch).psnr.tolist()]
-        row["seconds"] = round((time.process_time() - start) / 3, 1)
+        row["seconds"] = round((time.process_time() - start) / 2, 1)
     return row
 
 
@@ -164,7 +164,7 @@ def batches() -> Runs:
 
 def small() -> Runs:
     """Batches of 16 × 16 gray pictures."""
-    for size in (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36, 37, 40):
+    for size in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 36, 37):
         yield {"batch": size}, partial(small_batch, size, size <= 8)
 
 
