@@ -1,4 +1,4 @@
-"""The photographs with a label each: batches in which no label occurs twice, however large.
+"""Pictures with a label each: batches in which no label occurs twice, however large.
 
 Chapter: 7.
 """
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import torch
 
 from leaklib.data import Photos
+from leaklib.experiment import Data
 from leaklib.types import Batch
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """``Photos()``, picture i of a batch in class i: for networks with at least as many classes."""
+    """``data``, picture i of a batch in class i: for networks with at least as many classes."""
+
+    data: Data = Photos()
 
     def batch(self, client: int, size: int) -> Batch:
-        """Pictures client·size to client·size + size - 1. ValueError past the last one."""
-        return Batch(Photos().batch(client, size).inputs, torch.arange(size))
+        """The batch of ``data`` for this client, with labels 0 to size - 1."""
+        return Batch(self.data.batch(client, size).inputs, torch.arange(size))
