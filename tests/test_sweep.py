@@ -94,7 +94,7 @@ def test_an_axis_may_be_used_up_by_looking_at_it() -> None:
 
 
 def test_what_makes_no_grid_is_said_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match="has no seeds, size: its fields are data, model, .* seed$"):
+    with pytest.raises(ValueError, match=r"has no seeds, size: its fields are data, model, .* seed$"):
         grid(LINE, size=[1], seeds=[2], clients=[1])
     with pytest.raises(ValueError, match="the axis seed, clients has no values: give at least one"):
         grid(LINE, seed=[], batch_size=[1], clients=iter(()))
@@ -142,7 +142,7 @@ def test_every_choice_of_an_experiment_is_in_its_name() -> None:
 
 def test_what_has_no_name_is_refused() -> None:
     for value in (lambda: nn.ReLU(), torch.ones(1)):
-        with pytest.raises(TypeError, match="cannot name a (function|Tensor): expected"):
+        with pytest.raises(TypeError, match=r"cannot name a (function|Tensor): expected"):
             key(replace(LINE, attack=own(("extra", object, None))(extra=value)))
 
 

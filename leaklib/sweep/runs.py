@@ -63,7 +63,7 @@ def run_all(
 def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iterable[Row]:
     """Rows in the order in which they are done."""
     if n_jobs is None:
-        _, n_jobs = get_active_backend()  # None unless a parallel_config says otherwise
+        n_jobs = cast(int | None, get_active_backend()[1])  # what an active parallel_config says
     workers = joblib.Parallel(n_jobs=-1 if n_jobs is None else n_jobs, return_as="generator_unordered")
     return cast(Iterable[Row], workers(joblib.delayed(measure)(e) for e in experiments))
 
