@@ -28,6 +28,7 @@ from leaklib.attacks.naive import Naive
 from leaklib.attacks.objectives import sign_disagreement
 from leaklib.client import FedSGD, share
 from leaklib.data import ImageFile
+from leaklib.experiment import Data
 from leaklib.mechanisms.identity import Identity
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
@@ -36,6 +37,7 @@ from leaklib.metrics import score
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.plots import table
+from leaklib.results.numbered import Numbered
 from leaklib.rng import generator
 from leaklib.types import Attack, Mechanism
 
@@ -47,7 +49,7 @@ ADAM = InvertingGradients(steps=500, signed=False, lr=0.05)
 
 
 def attack(
-    data: ImageFile,
+    data: Data,
     spec,
     mechanism: Mechanism,
     attack: Attack,
@@ -106,6 +108,16 @@ def batches(data: ImageFile, pictures: int) -> Runs:
             yield {"batch": size, "most of one label": most, "client": client}, run
 
 
+def distinct(data: ImageFile, pictures: int) -> Runs:
+    """The same with a label for each picture, on a ConvNet 64 with as many classes."""
+    for size in (16, 32, 64):
+        how, spec = DLG(steps=60, known_labels=True), ConvNet(64, num_classes=size)
+        yield (
+            {"batch": size, "client": 0},
+            partial(attack, Numbered(data), spec, Identity(), how, 0, size, True),
+        )
+
+
 def one_half(data: ImageFile, pictures: int) -> Runs:
     """The larger half of the entries, one picture, the label from the update: LeNet, U(-1/2, 1/2)."""
     knowing = IDLG(steps=150, history=600)
@@ -137,7 +149,7 @@ def one_percent(data: ImageFile, pictures: int) -> Runs:
                 yield {"width": width, "attacker": attacker, "picture": picture}, run
 
 
-PARTS = {part.__name__: part for part in (eight_bits, batches, one_half, one_bit, one_percent)}
+PARTS = {part.__name__: part for part in (eight_bits, batches, distinct, one_half, one_bit, one_percent)}
 
 
 def tabulate(rows: list[Case], part: str) -> str:

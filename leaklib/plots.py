@@ -25,6 +25,7 @@ SERIES = [PALETTE["attacks"][name]["light"] for name in ("DLG", "Recursive", "Gr
 
 PAGE = 7.2  # inches: what fits a page of the website without being scaled down
 DPI = 144
+FEW = 10  # different places on an axis, each of which gets its own tick
 
 
 def show_images(
@@ -149,6 +150,9 @@ def trade_off(
         axis.axhline(mark, color="gray", linewidth=1)
     if log:
         axis.set_xscale("log")
+    if len(xs := sorted({x for values in series.values() for x in values})) <= FEW:
+        axis.set_xticks(xs, [f"{x:g}" for x in xs])
+        axis.minorticks_off()
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, fontsize=8)

@@ -23,6 +23,7 @@ from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.results.numbered import Numbered
 from leaklib.types import Attack, Mechanism
 
 BASE = Experiment(data=Photos(), model=ConvNet(64), step=FedSGD(), attack=IDLG())
@@ -56,19 +57,21 @@ def batch_sizes() -> dict[tuple[str, int, str], list[Experiment]]:
 
 
 def alike() -> dict[tuple[int, str], list[Experiment]]:
-    """(batch size, labels): pictures of different labels in one update, or all of the same; DLG."""
+    """(batch size, labels): all labels of an update distinct, or all the same; DLG on ConvNet 64.
+
+    Beyond eight pictures the network has as many classes as the batch has pictures.
+    """
     base = replace(BASE, attack=DLG(steps=60, known_labels=True), reveal_labels=True)
-    photographs = ("astronaut", "cat", "coffee")
-    return {
-        (size, labels): [
-            replace(base, batch_size=size, seed=i, first_client=i)
-            if labels == "distinct"
-            else replace(base, batch_size=size, seed=i, data=Photos(only=photographs[i]))
-            for i in range(3)
-        ]
-        for size in (2, 4, 8)
-        for labels in ("distinct", "the same")
-    }
+    sweep = {}
+    for size in (2, 4, 8):
+        sized = replace(base, batch_size=size)
+        subjects = [Photos(only=name) for name in ("astronaut", "cat", "coffee")]
+        sweep[size, "distinct"] = _runs(sized, 3)
+        sweep[size, "the same"] = [replace(sized, data=data, seed=i) for i, data in enumerate(subjects)]
+    for size, runs in ((16, 2), (32, 1), (64, 1)):
+        own = replace(base, data=Numbered(), model=ConvNet(64, num_classes=size), batch_size=size)
+        sweep[size, "distinct"] = _runs(own, runs)
+    return sweep
 
 
 def compressors() -> dict[tuple[str, str, str], list[Experiment]]:

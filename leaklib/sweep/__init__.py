@@ -9,7 +9,7 @@ not there. Rows of the book ship with the package; what a reader adds goes to th
 Chapters: 7, 8.
 """
 
-from leaklib.sweep.points import Point, points
+from leaklib.sweep.point import Point, points
 from leaklib.sweep.rows import Row
 from leaklib.sweep.runs import grid, measure, run_all
 from leaklib.sweep.store import cached

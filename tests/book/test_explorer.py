@@ -253,6 +253,42 @@ def test_a_new_position_is_seen_at_once(visit, number, record_property):
     assert len(times) in (16, 11) and median(times) < LIMIT
 
 
+def stored():
+    """The explorers of the chapters, as they stand in the notebooks."""
+    for path in sorted((ROOT / "chapters").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf8"))["cells"]:
+            for output in cell.get("outputs", ()):
+                html = "".join(output.get("data", {}).get("text/html", ""))
+                if "leaky-explorer" in html:
+                    yield path.stem, html
+
+
+STORED = list(stored())
+
+
+def test_chapters_have_their_explorers():
+    names = [name for name, _ in STORED]
+    assert names == ["03_identifiability", "07_batch_size", "08_compression", "08_compression"]
+
+
+@pytest.mark.parametrize("html", [html for _, html in STORED], ids=[name for name, _ in STORED])
+def test_a_chapter_s_explorer_answers_at_once_by_key_and_mouse(visit, pages, html):
+    assert len(html.encode()) <= 1_500_000
+    (pages / "chapter.html").write_text(f"<!doctype html><meta charset='utf8'>{html}", encoding="utf8")
+    page = visit("chapter")
+    box = explorer(page)
+    assert median(box.evaluate(TIME)) < LIMIT
+    slider = box.locator("input").first
+    before = state(box)
+    slider.focus()
+    page.keyboard.press("ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft")
+    by_key = state(box)
+    assert by_key["heard"] != before["heard"] and by_key["curve"] != before["curve"]
+    place = slider.bounding_box()
+    page.mouse.click(place["x"] + 2, place["y"] + place["height"] / 2)
+    assert slider.input_value() == "0" and state(box)["heard"] != by_key["heard"]
+
+
 # Outside the website the system decides; the website, JupyterLab, VS Code and Colab each say it themselves.
 HOSTS = {
     "system": "",
