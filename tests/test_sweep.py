@@ -197,9 +197,38 @@ def test_only_code_that_an_experiment_reaches_is_in_its_fingerprint(module: str,
 
 def test_parts_of_parts_are_reached() -> None:
     outer = replace(SEARCH, model=Imprinted(base=LeNet()), mechanism=Chain((TopK(), Quantize())))
-    modules = set(code._modules(outer))
-    assert {f"leaklib.models.{name}" for name in ("imprint", "lenet")} <= modules
-    assert {f"leaklib.mechanisms.{name}" for name in ("chain", "top_k", "quantize")} <= modules
+    parts = set(code._parts(outer))
+    assert {Imprinted, LeNet, Chain, TopK, Quantize, Photos, FedSGD, DLG, Experiment} <= parts
+    assert nn.Tanh in set(code._parts(replace(SEARCH, model=ConvNet(activation=nn.Tanh))))
+
+
+def mine(body: str, default: int = 1, base: type = object) -> Experiment:
+    """An experiment on a network of a class that a reader writes in a notebook, and changes."""
+    source = f"@dataclass(frozen=True)\nclass Mine(base):\n    width: int = {default}\n    {body}\n"
+    names = {"dataclass": dataclass, "nn": nn, "base": base, "__name__": "__main__"}
+    exec(source, names)
+    return replace(LINE, model=names["Mine"]())
+
+
+BODY = "def build(self, seed): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))"
+
+
+def test_a_reader_s_own_class_counts_with_its_methods_and_defaults() -> None:
+    first = mine(BODY)
+    assert fingerprint(first) == fingerprint(mine(BODY)) == fingerprint(mine(f"# why\n\n    {BODY}"))
+    for other in (
+        mine(BODY.replace("10", "20")),
+        mine(BODY.replace("Linear", "LazyLinear")),
+        mine(f"{BODY}\n    @staticmethod\n    def more(): return 1"),
+        mine(f"{BODY}\n    @property\n    def more(self): return 1"),
+        mine(BODY, default=2),
+        mine(BODY, base=type("Base", (), {"more": lambda self: 2})),
+        mine("def build(self, seed): return (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))()"),
+    ):
+        assert key(other) == key(first) and fingerprint(other) != fingerprint(first)
+    row = measure(first)
+    store.keep(row)
+    assert cached(first) is not None and cached(mine(BODY.replace("10", "20"))) is None
 
 
 @pytest.mark.parametrize(
@@ -462,6 +491,9 @@ def test_processes_and_one_process_give_the_same_rows(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     beside = quiet(some, n_jobs=2)
     assert timeless(alone) == timeless(beside)
+    sets = f"{BODY} if seed not in {{'one', 'two', 'three', 'four'}} else None"
+    (row,) = quiet([mine(sets)], n_jobs=2)
+    assert row.code == fingerprint(mine(sets)), "a class has the same name in every process"
 
 
 def test_an_active_configuration_decides_how_many_run_side_by_side(

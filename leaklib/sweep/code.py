@@ -7,15 +7,19 @@ import ast
 import hashlib
 import io
 import json
+import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from leaklib.experiment import Experiment
+
+KNOWN = {"leaklib", "torch", *sys.stdlib_module_names}  # the first by its source, the others by their version
 
 
 def key(experiment: Experiment) -> str:
@@ -41,7 +45,8 @@ def _chosen(obj: Any) -> Any:
 
 
 def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+    # Asked this way, since a class that travels to another process brings a MISSING of its own.
+    return field.default_factory() if callable(field.default_factory) else field.default
 
 
 def _name(obj: Any) -> str:
@@ -49,23 +54,48 @@ def _name(obj: Any) -> str:
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """What names the code that decides ``experiment``: the modules of leaklib that it reaches."""
-    modules = sorted(_reached(frozenset({"leaklib.experiment", *_modules(experiment)})))
-    text = "\n".join(f"{module}\n{_code(module)}" for module in modules)
+    """What names the code that decides ``experiment``: the modules of leaklib that it reaches.
+
+    Of a part defined elsewhere, such as a reader's own class, its methods count, and not what these call.
+    """
+    parts = set(_parts(experiment))
+    modules = {part.__module__ for part in parts if part.__module__.startswith("leaklib.")}
+    texts = [f"{module}\n{_code(module)}" for module in sorted(_reached(frozenset(modules)))]
+    own = [part for part in parts if part.__module__.split(".")[0] not in KNOWN]
+    text = "\n".join([*texts, *sorted(map(_compiled, own))])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _modules(obj: Any) -> Iterator[str]:
-    """The modules of leaklib in which an experiment's parts are defined."""
+def _parts(obj: Any) -> Iterator[Any]:
+    """The classes, with those they inherit from, and functions that an experiment is made of."""
     if is_dataclass(obj) and not isinstance(obj, type):
+        yield from type(obj).__mro__
         for field in fields(obj):
-            yield from _modules(getattr(obj, field.name))
-        obj = type(obj)
+            yield from _parts(getattr(obj, field.name))
     elif isinstance(obj, tuple | list):
         for item in obj:
-            yield from _modules(item)
-    if getattr(obj, "__module__", "").startswith("leaklib."):
-        yield obj.__module__
+            yield from _parts(item)
+    elif callable(obj):
+        yield from obj.__mro__ if isinstance(obj, type) else (obj,)
+
+
+def _compiled(part: Any) -> str:
+    """A class or function as Python compiled it: a notebook keeps no source, and other processes get none."""
+    if isinstance(part, CodeType):
+        constants = [
+            _compiled(constant) if isinstance(constant, CodeType)
+            else str(sorted(map(repr, constant))) if isinstance(constant, frozenset)
+            else repr(constant)
+            for constant in part.co_consts
+        ]  # fmt: skip
+        return f"{part.co_name} {part.co_code.hex()} {part.co_names} {constants}"
+    if isinstance(part, type):
+        defaults = {f.name: _default(f) for f in fields(part)} if is_dataclass(part) else {}
+        chosen = {name: _chosen(d) for name, d in defaults.items() if not isinstance(d, type(MISSING))}
+        methods = sorted(filter(None, map(_compiled, vars(part).values())))
+        return "\n".join([_name(part), str(chosen), *methods])
+    function = getattr(part, "__func__", getattr(part, "fget", part))
+    return _compiled(function.__code__) if hasattr(function, "__code__") else ""
 
 
 @lru_cache

@@ -131,7 +131,7 @@ def test_local_steps_are_unrolled_behind_a_mechanism() -> None:
 def test_an_attacker_who_knows_the_compressor_sees_more(
     mechanism: Mechanism, adaptive: float, gain: float
 ) -> None:
-    """Of four bits the naive attacker sees as much, without a prior: there the levels are near the entries."""
+    """Of four bits the naive attacker sees as much without a prior: the levels are near the entries."""
     model, batch = tiny(), small()
     update = sent(mechanism, model, batch)
     attack = InvertingGradients(steps=600, signed=False, lr=0.05)
