@@ -107,6 +107,7 @@ def test_the_walk_finds_the_roles() -> None:
         "Imprint",
         "LinearLayer",
         "Naive",
+        "Precise",
         "Recursive",
         "TokenRecovery",
     } <= {cls.__name__ for cls in ATTACKS}

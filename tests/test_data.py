@@ -126,6 +126,34 @@ def test_gray_photographs_are_the_mean_of_their_colors() -> None:
     assert torch.equal(crops[0].inputs, crops[1].inputs.mean(1, keepdim=True))
 
 
+@pytest.mark.parametrize("name", Photos.class_names)
+@pytest.mark.parametrize("gray", [False, True])
+def test_one_photograph_alone_has_its_30_windows_in_their_order(name: str, gray: bool) -> None:
+    label, every = Photos.class_names.index(name), Photos(gray=gray).batch(0, 240)
+    only = Photos(gray=gray, only=name)
+    batch = only.batch(0, len(only))
+    assert len(only) == 30 and (batch.labels == label).all()
+    assert torch.equal(batch.inputs, every.inputs[label::8])
+    assert torch.equal(only.batch(2, 4).inputs, batch.inputs[8:12])
+    with pytest.raises(ValueError, match=rf"Photos\(only='{name}'\) has 30 pictures"):
+        only.batch(30, 1)
+
+
+def test_crops_of_one_photograph_are_of_it() -> None:
+    every, only = (
+        photos.crops(40, generator=generator(1, "c")) for photos in (Photos(8), Photos(8, only="cat"))
+    )
+    assert (only.labels == 3).all() and only.inputs.shape == every.inputs.shape
+    same = every.labels == 3
+    assert 0 < same.sum() < 40 and torch.equal(only.inputs[same], every.inputs[same])
+
+
+def test_a_photograph_that_is_not_there_is_named_with_those_that_are() -> None:
+    for name in ("dog", "", "Cat"):
+        with pytest.raises(ValueError, match=rf"only must be one of astronaut, .*, or None, got '{name}'"):
+            Photos(only=name)
+
+
 def test_one_level_of_difference_between_decoders_does_not_choose_other_windows(monkeypatch):
     def other_decoder(file, original=data._open_photo):
         levels = np.asarray(original(file))

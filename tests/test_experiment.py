@@ -65,6 +65,22 @@ def test_a_description_is_json_and_tells_experiments_apart() -> None:
         describe(torch.zeros(1))
 
 
+def test_the_first_client_s_batch_is_the_victim_and_nothing_else_changes() -> None:
+    experiment = replace(LINE, batch_size=2, model=LeNet(), attack=DLG(steps=1))
+    for first in (0, 1, 5):
+        result = run(replace(experiment, first_client=first))
+        expected = Photos().batch(first, 2)
+        assert torch.equal(result.batch.inputs, expected.inputs)
+        assert torch.equal(result.batch.labels, expected.labels) and result.update.client == first
+    several = run(replace(experiment, first_client=5, clients=3))
+    assert several.update.client == 5
+    assert torch.equal(several.reconstruction.inputs, result.reconstruction.inputs)
+    with pytest.raises(ValueError, match="client 120 with 2 per client"):
+        run(replace(experiment, first_client=119, clients=2))
+    with pytest.raises(ValueError, match="first_client must be at least 0, got -1"):
+        replace(LINE, first_client=-1)
+
+
 @pytest.mark.parametrize("field", ["clients", "batch_size"])
 def test_at_least_one_client_and_picture(field: str) -> None:
     with pytest.raises(ValueError, match="must be at least 1"):

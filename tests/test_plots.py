@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from leaklib.plots import loss_curve, show_images, spread, table
+from leaklib.plots import loss_curve, show_images, spread, table, trade_off
 from leaklib.rng import generator
 from leaklib.types import Progress
 
@@ -50,6 +50,38 @@ def test_every_value_is_a_dot_and_the_median_a_bar() -> None:
     assert len(shapes) == 2, "series differ in marker, not in color alone"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert not spread({"only": {"a": [1.0]}}, label="x").legends
+
+
+def test_a_trade_off_shows_every_value_and_joins_the_medians() -> None:
+    series = {"one": {100.0: [3.0, 9.0, 4.0], 1.0: [1.0, 2.0], 10.0: [7.0]}, "two": {2.0: [5.0], 5.0: [6.0]}}
+    figure = trade_off(series, xlabel="bits", ylabel="PSNR in dB", mark=20.0)
+    assert not plt.get_fignums()
+    (axis,) = figure.axes
+    dots = [sorted(map(tuple, dot.get_offsets().tolist())) for dot in axis.collections]
+    assert dots == [sorted((x, y) for x, ys in values.items() for y in ys) for values in series.values()]
+    one, two, level = axis.lines
+    assert one.get_xydata().tolist() == [[1, 1.5], [10, 7], [100, 4]]
+    assert two.get_xydata().tolist() == [[2, 5], [5, 6]]
+    assert set(level.get_ydata()) == {20}
+    assert len({(line.get_linestyle(), line.get_marker()) for line in (one, two)}) == 2
+    assert one.get_linestyle() != two.get_linestyle() and one.get_marker() != two.get_marker()
+    shapes = {dot.get_paths()[0].vertices.shape for dot in axis.collections}
+    assert len(shapes) == 2, "series differ in marker, not in color alone"
+    assert axis.get_xscale() == "log" and (axis.get_xlabel(), axis.get_ylabel()) == ("bits", "PSNR in dB")
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_a_trade_off_without_line_mark_and_logarithm() -> None:
+    (axis,) = trade_off({"a": {0.0: [1.0], 1.0: [2.0]}}, xlabel="x", ylabel="y", log=False, joined=False).axes
+    assert axis.get_xscale() == "linear" and len(axis.lines) == 1
+    assert axis.lines[0].get_linestyle() == "None" and axis.lines[0].get_ydata().tolist() == [1, 2]
+
+
+def test_as_many_series_as_a_trade_off_may_have_are_told_apart() -> None:
+    series = {str(i): {1.0: [float(i)], 2.0: [float(i)]} for i in range(6)}
+    (axis,) = trade_off(series, xlabel="x", ylabel="y").axes
+    styles = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in axis.lines}
+    assert len(styles) == 6
 
 
 def test_a_table_is_markdown() -> None:

@@ -9,7 +9,7 @@ import io
 import json
 import tokenize
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -27,19 +27,21 @@ def key(experiment: Experiment) -> str:
 def _chosen(obj: Any) -> Any:
     """What was chosen: the fields that differ from their defaults. The code decides what the others are."""
     if is_dataclass(obj) and not isinstance(obj, type):
-        values = {f.name: getattr(obj, f.name) for f in fields(obj)}
-        defaults = {f.name: f.default for f in fields(obj)}
-        chosen = {name: _chosen(value) for name, value in values.items() if value != defaults[name]}
-        return {"is": _name(type(obj)), **chosen}
+        chosen = {f.name: value for f in fields(obj) if (value := getattr(obj, f.name)) != _default(f)}
+        return {"is": _name(type(obj)), **{name: _chosen(value) for name, value in chosen.items()}}
     if isinstance(obj, tuple | list):
         return [_chosen(item) for item in obj]
     if obj is None or isinstance(obj, bool | int | float | str):
         return obj
-    if callable(obj) and hasattr(obj, "__qualname__"):
+    if callable(obj) and "<lambda>" not in getattr(obj, "__qualname__", "<lambda>"):
         return _name(obj)
     raise TypeError(
         f"cannot name a {type(obj).__name__}: expected a dataclass, number, string or named function"
     )
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _name(obj: Any) -> str:
@@ -76,18 +78,25 @@ def _reached(modules: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _file(module: str) -> Path:
+    path = Path(str(files("leaklib"))).joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 @lru_cache
 def _source(module: str) -> str:
-    path = files("leaklib").joinpath(*module.split(".")[1:])
-    package = path.joinpath("__init__.py")
-    return (package if package.is_file() else Path(f"{path}.py")).read_text(encoding="utf8")
+    return _file(module).read_text(encoding="utf8")
 
 
 @lru_cache
 def _imported(module: str) -> frozenset[str]:
-    nodes = ast.walk(ast.parse(_source(module)))
-    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    return frozenset(name for name in names if name.startswith("leaklib."))
+    names = set[str]()
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(name for name in names if name.startswith("leaklib.") and _file(name).is_file())
 
 
 @lru_cache

@@ -99,10 +99,18 @@ def read_row(line: str) -> Row:
     """A row from its line of JSON. ValueError if it is something else."""
     try:
         values: dict[str, Any] = json.loads(line)
-        lists: dict[str, Any] = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
-        return Row(**values | lists)
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        if wrong := [f.name for f in fields(Row) if not _fits(values.get(f.name, f.default), f.type)]:
+            raise TypeError(f"missing, or not of its type: {', '.join(wrong)}")
+        return Row(**values)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"expected a stored row of results, got {line[:60]!r}") from error
+        raise ValueError(f"expected a stored row of results, got {line[:60]!r}: {error}") from error
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind in (str, int, float):
+        return type(value) is kind
+    return isinstance(value, tuple) and all(type(item) is float for item in value)
 
 
 def write_row(row: Row) -> str:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import joblib
 import torch
+from joblib.parallel import get_active_backend
 
 from leaklib.experiment import Experiment, run
 from leaklib.sweep.code import key
@@ -61,9 +62,9 @@ def run_all(
 
 def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iterable[Row]:
     """Rows in the order in which they are done."""
-    if n_jobs is None and joblib.effective_n_jobs() == 1:  # no parallel_config: every core
-        n_jobs = joblib.cpu_count()
-    workers = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    if n_jobs is None:
+        n_jobs = cast(int | None, get_active_backend()[1])  # what an active parallel_config says
+    workers = joblib.Parallel(n_jobs=-1 if n_jobs is None else n_jobs, return_as="generator_unordered")
     return cast(Iterable[Row], workers(joblib.delayed(measure)(e) for e in experiments))
 
 
@@ -72,9 +73,9 @@ def measure(experiment: Experiment) -> Row:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        start = time.process_time()
+        start = time.thread_time()  # others may be running in this process
         result = run(experiment)
-        seconds = time.process_time() - start
+        seconds = time.thread_time() - start
     finally:
         torch.set_num_threads(threads)
     return row_of(result, seconds)

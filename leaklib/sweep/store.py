@@ -43,7 +43,10 @@ def _own(name: str) -> Row | None:
     if not path.is_file():
         return None
     try:
-        return read_row(path.read_text(encoding="utf8"))
+        row = read_row(path.read_text(encoding="utf8"))
+        if row.key != name:
+            raise ValueError(f"it holds the row of experiment {row.key}")
+        return row
     except ValueError as error:
         print(f"{path} is skipped, its experiment runs again: {error}", file=sys.stderr)
         return None

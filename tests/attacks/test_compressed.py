@@ -125,12 +125,13 @@ def test_local_steps_are_unrolled_behind_a_mechanism() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mechanism", "adaptive", "gain"),
-    [(SignSGD(), 20, 3), (TopK(0.3), 28, 5), (Quantize(4), 25, -1)],
+    [(SignSGD(), 20, 3), (TopK(0.3), 28, 5), (Quantize(2), 14, 4)],
     ids=repr,
 )
 def test_an_attacker_who_knows_the_compressor_sees_more(
     mechanism: Mechanism, adaptive: float, gain: float
 ) -> None:
+    """Of four bits the naive attacker sees as much, without a prior: there the levels are near the entries."""
     model, batch = tiny(), small()
     update = sent(mechanism, model, batch)
     attack = InvertingGradients(steps=600, signed=False, lr=0.05)

@@ -3,7 +3,10 @@
 import base64
 import json
 import zlib
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from statistics import median
 
 import pytest
@@ -12,10 +15,16 @@ import torch
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
+from leaklib.experiment import Experiment
 from leaklib.metrics import psnr, score
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
+from leaklib.results import alike, batch_sizes, both, compressors
 from leaklib.rng import generator
+from leaklib.sweep import Point, Row, measure
+from leaklib.sweep.code import fingerprint, key
+from leaklib.sweep.rows import read_row
+from leaklib.sweep.store import BOOK
 from leaklib.types import Batch
 
 RESULTS = files("leaklib").joinpath("results")
@@ -156,3 +165,128 @@ def test_every_network_below_the_border_has_two_pictures_with_one_gradient() -> 
     )
     assert sum((ours[name] - theirs[name]).square().sum().item() for name in ours) < 1e-10
     assert 0 <= twin.min() and twin.max() <= 1 and psnr(twin, cat.inputs.double()) < 25
+
+
+# --- sweeps ---
+
+Sweep = Mapping[Hashable, Sequence[Experiment]]
+SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, alike, compressors, both)}
+MEND = "run `python benchmarks/sweeps.py`, or `--check` first if the change leaves results alone"
+
+
+@lru_cache
+def rows() -> dict[str, Row]:
+    """The rows of the book alone, whatever lies in the reader's cache."""
+    assert BOOK.is_file(), f"{BOOK.name} is missing: {MEND}"
+    lines = BOOK.read_text(encoding="utf8").splitlines()
+    found = {row.key: row for row in map(read_row, lines)}
+    assert len(found) == len(lines), "an experiment has two rows"
+    return found
+
+
+@lru_cache
+def named(sweep: str) -> dict[Hashable, list[tuple[str, Experiment]]]:
+    """Each setting of a sweep with its experiments and their names."""
+    return {setting: [(key(e), e) for e in some] for setting, some in SWEEPS[sweep]().items()}
+
+
+def point(sweep: str, *setting: Hashable) -> Point:
+    """As ``points`` would return it, but nothing is run."""
+    some = named(sweep)[setting]
+    assert all(name in rows() for name, _ in some), f"{setting} lacks rows: {MEND}"
+    return Point(tuple(e for _, e in some), tuple(rows()[name] for name, _ in some))
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_every_experiment_of_a_sweep_has_a_row(sweep: str) -> None:
+    names = {name for some in named(sweep).values() for name, _ in some}
+    missing = names - rows().keys()
+    assert not missing, f"{len(missing)} of {len(names)} experiments of {sweep}() have no row: {MEND}"
+
+
+def test_every_row_is_of_the_present_code() -> None:
+    every = {name: e for sweep in SWEEPS for some in named(sweep).values() for name, e in some}
+    foreign = rows().keys() - every.keys()
+    assert not foreign, f"{len(foreign)} rows belong to no experiment of the book: {MEND}"
+    stale = [name for name, row in rows().items() if row.code != fingerprint(every[name])]
+    assert not stale, f"{len(stale)} of {len(rows())} rows were computed by other code: {MEND}"
+
+
+def test_every_setting_has_pictures_to_show_and_finite_scores() -> None:
+    for sweep in SWEEPS:
+        for setting, some in named(sweep).items():
+            found = [(rows()[name], e) for name, e in some if name in rows()]
+            assert all(len(row.psnr) == e.batch_size for row, e in found)
+            assert all(0 < value < 200 for row, _ in found for value in row.psnr), setting
+            if found:
+                assert len(found[0][0].reconstructions) == min(4, found[0][1].batch_size), setting
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "setting", [("ConvNet 16", "8 bits", "adaptive"), ("LeNet", "8 bits", "adaptive, smooth")]
+)
+def test_a_row_computed_anew_is_the_stored_one(setting: tuple[str, str, str]) -> None:
+    """Eight bits decide where these searches end, so that another machine ends there, too."""
+    name, experiment = named("compressors")[setting][0]
+    again, stored = measure(experiment), rows()[name]
+    assert again.psnr == pytest.approx(stored.psnr, abs=1) and again.bits == stored.bits
+    assert (again.reconstructions - stored.reconstructions).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("network", ["ConvNet 64", "ConvNet 128"])
+def test_who_knows_that_little_was_sent_sees_more_of_it(network: str) -> None:
+    knowing = point("compressors", network, "top 1 %", "adaptive, smooth")
+    naive = point("compressors", network, "top 1 %", "naive")
+    pairs = zip(knowing.rows, naive.rows, strict=True)
+    assert all(ours.psnr[0] > theirs.psnr[0] + 5 for ours, theirs in pairs)
+    assert knowing.median > naive.median + 10
+
+
+def test_who_knows_that_signs_were_sent_recognizes_the_picture_and_others_do_not() -> None:
+    knowing = point("compressors", "ConvNet 64", "signs", "adaptive, smooth")
+    naive = point("compressors", "ConvNet 64", "signs", "naive")
+    assert knowing.psnr[0] > 30 and naive.psnr[-1] < 25
+
+
+def test_a_wider_network_says_more_through_its_signs() -> None:
+    medians = [
+        point("compressors", f"ConvNet {width}", "signs", "adaptive, smooth").median
+        for width in (16, 32, 64, 128)
+    ]
+    assert all(narrow + 2 < wide for narrow, wide in pairwise(medians))
+
+
+def test_one_bit_and_signs_tell_the_same_to_who_knows() -> None:
+    for network in ("LeNet", "ConvNet 64"):
+        scaled, signs = (
+            point("compressors", network, name, "adaptive, smooth") for name in ("1 bit", "signs")
+        )
+        assert scaled.psnr == pytest.approx(signs.psnr, abs=0.1)
+
+
+def test_half_of_lenet_s_entries_are_enough_for_who_knows_it() -> None:
+    assert point("compressors", "LeNet", "top 50 %", "adaptive").psnr[0] > 50
+    assert point("compressors", "LeNet", "top 50 %", "naive").psnr[-1] < 25
+
+
+def test_a_wide_network_gives_batches_away() -> None:
+    for size in (1, 2, 4, 8):
+        assert point("batch_sizes", "ConvNet 64", size, "DLG").psnr[0] > 80
+        assert point("batch_sizes", "ConvNet 64", size, "InvertingGradients").median > 40
+
+
+def test_lenet_keeps_batches_of_four_and_more() -> None:
+    """Of one picture it keeps nothing, and of two some: there the runs differ most."""
+    attacks = [a for network, size, a in named("batch_sizes") if (network, size) == ("LeNet", 4)]
+    assert point("batch_sizes", "LeNet", 1, "DLG").psnr[0] > 30
+    assert max(point("batch_sizes", "LeNet", 2, a).psnr[-1] for a in attacks) > 35
+    for network, size, a in named("batch_sizes"):
+        if network == "LeNet" and size >= 4:
+            assert point("batch_sizes", network, size, a).psnr[-1] < 30, (size, a)
+
+
+def test_labels_that_are_all_the_same_make_a_batch_harder() -> None:
+    for size in (2, 4, 8):
+        distinct, same = (point("alike", size, labels) for labels in ("distinct", "the same"))
+        assert distinct.psnr[0] > 80 and distinct.median > same.median + 30

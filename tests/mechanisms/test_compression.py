@@ -249,6 +249,79 @@ def test_quantisation_s_comparison_gives_every_tensor_its_own_step() -> None:
     assert one_step_off("conv.weight") == pytest.approx(one_step_off("fc.bias"), rel=1e-3)
 
 
+def steps(mechanism: Quantize, observed: Tensors) -> dict[str, torch.Tensor]:
+    return {name: 2 * tensor.abs().max() / mechanism.gaps for name, tensor in observed.items()}
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_of_few_bits_everything_that_rounds_to_what_was_sent_is_as_good(
+    bits: int, dtype: torch.dtype
+) -> None:
+    mechanism, draw = Quantize(bits), generator(0, "guess")
+    observed = send(mechanism, plain(tensors(dtype=dtype))).tensors
+    for reach in (0.0, 0.3, 0.999):
+        off = {
+            name: (torch.rand(tensor.shape, generator=draw, dtype=dtype) * 2 - 1) * reach / 2
+            for name, tensor in observed.items()
+        }
+        guess = {name: observed[name] + off[name] * step for name, step in steps(mechanism, observed).items()}
+        assert mechanism.distance(guess, observed, squared_error) == 0
+    assert mechanism.distance(tensors(dtype=dtype), observed, squared_error) < 1e-10
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("way", [-1, 1])
+def test_of_few_bits_what_leaves_the_interval_counts_from_its_edge_on(bits: int, name: str, way: int) -> None:
+    mechanism = Quantize(bits)
+    observed = send(mechanism, plain(tensors(dtype=torch.float64))).tensors
+    step = steps(mechanism, observed)
+    levels = {n: tensor / step[n] for n, tensor in observed.items()}
+    for beyond in (0.01, 0.25, 3.0):
+        guess, edge = ({n: tensor.clone() for n, tensor in some.items()} for some in (observed, levels))
+        guess[name].view(-1)[3] += way * (0.5 + beyond) * step[name]
+        edge[name].view(-1)[3] += way * beyond
+        distance = mechanism.distance(guess, observed, squared_error)
+        assert distance > 0
+        torch.testing.assert_close(distance, squared_error(edge, levels))
+
+
+def test_of_few_bits_only_what_left_its_interval_is_pulled_back() -> None:
+    mechanism = Quantize(3)
+    observed = send(mechanism).tensors
+    guess = {name: tensor.clone() for name, tensor in tensors().items()}
+    guess["fc.weight"][0, :2] += torch.tensor([2.0, -2.0]) * steps(mechanism, observed)["fc.weight"]
+    for tensor in guess.values():
+        tensor.requires_grad_()
+    distance = mechanism.distance(guess, observed, squared_error)
+    pulls = dict(zip(guess, torch.autograd.grad(distance, list(guess.values())), strict=True))
+    assert pulls["fc.weight"][0, 0] > 0 > pulls["fc.weight"][0, 1]
+    pulls["fc.weight"][0, :2] = 0
+    assert flat(pulls).abs().max() < 1e-3 * distance  # entries on an edge, by rounding
+
+
+def test_of_one_bit_signs_are_compared() -> None:
+    update = plain()
+    scaled, signs = send(Quantize(1), update).tensors, send(SignSGD(), update).tensors
+    for guess in (tensors(), tensors(1)):
+        for objective in (squared_error, cosine_distance):
+            ours = Quantize(1).distance(guess, scaled, objective)
+            assert torch.equal(ours, SignSGD().distance(guess, signs, objective))
+
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [*(Quantize(bits) for bits in (5, 8, 16)), *(Quantize(bits, stochastic=True) for bits in (1, 2, 4, 8))],
+    ids=repr,
+)
+def test_of_many_bits_or_rounded_at_random_squares_count_in_steps(mechanism: Quantize) -> None:
+    observed, guess = send(mechanism).tensors, tensors(1)
+    step = steps(mechanism, observed)
+    ours, theirs = ({n: t / step[n] for n, t in some.items()} for some in (guess, observed))
+    assert torch.equal(mechanism.distance(guess, observed, squared_error), squared_error(ours, theirs))
+
+
 def test_the_comparison_of_signs_is_blind_to_length() -> None:
     observed, guess = send(SignSGD()).tensors, tensors(1)
     shorter = {name: 1e-6 * tensor for name, tensor in guess.items()}

@@ -1,0 +1,563 @@
+"""Sweeps: what names an experiment and its code, what is stored and believed, what runs and what does not."""
+
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from leaklib.attacks.dlg import DLG, IDLG
+from leaklib.attacks.linear_layer import LinearLayer
+from leaklib.attacks.tokens import TokenRecovery
+from leaklib.client import FedSGD
+from leaklib.data import Photos, Sentences
+from leaklib.experiment import Experiment, run
+from leaklib.mechanisms.chain import Chain
+from leaklib.mechanisms.quantize import Quantize
+from leaklib.mechanisms.top_k import TopK
+from leaklib.models.build import seeded
+from leaklib.models.convnet import ConvNet
+from leaklib.models.imprint import Imprinted
+from leaklib.models.lenet import LeNet
+from leaklib.models.transformer import TinyTransformer
+from leaklib.sweep import Point, Row, cached, code, grid, measure, points, run_all, runs, store
+from leaklib.sweep.code import fingerprint, key
+from leaklib.sweep.rows import KEPT, read_row, row_of, write_row
+
+
+@dataclass(frozen=True)
+class Mlp:
+    def build(self, seed: int) -> nn.Module:
+        return seeded(seed, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))
+
+
+LINE = Experiment(data=Photos(), model=Mlp(), step=FedSGD(), attack=LinearLayer())
+SEARCH = Experiment(data=Photos(), model=LeNet(), step=FedSGD(), attack=DLG(steps=1))
+ROW = Row("name", "code", (30.0, 1.5), (0.5, 0.1), (), 1.0, 0.25, 0.5, 20, 0, 800, 1.25, "2.15.0")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of each test's own, and no rows of the book."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(store, "BOOK", tmp_path / "book.jsonl")
+    store._book.cache_clear()
+    yield tmp_path / "leaklib" / "sweeps"
+    store._book.cache_clear()
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
+    """What ``measure`` was called with, in this process."""
+    calls: list[Experiment] = []
+
+    def counting(experiment: Experiment) -> Row:
+        calls.append(experiment)
+        return measure(experiment)
+
+    monkeypatch.setattr(runs, "measure", counting)
+    return calls
+
+
+def quiet(experiments: list[Experiment], n_jobs: int | None = 1) -> list[Row]:
+    return run_all(experiments, n_jobs=n_jobs, progress=False)
+
+
+def lines(*rows: Row | None) -> list[str]:
+    """What rows are compared by: NaN, which pictures have for tokens, would not equal itself."""
+    return [write_row(row) for row in rows if row is not None]
+
+
+def timeless(rows: list[Row]) -> list[str]:
+    return lines(*(replace(row, seconds=0.0) for row in rows))
+
+
+# --- grids ---
+
+
+def test_a_grid_has_every_combination_and_the_last_axis_runs_fastest() -> None:
+    some = grid(LINE, seed=(3, 1), batch_size=range(1, 4))
+    assert [(e.seed, e.batch_size) for e in some] == [(3, 1), (3, 2), (3, 3), (1, 1), (1, 2), (1, 3)]
+    assert all(replace(e, seed=0, batch_size=1) == LINE for e in some)
+    assert grid(LINE) == [LINE]
+
+
+def test_an_axis_may_be_used_up_by_looking_at_it() -> None:
+    assert len(grid(LINE, seed=iter(range(2)), batch_size=(n for n in (1, 2)))) == 4
+
+
+def test_what_makes_no_grid_is_said_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"has no seeds, size: its fields are data, model, .* seed$"):
+        grid(LINE, size=[1], seeds=[2], clients=[1])
+    with pytest.raises(ValueError, match="the axis seed, clients has no values: give at least one"):
+        grid(LINE, seed=[], batch_size=[1], clients=iter(()))
+    with pytest.raises(ValueError, match="must be at least 1"):
+        grid(LINE, batch_size=(1, 0))
+
+
+# --- what names an experiment ---
+
+
+def own(*extra: tuple) -> type:
+    """An attack of one name, and the fields that it has in one version of its code."""
+    members = [("steps", int, 3), *extra]
+    return make_dataclass("Own", members, frozen=True, namespace={"__call__": LinearLayer.__call__})
+
+
+def test_a_new_field_with_a_default_leaves_the_name_and_another_value_changes_it() -> None:
+    def named(attack) -> str:
+        return key(replace(LINE, attack=attack))
+
+    old = own()
+    for new in (own(("prior", float, 0.0)), own(("base", ConvNet, field(default_factory=ConvNet)))):
+        assert named(new()) == named(old()) and named(new(4)) == named(old(4))
+    assert named(own(("prior", float, 0.0))(prior=0.5)) != named(old())
+    assert named(old(4)) != named(old())
+    # A field that becomes the default's value loses nothing either: the code is named elsewhere.
+    assert named(old(3)) == named(old())
+
+
+def test_every_choice_of_an_experiment_is_in_its_name() -> None:
+    different = [
+        LINE,
+        *grid(LINE, seed=(1, 2)),
+        *grid(LINE, first_client=(1,), batch_size=(1, 2)),
+        *grid(LINE, reveal_labels=(True,), reveal_statistics=(False, True)),
+        *grid(LINE, data=(Photos(16), Photos(gray=True), Photos(only="cat"), Photos(only="coffee"))),
+        *grid(LINE, attack=(DLG(), DLG(steps=2), IDLG(), IDLG(steps=2))),
+        *grid(LINE, model=(ConvNet(), ConvNet(8), ConvNet(activation=nn.Tanh), ConvNet(activation=nn.SiLU))),
+        *grid(LINE, model=(Imprinted(), Imprinted(bins=9), Imprinted(base=LeNet()))),
+        *grid(LINE, mechanism=(Chain(), Chain((TopK(0.1), Quantize(8))), Chain((Quantize(8), TopK(0.1))))),
+    ]
+    names = {key(e) for e in different}
+    assert len(names) == len(set(different)) > 20 and all(len(name) == 16 for name in names)
+
+
+def test_what_has_no_name_is_refused() -> None:
+    for value in (lambda: nn.ReLU(), torch.ones(1)):
+        with pytest.raises(TypeError, match=r"cannot name a (function|Tensor): expected"):
+            key(replace(LINE, attack=own(("extra", object, None))(extra=value)))
+
+
+# --- what names the code ---
+
+
+@pytest.fixture
+def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Callable[[str], str]], None]]:
+    """Changes the source of a module as the fingerprint sees it; ``code`` forgets what it had read."""
+    original, edited = code._source, {}
+
+    def clear() -> None:
+        for function in (code._reached, code._imported, code._code):
+            function.cache_clear()
+
+    def change(module: str, how: Callable[[str], str]) -> None:
+        edited[module] = how(original(module))
+        clear()
+
+    monkeypatch.setattr(code, "_source", lambda module: edited.get(module) or original(module))
+    clear()
+    yield change
+    monkeypatch.undo()
+    clear()
+
+
+def test_the_same_code_has_the_same_fingerprint_whatever_was_chosen() -> None:
+    assert fingerprint(SEARCH) == fingerprint(replace(SEARCH, seed=5, attack=DLG(steps=9)))
+    assert fingerprint(SEARCH) != fingerprint(replace(SEARCH, model=ConvNet()))
+    assert fingerprint(SEARCH) != fingerprint(replace(SEARCH, mechanism=Chain((TopK(),))))
+    assert len(fingerprint(SEARCH)) == 16
+
+
+REACHED = [
+    "attacks.dlg",
+    "attacks.lbfgs",
+    "attacks.matching",
+    "client",
+    "experiment",
+    "metrics",
+    "models.build",
+]
+APART = ["attacks.recursive", "models.convnet", "mechanisms.top_k", "plots", "sweep.code", "sweep.rows"]
+
+
+@pytest.mark.parametrize("module", [*REACHED, *APART])
+def test_only_code_that_an_experiment_reaches_is_in_its_fingerprint(module: str, edit) -> None:
+    before = fingerprint(SEARCH)
+    edit(f"leaklib.{module}", lambda source: source + "\nADDED = 1\n")
+    assert (fingerprint(SEARCH) != before) == (module in REACHED)
+
+
+def test_parts_of_parts_are_reached() -> None:
+    outer = replace(SEARCH, model=Imprinted(base=LeNet()), mechanism=Chain((TopK(), Quantize())))
+    modules = set(code._modules(outer))
+    assert {f"leaklib.models.{name}" for name in ("imprint", "lenet")} <= modules
+    assert {f"leaklib.mechanisms.{name}" for name in ("chain", "top_k", "quantize")} <= modules
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import leaklib.attacks.peel",
+        "from leaklib.attacks import peel",
+        "from leaklib.attacks.peel import anything",
+        "def later():\n    from leaklib.attacks import peel",
+    ],
+)
+def test_every_way_of_importing_is_followed(line: str, edit) -> None:
+    edit("leaklib.attacks.adam", lambda source: f"{line}\n")
+    assert "leaklib.attacks.peel" in code._reached(frozenset({"leaklib.attacks.adam"}))
+
+
+def test_comments_docstrings_and_blank_lines_are_no_code(edit) -> None:
+    before = fingerprint(SEARCH)
+    edit(
+        "leaklib.rng",
+        lambda source: "# first\n" + source.replace('"""', '"""Other words. ', 1) + "\n\n# last\n",
+    )
+    edit("leaklib.attacks.dlg", lambda source: source.replace("\n\n", "\n\n\n").replace(":\n", ":  # why\n"))
+    assert fingerprint(SEARCH) == before
+    edit("leaklib.attacks.dlg", lambda source: source.replace("INNER = 20", "INNER = 21"))
+    assert fingerprint(SEARCH) != before
+
+
+SOURCE = '''"""A module."""
+
+# Why.
+HASH = "# no comment"  # a comment
+
+
+class A:
+    """A class
+    with two lines."""
+
+    value: int = 1
+
+    def f(self):
+        """A function."""
+        return f"{self.value}#" + \'\'\'
+    # kept
+\'\'\'
+
+
+def g():
+    """Nothing but words."""
+'''
+BARE = """HASH = "# no comment"
+class A:
+    value: int = 1
+    def f(self):
+        return f"{self.value}#" + \'\'\'
+    # kept
+\'\'\'
+def g():"""
+
+
+def test_what_is_left_of_a_module(edit) -> None:
+    edit("leaklib.rng", lambda _: SOURCE)
+    assert code._code("leaklib.rng") == BARE
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"# no comment"', '"# another"'),
+        ("    # kept", "    # other"),
+        ("value: int = 1", "value: int = 2"),
+        ("}#", "}##"),
+    ],
+)
+def test_a_hash_in_a_string_is_code(old: str, new: str, edit) -> None:
+    edit("leaklib.rng", lambda _: SOURCE)
+    before = fingerprint(SEARCH)
+    edit("leaklib.rng", lambda _: SOURCE.replace(old, new))
+    assert fingerprint(SEARCH) != before
+
+
+# --- rows ---
+
+
+def test_a_row_says_what_the_result_said() -> None:
+    e = replace(SEARCH, batch_size=2, mechanism=Quantize(8), seed=1)
+    result, row = run(e), measure(e)
+    assert (row.key, row.code) == (key(e), fingerprint(e))
+    assert row.psnr == pytest.approx(result.score.psnr.tolist(), abs=1e-3)
+    assert row.ssim == pytest.approx(result.score.ssim.tolist(), abs=1e-3)
+    assert row.loss == pytest.approx(result.reconstruction.loss, rel=5e-3)
+    assert row.baseline == pytest.approx(result.reconstruction.baseline, rel=5e-3)
+    assert (row.evaluations, row.bits) == (20, Quantize(8).bits_sent(result.update))
+    assert 0 < row.seconds < 60 and torch.__version__.startswith(row.torch)
+
+
+@pytest.mark.parametrize(("size", "gray"), [(1, False), (2, False), (5, False), (1, True), (5, True)])
+def test_pictures_come_back_in_the_batch_s_order_with_8_bits(size: int, gray: bool) -> None:
+    data, shape = Photos(16, gray), (1 if gray else 3, 16, 16)
+    result = run(replace(SEARCH, data=data, model=LeNet(input_shape=shape), batch_size=size))
+    pictures = read_row(write_row(row_of(result, 0.0))).reconstructions
+    assert pictures.shape == (min(size, KEPT), *shape) and pictures.dtype == torch.float32
+    expected = result.reconstruction.inputs[result.score.order][:KEPT]
+    assert (pictures - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_row_of_a_text_holds_no_pictures() -> None:
+    texts = Sentences()
+    row = measure(Experiment(texts, TinyTransformer(len(texts.vocabulary)), FedSGD(), TokenRecovery()))
+    assert row.token_accuracy and row.pictures == ""
+    with pytest.raises(ValueError, match="without pictures: run its experiment to see them"):
+        _ = row.reconstructions
+
+
+def test_a_row_is_one_line_that_is_read_as_it_was_written() -> None:
+    rows = [ROW, replace(ROW, psnr=(math.inf, -math.inf), loss=math.inf), replace(ROW, psnr=())]
+    for row in rows:
+        assert read_row(write_row(row)) == row
+    line = write_row(measure(LINE))
+    assert "\n" not in line and write_row(read_row(line)) == line
+    back = read_row(write_row(replace(ROW, psnr=(math.nan, 3.0), baseline=math.nan)))
+    assert math.isnan(back.psnr[0]) and back.psnr[1] == 3 and math.isnan(back.baseline)
+    assert replace(back, psnr=ROW.psnr, baseline=ROW.baseline) == ROW
+
+
+def changed(**values: object) -> str:
+    """The line of ``ROW`` with other values; ``None`` leaves one out."""
+    all_values = json.loads(write_row(ROW)) | values
+    return json.dumps({name: value for name, value in all_values.items() if value is not None})
+
+
+WRONG = {
+    "psnr": [3.0, "3", ["3"], [[3.0]], {"a": 1.0}, [True], [None]],
+    "ssim": [3.0],
+    "token_accuracy": ["no"],
+    "label_overlap": ["1", [1.0], True],
+    "loss": ["1"],
+    "evaluations": [1.5, "1", [1], True],
+    "bits": [1e3],
+    "seconds": ["1"],
+    "key": [3, ["name"]],
+    "torch": [2.15],
+    "pictures": [[], 1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, some in WRONG.items() for value in some])
+def test_a_value_of_another_type_is_no_row(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"expected a stored row of results, .*{name}"):
+        read_row(changed(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "{", "3", "null", "[]", "{}", '"row"', changed(psnr=None), changed(extra=1), write_row(ROW)[:99]],
+)
+def test_what_is_no_row_is_refused_with_what_it_is(line: str) -> None:
+    with pytest.raises(ValueError, match="expected a stored row of results, got"):
+        read_row(line)
+
+
+# --- what is stored ---
+
+
+def test_a_row_is_believed_while_its_code_is_the_present_one(folder: Path) -> None:
+    assert cached(LINE) is None and not folder.exists()
+    row = measure(LINE)
+    store.keep(row)
+    assert lines(cached(LINE)) == lines(row) and cached(replace(LINE, seed=1)) is None
+    store.keep(replace(row, code="stale"))
+    assert cached(LINE) is None
+    assert [path.name for path in folder.iterdir()] == [f"{row.key}.json"]
+
+
+def test_changed_code_makes_a_row_stale(edit) -> None:
+    store.keep(measure(LINE))
+    edit("leaklib.attacks.linear_layer", lambda source: source + "\nADDED = 1\n")
+    assert cached(LINE) is None
+
+
+def test_the_book_s_rows_are_there_and_one_s_own_come_first(folder: Path) -> None:
+    row = measure(LINE)
+    book, mine = replace(row, loss=1.0), replace(row, loss=2.0)
+    store.BOOK.write_text(f"{write_row(ROW)}\n{write_row(book)}\n")
+    store._book.cache_clear()
+    assert lines(cached(LINE)) == lines(book) and not folder.exists()
+    store.keep(replace(mine, code="stale"))
+    assert lines(cached(LINE)) == lines(book)
+    store.keep(mine)
+    assert lines(cached(LINE)) == lines(*quiet([LINE])) == lines(mine)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"[1, 2]", changed(psnr=3).encode(), write_row(ROW).encode()],
+    ids=["empty", "half", "bytes", "list", "types", "another's"],
+)
+def test_a_file_that_holds_something_else_is_skipped_and_replaced(
+    content: bytes, folder: Path, capsys
+) -> None:
+    (row,) = quiet([LINE])
+    path = folder / f"{row.key}.json"
+    content = content.replace(b'"code": "code"', f'"code": "{row.code}"'.encode())
+    path.write_bytes(content)
+    assert cached(LINE) is None
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].startswith(f"{path} is skipped, its experiment runs again: ")
+    assert timeless(quiet([LINE])) == timeless([row]) and cached(LINE) is not None
+
+
+# --- running ---
+
+
+def test_rows_come_in_the_order_given_and_nothing_runs_twice(ran: list[Experiment]) -> None:
+    a, b, c = grid(LINE, seed=(2, 0, 1))
+    rows = quiet([a, b, a, c, replace(a)])
+    assert [row.key for row in rows] == [key(e) for e in (a, b, a, c, a)]
+    assert ran == [a, b, c] and rows[0] is rows[2]
+    again = quiet([c, replace(c, seed=7), a])
+    assert lines(*again) == lines(rows[3], cached(replace(c, seed=7)), rows[0])
+    assert ran == [a, b, c, replace(c, seed=7)]
+    assert quiet([]) == []
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupt_keeps_what_was_done_and_the_next_call_goes_on(
+    stop: type[BaseException], ran: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, counting = grid(LINE, seed=range(4)), runs.measure
+
+    def interrupted(experiment: Experiment) -> Row:
+        if experiment.seed == 2:
+            raise stop("in the middle")
+        return counting(experiment)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "measure", interrupted)
+        with pytest.raises(stop, match="in the middle"):
+            quiet(some)
+    assert ran == some[:2] and [cached(e) is not None for e in some] == [True, True, False, False]
+    rows = quiet(some)
+    assert ran == some and [row.key for row in rows] == [key(e) for e in some]
+
+
+def test_an_experiment_that_fails_says_why_and_the_rows_before_it_stay() -> None:
+    refused = replace(LINE, mechanism=Quantize(8))
+    with pytest.raises(ValueError, match="needs every entry as the client computed it"):
+        quiet([LINE, refused, replace(LINE, seed=1)])
+    assert cached(LINE) is not None and cached(refused) is None
+
+
+def test_processes_and_one_process_give_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [
+        *grid(SEARCH, seed=range(3)),
+        replace(SEARCH, batch_size=2, mechanism=Quantize(4, stochastic=True)),
+    ]
+    alone = quiet(some)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    beside = quiet(some, n_jobs=2)
+    assert timeless(alone) == timeless(beside)
+
+
+def test_an_active_configuration_decides_how_many_run_side_by_side(
+    ran: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, threads = threading.Barrier(2, timeout=60), set()
+    counting = runs.measure
+
+    def at_once(experiment: Experiment) -> Row:
+        together.wait()  # passes only if two are here
+        threads.add(threading.current_thread())
+        return counting(experiment)
+
+    monkeypatch.setattr(runs, "measure", at_once)
+    some = grid(SEARCH, seed=range(4))
+    with joblib.parallel_config("threading", n_jobs=2):
+        rows = quiet(some, n_jobs=None)
+    assert threading.main_thread() not in threads and len(ran) == 4
+    assert timeless(rows) == timeless([measure(e) for e in some])
+
+
+@pytest.mark.parametrize(
+    ("configuration", "asked", "expected"),
+    [({}, None, -1), ({}, 2, 2), ({"n_jobs": 1}, None, 1), ({"n_jobs": 3}, None, 3), ({"n_jobs": 3}, 1, 1),
+     ({"backend": "threading"}, None, -1)],
+)  # fmt: skip
+def test_every_core_runs_unless_something_else_is_said(
+    configuration: dict, asked: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+
+    class Workers(joblib.Parallel):
+        def __call__(self, _):
+            jobs.append(self.n_jobs)
+            return iter([measure(LINE)])
+
+    monkeypatch.setattr(joblib, "Parallel", Workers)
+    with joblib.parallel_config(**configuration):
+        quiet([LINE], n_jobs=asked)
+    assert jobs == [expected]
+
+
+def test_threads_and_random_state_stay_as_they_were() -> None:
+    seen = []
+
+    class Watching(Mlp):
+        def build(self, seed: int) -> nn.Module:
+            seen.append(torch.get_num_threads())
+            return super().build(seed)
+
+    threads = torch.get_num_threads()
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    try:
+        torch.set_num_threads(3)
+        for e in (replace(LINE, model=Watching()), SEARCH):
+            quiet([e])
+        with pytest.raises(ValueError):
+            measure(replace(LINE, mechanism=Quantize(8)))
+        assert torch.get_num_threads() == 3 and seen == [1]
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert np.array_equal(states[1], np.random.get_state()[1])
+
+
+def test_progress_is_told_and_can_be_silenced(capsys) -> None:
+    some = grid(LINE, seed=range(3))
+    run_all(some[:1], n_jobs=1, progress=False)
+    assert capsys.readouterr() == ("", "")
+    run_all([*some, some[2]], n_jobs=1)
+    out, err = capsys.readouterr()
+    assert out.startswith("1 results are stored, 2 to run.\n\r1 of 2 run, about 0 min left")
+    assert out.endswith("\r2 of 2 run, about 0 min left \n") and not err
+    run_all(some, n_jobs=1)
+    assert capsys.readouterr() == ("", "")
+
+
+# --- points ---
+
+
+def test_a_point_holds_all_pictures_of_all_runs() -> None:
+    rows = (ROW, replace(ROW, psnr=(20.0, 90.0, 1.0), evaluations=50))
+    point = Point((LINE, LINE), rows)
+    assert point.psnr == [1.0, 1.5, 20.0, 30.0, 90.0] and point.median == 20
+    assert (point.above(20.0), point.above(20.1), point.above(100.0)) == (3, 2, 0)
+    assert point.evaluations == 50
+
+
+def test_every_setting_gets_its_own_experiments_rows(ran: list[Experiment]) -> None:
+    a, b, c = grid(LINE, seed=range(3))
+    found = points({"one": [a], ("two", 2): [c, b], "again": [a, c]}, n_jobs=1, progress=False)
+    assert list(found) == ["one", ("two", 2), "again"] and ran == [a, c, b]
+    for point in found.values():
+        assert [row.key for row in point.rows] == [key(e) for e in point.experiments]
+    assert [len(point.rows) for point in found.values()] == [1, 2, 2]
+
+
+def test_a_row_s_fields_are_what_a_line_holds() -> None:
+    assert list(json.loads(write_row(ROW))) == [f.name for f in fields(Row)]
