@@ -81,7 +81,7 @@ def compressors() -> dict[tuple[str, str, str], list[Experiment]]:
         for name, mechanism in MECHANISMS.items():
             for attacker, attack in attackers(model, mechanism).items():
                 base = replace(BASE, model=model, mechanism=mechanism, attack=attack)
-                sweep[network, name, attacker] = _runs(base, 2 if network == "ConvNet 128" else 5)
+                sweep[network, name, attacker] = _runs(base, 1 if network == "ConvNet 128" else 5)
     return sweep
 
 
