@@ -23,6 +23,8 @@ PALETTE: dict[str, dict[str, dict[str, str]]] = json.loads(
 # Of the series of one figure, in their order. The light ones on every page: a figure keeps its white plate.
 SERIES = [PALETTE["attacks"][name]["light"] for name in ("DLG", "Recursive", "GradInversion", "LinearLayer")]
 
+Real = int | float
+
 PAGE = 7.2  # inches: what fits a page of the website without being scaled down
 DPI = 144
 FEW = 10  # different places on an axis, each of which gets its own tick
@@ -123,12 +125,12 @@ def spread(
 
 
 def trade_off(
-    series: Mapping[str, Mapping[float, Sequence[float]]],
+    series: Mapping[str, Mapping[Real, Sequence[float]]],
     *,
     xlabel: str,
     ylabel: str,
     log: bool = True,
-    mark: float | None = None,
+    mark: Real | None = None,
     joined: bool = True,
 ) -> Figure:
     """What one gains over what one gives: every value as a dot, a line through the medians at each x.

@@ -38,7 +38,7 @@ class Point:
         """What the longest run took."""
         return max(row.evaluations for row in self.rows)
 
-    def above(self, decibel: float) -> int:
+    def above(self, decibel: int | float) -> int:
         """How many pictures reach this PSNR; all others are failures."""
         return sum(value >= decibel for value in self.psnr)
 
