@@ -23,7 +23,6 @@ import torch
 from runs import Case, Runs, execute, read
 
 from leaklib.attacks.dlg import DLG, IDLG
-from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.naive import Naive
 from leaklib.attacks.objectives import sign_disagreement
 from leaklib.client import FedSGD, share
@@ -38,14 +37,13 @@ from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.plots import table
 from leaklib.results.numbered import Numbered
+from leaklib.results.sweeps import SIGNS
 from leaklib.rng import generator
 from leaklib.types import Attack, Mechanism
 
 # Without a prior for updates that determine the pictures, with one for those that leave something open.
 MATCH = IDLG(steps=30)
 SMOOTH = IDLG(steps=30, total_variation=3e-3)
-# Smooth signs of narrow networks have many bad basins, which L-BFGS falls into more often than Adam.
-ADAM = InvertingGradients(steps=500, signed=False, lr=0.05)
 
 
 def attack(
@@ -131,7 +129,7 @@ def one_bit(data: ImageFile, pictures: int) -> Runs:
     """Signs alone, one picture, the label from the signs: ConvNets with GELU from narrow to wide."""
     for picture in range(pictures):
         for width in (8, 16, 32, 64, 128):
-            attackers = {"adaptive": ADAM} | ({"naive": Naive(ADAM)} if width == 64 else {})
+            attackers = {"adaptive": SIGNS} | ({"naive": Naive(SIGNS)} if width == 64 else {})
             for attacker, how in attackers.items():
                 run = partial(attack, data, ConvNet(width), SignSGD(), how, picture)
                 yield {"width": width, "attacker": attacker, "picture": picture}, run

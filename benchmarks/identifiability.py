@@ -10,7 +10,6 @@ beside each other, each with its own file of runs, to use two cores. Every run i
 that is there already is not repeated.
 """
 
-import argparse
 import base64
 import json
 import math
@@ -22,7 +21,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, execute, read
+from runs import Case, Runs, command_line, execute, read
 from torch import nn
 
 from leaklib.attacks.dlg import IDLG
@@ -247,15 +246,8 @@ def collect(rows: list[Case]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "runs", type=Path, nargs="+", help="one line of JSON per run; new ones go to the first"
-    )
-    parser.add_argument("--only", choices=PARTS, action="append", help="one part; can be repeated")
+    parser = command_line(__doc__, PARTS, TARGET)
     parser.add_argument("--table", action="store_true", help="print the tables and run nothing")
-    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = read(*arguments.runs)

@@ -1,5 +1,6 @@
 """Runs of a benchmark as lines of a file: what is there already is not run again."""
 
+import argparse
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,19 @@ Runs = Iterable[tuple[Case, Callable[[], Case]]]
 def read(*paths: Path) -> list[Case]:
     """All runs that the files hold; a file that is not there yet holds none."""
     return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]
+
+
+def command_line(description: str | None, parts: Iterable[str], target: Path) -> argparse.ArgumentParser:
+    """What these benchmarks share: files of runs, parts to run, and whether to write ``target`` instead."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", help="one line of JSON per run; new ones go to the first"
+    )
+    parser.add_argument("--only", choices=parts, action="append", help="one part; can be repeated")
+    parser.add_argument("--collect", action="store_true", help=f"write {target.name} and run nothing")
+    return parser
 
 
 def execute(part: str, runs: Runs, rows: list[Case], path: Path) -> None:

@@ -15,13 +15,13 @@ from dataclasses import replace
 
 from leaklib.experiment import Experiment
 from leaklib.plots import table
-from leaklib.results import alike, batch_sizes, both, compressors
+from leaklib.results import batch_sizes, both, compressors, repeated_labels
 from leaklib.sweep import Row, cached, measure, run_all
 from leaklib.sweep.code import fingerprint, key
 from leaklib.sweep.rows import read_row, write_row
 from leaklib.sweep.store import BOOK
 
-SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, alike, compressors, both)}
+SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both)}
 AGREE = 1.0  # dB by which the worst picture of a row may differ
 
 

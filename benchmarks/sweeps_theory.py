@@ -8,7 +8,6 @@ Victims, networks and seeds are those of the sweeps in leaklib/results/sweeps.py
 beside each other, each with its own file of runs, to use two cores.
 """
 
-import argparse
 import json
 import time
 from datetime import date
@@ -16,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, execute, read
+from runs import Case, Runs, command_line, execute, read
 from torch import Tensor
 
 from leaklib.attacks.counting import counting_bounds
@@ -42,22 +41,16 @@ RESOLVED = 1e-7  # singular values below this share of the largest are lost in t
 MEMORY = 10 << 30  # bytes of J that are held
 
 
-def counted(network: str, model: Architecture, client: int, size: int) -> Case:
+def counted(model: Architecture, size: int) -> Case:
     """What counting allows for a batch, and how badly conditioned it is at least."""
-    net, batch = model.build(client), Photos().batch(client, size)
+    net, batch = model.build(0), Photos().batch(0, size)
     update = share(net, batch, FedSGD())
-    if network == "LeNet" and size == 1:  # the whole spectrum is within reach
-        condition = identifiability(net, update, batch.inputs, batch.labels).condition_number
-    else:
-        ends = extremes(
-            net, update, batch.inputs, batch.labels, generator=generator(client, "extremes"), steps=60
-        )
-        condition = ends.condition_at_least
+    ends = extremes(net, update, batch.inputs, batch.labels, generator=generator(0, "extremes"), steps=60)
     return {
         "unknowns": batch.inputs.numel(),
         "equations": sum(tensor.numel() for tensor in update.tensors.values()),
         "counting bound": counting_bounds(net, update)[-1].rank,
-        "condition at least": condition,
+        "condition at least": ends.condition_at_least,
     }
 
 
@@ -86,14 +79,12 @@ def small_batch(size: int, attacked: bool) -> Case:
     return row
 
 
-def compressed(model: Architecture, client: int) -> Case:
+def compressed(model: Architecture) -> Case:
     """Behind every compressor: bits and kept entries per unknown, their rank, the linear-Gaussian optimum."""
-    net, batch = model.build(client), Photos().batch(client, 1)
+    net, batch = model.build(0), Photos().batch(0, 1)
     update = share(net, batch, FedSGD())
-    unknowns, order = (
-        batch.inputs.numel(),
-        flatten(update.tensors).abs().argsort(descending=True, stable=True),
-    )
+    unknowns = batch.inputs.numel()
+    order = flatten(update.tensors).abs().argsort(descending=True, stable=True)
     held = order[: MEMORY // (8 * unknowns)]
     jacobian = rows_of_jacobian(GradientMap(net, update, batch.labels), batch.inputs, held)
     ranks, optima = kept_ranks(jacobian, len(order)), {}
@@ -159,7 +150,7 @@ def batches() -> Runs:
     for size in SIZES:
         for network in ("LeNet", "ConvNet 64"):
             case = {"network": network, "batch": size, "client": 0}
-            yield case, partial(counted, network, NETWORKS[network], 0, size)
+            yield case, partial(counted, NETWORKS[network], size)
 
 
 def small() -> Runs:
@@ -170,9 +161,8 @@ def small() -> Runs:
 
 def compressors() -> Runs:
     """One picture behind every compressor."""
-    for client in (0, 1):
-        for network, model in NETWORKS.items():
-            yield {"network": network, "client": client}, partial(compressed, model, client)
+    for network, model in NETWORKS.items():
+        yield {"network": network, "client": 0}, partial(compressed, model)
 
 
 def entries(row: Case) -> list[Case]:
@@ -185,14 +175,7 @@ PARTS = {part.__name__: part for part in (batches, small, compressors)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "runs", type=Path, nargs="+", help="one line of JSON per run; new ones go to the first"
-    )
-    parser.add_argument("--only", choices=PARTS, action="append", help="one part; can be repeated")
-    parser.add_argument("--collect", action="store_true", help=f"write {TARGET.name} and run nothing")
+    parser = command_line(__doc__, PARTS, TARGET)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = read(*arguments.runs)

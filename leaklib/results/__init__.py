@@ -3,6 +3,6 @@
 Chapters: 3, 5, 7, 8.
 """
 
-from leaklib.results.sweeps import alike, batch_sizes, both, compressors
+from leaklib.results.sweeps import batch_sizes, both, compressors, repeated_labels
 
-__all__ = ["alike", "batch_sizes", "both", "compressors"]
+__all__ = ["batch_sizes", "both", "compressors", "repeated_labels"]

@@ -65,20 +65,20 @@ def row_of(result: Result, seconds: float) -> Row:
         return tuple(round(value, 3) for value in values.tolist())
 
     return Row(
-        key(e),
-        fingerprint(e),
-        digits(score.psnr),
-        digits(score.ssim),
-        digits(score.token_accuracy),
-        score.label_overlap,
-        float(f"{guess.loss:.3g}"),
-        float(f"{guess.baseline:.3g}"),
-        guess.evaluations,
-        guess.restarts,
-        e.mechanism.bits_sent(result.update),
-        round(seconds, 2),
-        torch.__version__.split("+")[0],
-        _tall(pictures) if pictures.is_floating_point() else "",
+        key=key(e),
+        code=fingerprint(e),
+        psnr=digits(score.psnr),
+        ssim=digits(score.ssim),
+        token_accuracy=digits(score.token_accuracy),
+        label_overlap=score.label_overlap,
+        loss=float(f"{guess.loss:.3g}"),
+        baseline=float(f"{guess.baseline:.3g}"),
+        evaluations=guess.evaluations,
+        restarts=guess.restarts,
+        bits=e.mechanism.bits_sent(result.update),
+        seconds=round(seconds, 2),
+        torch=torch.__version__.split("+")[0],
+        pictures=_tall(pictures) if pictures.is_floating_point() else "",
     )
 
 

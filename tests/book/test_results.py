@@ -19,7 +19,7 @@ from leaklib.experiment import Experiment
 from leaklib.metrics import psnr, score
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
-from leaklib.results import alike, batch_sizes, both, compressors
+from leaklib.results import batch_sizes, both, compressors, repeated_labels
 from leaklib.rng import generator
 from leaklib.sweep import Point, Row, measure
 from leaklib.sweep.code import fingerprint, key
@@ -170,7 +170,7 @@ def test_every_network_below_the_border_has_two_pictures_with_one_gradient() -> 
 # --- sweeps ---
 
 Sweep = Mapping[Hashable, Sequence[Experiment]]
-SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, alike, compressors, both)}
+SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both)}
 MEND = "run `python benchmarks/sweeps.py`, or `--check` first if the change leaves results alone"
 
 
@@ -288,5 +288,5 @@ def test_lenet_keeps_batches_of_four_and_more() -> None:
 
 def test_labels_that_are_all_the_same_make_a_batch_harder() -> None:
     for size in (2, 4, 8):
-        distinct, same = (point("alike", size, labels) for labels in ("distinct", "the same"))
+        distinct, same = (point("repeated_labels", size, labels) for labels in ("distinct", "the same"))
         assert distinct.psnr[0] > 80 and distinct.median > same.median + 30
