@@ -121,6 +121,33 @@ class FedAvg:
         return {name: start[name] - weights[name] for name in start}
 
 
+@dataclass(frozen=True)
+class Average:
+    """What ``clients`` clients send on average, each after ``step`` on its equal share of the examples.
+
+    The step of an update that stands for several clients. For FedSGD the whole batch gives the same.
+    """
+
+    step: ClientStep = FedAvg()
+    clients: int = 1
+
+    def __post_init__(self) -> None:
+        if self.clients < 1:
+            raise ValueError(f"clients must be at least 1, got {self.clients}")
+
+    def __call__(
+        self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
+    ) -> Tensors:
+        examples = 1 if lanes else 0
+        if inputs.shape[examples] % self.clients:
+            raise ValueError(
+                f"{inputs.shape[examples]} examples cannot be shared out equally among {self.clients} clients"
+            )
+        shares = (tensor.tensor_split(self.clients, examples) for tensor in (inputs, labels))
+        each = [self.step(model, *share, lanes=lanes) for share in zip(*shares, strict=True)]
+        return {name: torch.stack([tensors[name] for tensors in each]).mean(0) for name in each[0]}
+
+
 def batch_norm_statistics(model: nn.Module, inputs: Inputs) -> Tensors:
     """Mean and variance of what each BatchNorm layer receives for ``inputs``: 2×channels per layer name.
 
@@ -168,4 +195,14 @@ def share(
     if reveal_statistics:
         with torch.no_grad():
             statistics = batch_norm_statistics(model, batch.inputs)
-    return Update(tensors, step, len(batch), tuple(batch.inputs.shape[1:]), labels, client, statistics)
+    clip = step.max_grad_norm if isinstance(step, FedSGD) else None
+    return Update(
+        tensors,
+        step,
+        len(batch),
+        tuple(batch.inputs.shape[1:]),
+        labels,
+        client,
+        statistics,
+        sensitivity=None if clip is None else clip / len(batch),  # one example's part of the mean
+    )

@@ -25,6 +25,7 @@ from leaklib.types import (
     Mechanism,
     Reconstruction,
     Update,
+    View,
 )
 
 
@@ -73,13 +74,17 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Result:
-    """What happened: the private batch, what the server saw of it, what the attack made of that."""
+    """What happened: the private batch, what the server saw of it, what the attack made of that.
+
+    ``update`` is the one of ``view`` that was attacked, and ``batch`` holds the examples of all its clients.
+    """
 
     experiment: Experiment
     batch: Batch
     update: Update
     reconstruction: Reconstruction
     score: Score
+    view: View
 
 
 def run(
@@ -106,8 +111,9 @@ def run(
     view = e.aggregation(sent, generator=generator(e.seed, "aggregation"))
     update = view.smallest()
     reconstruction = e.attack(model, update, generator=generator(e.seed, "attack"), callback=callback)
-    batch = batches[update.client]
-    return Result(e, batch, update, reconstruction, score(reconstruction, batch))
+    theirs = [batches[client] for client in update.clients]
+    batch = Batch(torch.cat([b.inputs for b in theirs]), torch.cat([b.labels for b in theirs]))
+    return Result(e, batch, update, reconstruction, score(reconstruction, batch), view)
 
 
 def describe(obj: object) -> object:

@@ -7,9 +7,9 @@ truth.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -98,7 +98,10 @@ class Update:
     them. ``client`` says who sent it. ``statistics`` is None unless the client revealed mean and variance of
     each BatchNorm layer's input over its batch (2×channels per layer name), as clients do that send their
     running statistics along: the server knows the old ones and the momentum. ``mechanism`` is what changed
-    ``tensors`` after ``step`` had computed them, None if nothing did.
+    ``tensors`` after ``step`` had computed them, None if nothing did. ``sensitivity`` is the largest L2
+    distance by which ``tensors`` can move when one unit is left out, an example or the whole client: clipping
+    sets it, and whatever changes ``tensors`` afterwards clears it. ``others`` are further clients, if this is
+    the mean of several.
     """
 
     tensors: Tensors
@@ -109,13 +112,46 @@ class Update:
     client: int = 0
     statistics: Tensors | None = None
     mechanism: Mechanism | None = None
+    sensitivity: float | None = None
+    others: tuple[int, ...] = ()
+
+    @property
+    def clients(self) -> tuple[int, ...]:
+        """Everyone whose examples are in this update."""
+        return (self.client, *self.others)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one round of a protocol took.
+
+    ``rounds`` trips between clients and server, and ``messages`` over all of them. ``client_up`` and
+    ``client_down`` are the bytes that a client sends and receives, the mean over clients; the model, which
+    every client downloads whatever the protocol, is not among them. ``client_seconds``, the mean over
+    clients, and ``server_seconds`` are processor time, and differ from run to run.
+    """
+
+    rounds: int
+    messages: int
+    client_up: int
+    client_down: int
+    client_seconds: float = field(default=0.0, compare=False)
+    server_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
 class View:
-    """What the server can read after aggregation: one update per client, or fewer that stand for several."""
+    """What the server has after aggregation.
+
+    ``updates`` are what it can read: one per client, or fewer, each the mean of several. ``sealed`` is what
+    arrived from each client and cannot be read, masked or encrypted, written as numbers. ``leaks`` names
+    whatever else the server learns on the way. ``cost`` is None where nobody counted.
+    """
 
     updates: tuple[Update, ...]
+    sealed: tuple[Update, ...] = ()
+    leaks: Mapping[str, Any] = field(default_factory=dict)
+    cost: Cost | None = None
 
     def smallest(self) -> Update:
         """The update that mixes the fewest examples: the one an attacker starts with."""

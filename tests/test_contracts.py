@@ -18,6 +18,7 @@ import leaklib.aggregation
 import leaklib.attacks
 import leaklib.client
 import leaklib.mechanisms
+from leaklib.aggregation.plain import Plain
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.objectives import squared_error
 from leaklib.client import FedSGD, share
@@ -91,6 +92,15 @@ def victim(attack) -> tuple[nn.Module, Update]:
         else:
             return model, update
     raise AssertionError(f"{attack} refuses every victim of this test: {refusals}")
+
+
+def several(clients: int) -> tuple[Update, ...]:
+    """One picture's clipped update from each of several clients."""
+    model, pixels = LeNet().build(0), torch.rand(clients, 3, 32, 32, generator=generator(0, "pictures"))
+    return tuple(
+        share(model, Batch(pixels[c : c + 1], torch.tensor([c])), FedSGD(max_grad_norm=1.0), client=c)
+        for c in range(clients)
+    )
 
 
 def same(a: Reconstruction, b: Reconstruction) -> bool:
@@ -246,7 +256,38 @@ def test_a_mechanism_says_what_it_sends_and_how_to_compare(cls: type) -> None:
 
 @pytest.mark.parametrize("cls", AGGREGATIONS, ids=by_name)
 def test_an_aggregation_gives_a_view_of_the_updates(cls: type) -> None:
-    _, update = victim(quick(ATTACKS[0]))
-    view = cls()((update, dataclasses.replace(update, client=1)), generator=generator(1, "g"))
-    assert isinstance(view, View) and 1 <= len(view.updates) <= 2
+    updates = several(8)
+    before = [{n: t.clone() for n, t in update.tensors.items()} for update in updates]
+    view, again = (cls()(updates, generator=generator(1, "g")) for _ in range(2))
+    assert isinstance(view, View) and 1 <= len(view.updates) <= 8
     assert view.smallest().num_examples == min(u.num_examples for u in view.updates)
+    # Nobody is in two of the updates, and each is the mean over those whose it says it is.
+    read = [client for update in view.updates for client in update.clients]
+    assert len(read) == len(set(read)) and set(read) <= set(range(8))
+    assert all(u.num_examples == len(u.clients) for u in view.updates)
+    assert all(
+        torch.equal(a.tensors[n], b.tensors[n])
+        for a, b in zip(view.updates, again.updates, strict=True)
+        for n in a.tensors
+    )
+    assert view.cost is not None and view.cost == again.cost and view.cost.client_up > 0
+    # Nothing of what the clients hold was touched.
+    for update, tensors in zip(updates, before, strict=True):
+        assert all(torch.equal(update.tensors[n], t) for n, t in tensors.items())
+
+
+@pytest.mark.parametrize("cls", AGGREGATIONS, ids=by_name)
+def test_an_aggregation_refuses_what_has_no_mean(cls: type) -> None:
+    if cls is Plain:  # it makes no mean
+        return
+    first, *rest = several(8)
+    strangers = {
+        "same client": dataclasses.replace(first, client=1),
+        "BatchNorm": dataclasses.replace(first, statistics={"layer": torch.zeros(2, 3)}),
+        "alike": dataclasses.replace(first, num_examples=2),
+    }
+    for message, stranger in strangers.items():
+        with pytest.raises(ValueError, match=message):
+            cls()((stranger, *rest), generator=generator(1, "g"))
+    with pytest.raises(ValueError, match="at least one update"):
+        cls()((), generator=generator(1, "g"))

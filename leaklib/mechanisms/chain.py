@@ -32,7 +32,7 @@ class Chain:
         sent = update
         for mechanism in self.mechanisms:
             sent = mechanism(replace(sent, mechanism=update.mechanism), generator=generator)
-        return send(update, sent.tensors, self)
+        return send(update, sent.tensors, self, sensitivity=sent.sensitivity)
 
     def encode(self, message: Message) -> Message:
         for mechanism in self.mechanisms:

@@ -38,8 +38,12 @@ class Message:
         return self.values * self.bits_each + self.side
 
 
-def send(update: Update, tensors: Tensors, mechanism: Mechanism) -> Update:
+def send(
+    update: Update, tensors: Tensors, mechanism: Mechanism, *, sensitivity: float | None = None
+) -> Update:
     """``update`` with other ``tensors``, and the note of what made them.
+
+    Its ``sensitivity`` was that of the old ones: only a mechanism that clips knows the new.
 
     ValueError if another mechanism did something to it before: an attacker who learns of the last one alone
     would draw wrong conclusions.
@@ -49,4 +53,4 @@ def send(update: Update, tensors: Tensors, mechanism: Mechanism) -> Update:
             f"the update has been through {update.mechanism} already: put both into one Chain, "
             f"so that the update says what was done to it"
         )
-    return replace(update, tensors=tensors, mechanism=mechanism)
+    return replace(update, tensors=tensors, mechanism=mechanism, sensitivity=sensitivity)

@@ -1,0 +1,78 @@
+"""The one update that stands for several clients: their mean, all that a server reads under a sum protocol.
+
+The mean of FedSGD updates from batches of one size is the gradient over all their examples at once, so an
+attack on the mean is an attack on a larger batch.
+Chapter: 10.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from leaklib.client import Average, FedSGD
+from leaklib.types import Tensors, Update
+
+
+def mean(updates: tuple[Update, ...]) -> Tensors:
+    """The mean of the updates' tensors, entry by entry."""
+    return {
+        name: torch.stack([update.tensors[name] for update in updates]).mean(0) for name in updates[0].tensors
+    }
+
+
+def pooled(updates: tuple[Update, ...], tensors: Tensors) -> Update:
+    """The update with ``tensors``, the mean of ``updates`` as the server came by it.
+
+    What a mechanism did to each of them cannot be told from the mean, so it carries no mechanism. Its
+    sensitivity is that of one unit among all. ValueError if the updates differ in step, number of examples or
+    shape, or if some reveal BatchNorm statistics: these would reach the server outside the protocol.
+    """
+    first = check_alike(updates)
+    if len(updates) == 1:
+        return replace(first, tensors=tensors, mechanism=None)
+    labels = [update.labels for update in updates if update.labels is not None]
+    sensitivities = [update.sensitivity for update in updates if update.sensitivity is not None]
+    everyone = len(updates)
+    return Update(
+        tensors,
+        first.step if isinstance(first.step, FedSGD) else Average(first.step, everyone),
+        first.num_examples * everyone,
+        first.input_shape,
+        torch.cat(labels) if len(labels) == everyone else None,
+        first.client,
+        sensitivity=max(sensitivities) / everyone if len(sensitivities) == everyone else None,
+        others=tuple(update.client for update in updates[1:]),
+    )
+
+
+def check_alike(updates: tuple[Update, ...]) -> Update:
+    """The first of ``updates``. ValueError unless a mean over all of them makes sense."""
+    if not updates:
+        raise ValueError("expected at least one update, got none")
+    first = updates[0]
+    if len({update.client for update in updates}) < len(updates):
+        raise ValueError("each client sends one update, got two from the same client")
+    for update in updates:
+        if update.statistics is not None:
+            raise ValueError(
+                f"client {update.client} reveals BatchNorm statistics, which no protocol protects here: "
+                f"share without reveal_statistics"
+            )
+        ours, theirs = ((u.step, u.num_examples, u.input_shape) for u in (first, update))
+        if ours != theirs:
+            raise ValueError(
+                f"a mean needs updates made alike: step, number of examples and shape are {ours} of client "
+                f"{first.client} and {theirs} of client {update.client}"
+            )
+    return first
+
+
+def bytes_sent(updates: tuple[Update, ...]) -> int:
+    """What a client sends in the clear, the mean over clients, rounded up to whole bytes."""
+    bits = 0
+    for update in updates:
+        if update.mechanism is not None:
+            bits += update.mechanism.bits_sent(update)
+        else:
+            bits += sum(tensor.numel() * torch.finfo(tensor.dtype).bits for tensor in update.tensors.values())
+    return -(-bits // (8 * len(updates)))

@@ -1,0 +1,81 @@
+"""The cryptography that the protocols stand on, from the library ``cryptography``.
+
+    key agreement          X25519            RFC 7748
+    key derivation         HKDF-SHA256       RFC 5869
+    stream of masks        ChaCha20          RFC 8439
+    sealed messages        ChaCha20-Poly1305 RFC 8439
+
+Here every key and nonce comes from the experiment's generator, so that a run can be repeated. Whoever knows
+the seed knows the keys: a deployment takes them from the operating system.
+Chapter: 10.
+"""
+
+import numpy as np
+import torch
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from jaxtyping import UInt32
+
+KEY = 32  # bytes of a key or a seed
+_NONCE = 12
+
+
+def random_bytes(count: int, *, generator: torch.Generator) -> bytes:
+    """``count`` uniform bytes."""
+    return torch.randint(256, (count,), generator=generator, dtype=torch.uint8).numpy().tobytes()
+
+
+def public_key(secret: bytes) -> bytes:
+    """The X25519 public key, 32 bytes, of 32 secret bytes."""
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
+def agree(secret: bytes, public: bytes, purpose: bytes) -> bytes:
+    """The key of 32 bytes that two parties share for one ``purpose``: one's secret, the other's public key.
+
+    ValueError for a public key that gives everyone the same secret.
+    """
+    try:
+        shared = X25519PrivateKey.from_private_bytes(secret).exchange(
+            X25519PublicKey.from_public_bytes(public)
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"expected a public key of 32 bytes that is no small-order point: {error}"
+        ) from error
+    return derive(shared, purpose)
+
+
+def derive(shared: bytes, purpose: bytes) -> bytes:
+    """HKDF-SHA256 without salt, 32 bytes."""
+    return HKDF(SHA256(), KEY, None, purpose).derive(shared)
+
+
+def keystream(seed: bytes, words: int) -> UInt32[np.ndarray, "words"]:
+    """``words`` numbers of 32 bits that look uniform to whoever does not know ``seed``, 32 bytes.
+
+    A seed is used for one stream only, so the nonce may be zero.
+    """
+    stream = Cipher(algorithms.ChaCha20(seed, bytes(16)), mode=None).encryptor().update(bytes(4 * words))
+    return np.frombuffer(stream, "<u4").astype(np.uint32, copy=False)
+
+
+def seal(key: bytes, message: bytes, header: bytes, *, generator: torch.Generator) -> bytes:
+    """``message`` encrypted, and bound to ``header``, which travels in the clear: 28 bytes longer."""
+    nonce = random_bytes(_NONCE, generator=generator)
+    return nonce + ChaCha20Poly1305(key).encrypt(nonce, message, header)
+
+
+def unseal(key: bytes, sealed: bytes, header: bytes) -> bytes:
+    """The message. ValueError if it was changed, cut, sealed under another key or for another header."""
+    try:
+        return ChaCha20Poly1305(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], header)
+    except (InvalidTag, ValueError) as error:
+        raise ValueError(
+            f"the sealed message for {header.decode(errors='replace')!r} was changed, cut, or is meant for "
+            f"someone else: refused"
+        ) from error
