@@ -5,16 +5,18 @@ its cell. Colours come from palette.json, which the website's stylesheet uses to
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from statistics import median
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from leaklib.metrics import psnr
-from leaklib.types import Inputs, Progress
+from leaklib.types import Inputs, Progress, Update
 
 PALETTE: dict[str, dict[str, dict[str, str]]] = json.loads(
     files("leaklib").joinpath("palette.json").read_text()
@@ -66,6 +68,19 @@ def show_images(
 
 def _pixels(picture: Tensor):
     return picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
+
+
+def portrait(update: Update, side: int = 64) -> Tensor:
+    """The first side² entries of an update as a gray picture, 1×side×side in [0, 1]: mid-gray is zero.
+
+    White and black are three times their root mean square. ValueError if the update has fewer entries.
+    """
+    entries = torch.cat([tensor.detach().cpu().double().flatten() for tensor in update.tensors.values()])
+    if len(entries) < side * side:
+        raise ValueError(f"side must be at most {math.isqrt(len(entries))} for this update, got {side}")
+    some = entries[: side * side]
+    scale = some.square().mean().sqrt().clamp_min(torch.finfo(some.dtype).tiny)
+    return (0.5 + some / (6 * scale)).clamp(0, 1).float().view(1, side, side)
 
 
 def loss_curve(traces: Mapping[str, Sequence[Progress]], target: Inputs | None = None) -> Figure:

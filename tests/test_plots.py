@@ -1,12 +1,16 @@
 """Figures: closed, with the pictures that were given, and readable without colour."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 import torch
 
-from leaklib.plots import loss_curve, show_images, spread, table, trade_off
+from leaklib.client import FedSGD
+from leaklib.plots import loss_curve, portrait, show_images, spread, table, trade_off
 from leaklib.rng import generator
-from leaklib.types import Progress
+from leaklib.types import Progress, Update
 
 
 def pictures(count: int, channels: int = 3) -> torch.Tensor:
@@ -86,3 +90,14 @@ def test_as_many_series_as_a_trade_off_may_have_are_told_apart() -> None:
 
 def test_a_table_is_markdown() -> None:
     assert table(["a", "b"], [[1, "x"], [2.5, "y"]]) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2.5 | y |"
+
+
+def test_a_portrait_shows_signs_and_sizes_of_the_first_entries() -> None:
+    update = Update({"a": torch.tensor([[1.0, -1.0], [0.0, 1e9]]), "b": torch.ones(3)}, FedSGD(), 1, (1,))
+    picture = portrait(replace(update, tensors={"a": torch.tensor([1.0, -1.0]), "b": torch.zeros(3)}), side=2)
+    # Two of four entries are ±1, so the root mean square is √½ and a one lies at 1/(3·√½) of the half range.
+    assert torch.allclose(picture.flatten(), 0.5 + torch.tensor([1, -1, 0, 0]) / (6 * 0.5**0.5))
+    assert portrait(update, side=2).flatten().tolist()[:3] == pytest.approx([0.5] * 3, abs=1e-6)
+    assert portrait(replace(update, tensors={"a": torch.zeros(4)}), side=2).eq(0.5).all()
+    with pytest.raises(ValueError, match="side must be at most 2 for this update, got 3"):
+        portrait(update, side=3)
