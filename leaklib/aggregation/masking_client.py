@@ -206,7 +206,7 @@ class Client:
             raise ValueError(f"client {self.number} signed another list of survivors than it is shown now")
         seen: dict[int, Signature] = {}
         for signature in signatures:
-            self._expect(signature.client, survivors.alive, seen, "a signature")
+            self._expect(signature.client, survivors.alive, seen, "signatures")
             signed = signed_survivors(survivors, self.rules.session)
             verify(verifiers[signature.client], signed, signature.signature, f"client {signature.client}")
             seen[signature.client] = signature

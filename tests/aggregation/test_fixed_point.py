@@ -32,7 +32,9 @@ def test_rounding_is_off_by_at_most_half_a_step() -> None:
 
 @pytest.mark.parametrize("value", [100.0, -100.0, float("inf"), float("nan")])
 def test_a_sum_that_might_overflow_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=r"over 50 clients fits into 16 bits only if no entry is larger than"):
+    with pytest.raises(
+        ValueError, match=r"over 50 clients fits into 16 bits only if no entry is larger than"
+    ):
         encode(torch.tensor([0.0, value]), 8, 50, 16)
     # The same number is fine where there is room for the sum, and the limit itself is.
     limit = ((2**15 - 1) // 50) / 2**8

@@ -29,6 +29,8 @@ PRODUCTS = [
         "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
     ),
 ]
+
+
 @pytest.mark.parametrize(("scalar", "point", "product"), PRODUCTS)
 def test_key_agreement_multiplies_as_rfc_7748_says(scalar: str, point: str, product: str) -> None:
     ours = agree(bytes.fromhex(scalar), bytes.fromhex(point), b"purpose")

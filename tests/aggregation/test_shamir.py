@@ -19,7 +19,9 @@ def test_any_threshold_of_shares_gives_the_secret(seed: int) -> None:
     names = torch.randperm(1000, generator=g)[:holders].tolist()
     secret = random_bytes(length, generator=g)
     shares = split(secret, threshold, names, generator=g)
-    assert set(shares) == set(names) and all(0 <= share < PRIME < 2 ** (8 * SHARE) for share in shares.values())
+    assert set(shares) == set(names) and all(
+        0 <= share < PRIME < 2 ** (8 * SHARE) for share in shares.values()
+    )
     for extra in (threshold, holders):
         some = torch.randperm(holders, generator=g)[:extra].tolist()
         assert combine({names[i]: shares[names[i]] for i in some}, length) == secret
