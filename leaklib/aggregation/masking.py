@@ -161,6 +161,8 @@ def play(
 def view(updates: Sequence[Update], r: Round, dropped: Collection[Drop], fraction_bits: int) -> View:
     """What the server has after the round: sums that it can read, and masked updates that it cannot."""
     rules, by_client, words = r.server.rules, {update.client: update for update in updates}, {}
+    if strange := sorted({drop.client for drop in dropped} - by_client.keys()):
+        raise ValueError(f"dropped names client {strange[0]}, expected one of {sorted(by_client)}")
     for name, update in by_client.items():
         with r.clock.of(name):
             words[name] = encode(flat(update.tensors), fraction_bits, len(updates), rules.bits)
