@@ -28,7 +28,7 @@ from leaklib.aggregation.field import Elements, add, dot, elements, sub, total, 
 from leaklib.aggregation.primitives import KEY, agree, public_key, random_bytes, seal, unseal
 from leaklib.aggregation.ramp import cut, hidden, point, shares
 
-Integers = Int64[np.ndarray, "entries"]
+Integers = Int64[np.ndarray, "_"]
 
 
 @dataclass(frozen=True)
@@ -140,27 +140,21 @@ class ByzClient:
     def complain(self, combinations: Iterable[Numbers]) -> Names:
         """The dealers whose shares do not fit what they published, or of whom something is missing."""
         self._enter(ByzPhase.COMPLAIN)
-        published = {message.client: message.values for message in combinations}
-        wrong = [
-            dealer
-            for dealer in self.rules.members
-            if dealer not in published
-            or dealer not in self._held
-            or not self._consistent(self._held[dealer], published[dealer])
-        ]
-        return Names(self.number, tuple(wrong))
-
-    def _consistent(self, share: Share, published: Elements) -> bool:
-        rules, place = self.rules, self.rules.members.index(self.number)
-        terms, blocks = rules.terms, rules.blocks
-        if len(published) != terms + rules.colluders + rules.product_terms - 1:
-            return False
-        first, rest, masks = np.split(published, [terms, terms + rules.colluders])
+        sizes = self.rules.terms, self.rules.colluders, self.rules.product_terms - 1
+        published = {m.client: m.values for m in combinations if len(m.values) == sum(sizes)}
+        dealers = [dealer for dealer in self.rules.members if dealer in published and dealer in self._held]
+        first, rest, masks = np.split(np.stack([published[n] for n in dealers]), np.cumsum(sizes)[:2], axis=1)
         # The second sharing's blocks are not sent: they must be the first one's, in reverse.
-        second = np.concatenate([first[:blocks][::-1], rest])
-        masks = np.insert(masks, blocks - 1, 0)
-        pairs = ((share.first, first), (share.second, second), (share.masks, masks))
-        return all(fits(row, combination, point(place), self._coin) for row, combination in pairs)
+        blocks = self.rules.blocks
+        second = np.concatenate([first[:, :blocks][:, ::-1], rest], axis=1)
+        masks = np.insert(masks, blocks - 1, 0, axis=1)
+        held = [self._held[dealer] for dealer in dealers]
+        own = point(self.rules.members.index(self.number))
+        good = np.ones(len(dealers), bool)
+        for name, rows in (("first", first), ("second", second), ("masks", masks)):
+            good &= fits(np.stack([getattr(share, name) for share in held]), rows, own, self._coin)
+        fine = {dealer for dealer, fit in zip(dealers, good, strict=True) if fit}
+        return Names(self.number, tuple(n for n in self.rules.members if n not in fine))
 
     def distances(self, accepted: Names) -> Numbers:
         """This holder's value of h for every pair of accepted dealers."""
@@ -191,9 +185,8 @@ class ByzClient:
         return Numbers(self.number, total(np.stack([self._held[n].first[:-1] for n in sorted(names)]), 0))
 
     def _enter(self, phase: ByzPhase) -> None:
-        expected = ByzPhase(0 if self._phase is None else self._phase + 1)
-        if phase != expected:
-            raise ValueError(f"client {self.number}: expected phase {expected.name}, got {phase.name}")
+        if phase != (0 if self._phase is None else self._phase + 1):
+            raise ValueError(f"client {self.number}: {phase.name} comes out of order or again, refused")
         self._phase = phase
 
 

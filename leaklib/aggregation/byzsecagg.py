@@ -92,7 +92,9 @@ class ByzSecAgg:
         theirs = tuple(by_client[client] for client in selected)
         leaks = {
             "accepted": r.server.accepted(),
-            "squared distances": torch.tensor([[s / scale**2 for s in row] for row in squares]).double(),
+            "squared distances": torch.tensor(
+                [[s / scale**2 for s in row] for row in squares], dtype=torch.float64
+            ),
             "selected": selected,
             "liars": tuple(sorted(r.server.liars)),
         }

@@ -20,12 +20,12 @@ Chapter: 11.
 
 import numpy as np
 import torch
-from jaxtyping import UInt64
+from jaxtyping import Bool, UInt64
 
-from leaklib.aggregation.field import P, dot, powers, uniform, vandermonde
+from leaklib.aggregation.field import P, dot, powers, uniform
 from leaklib.aggregation.ramp import Blocks
 
-Row = UInt64[np.ndarray, "entries"]
+Row = UInt64[np.ndarray, "_"]
 
 
 def with_blind(blocks: Blocks, *, generator: torch.Generator) -> Blocks:
@@ -38,13 +38,11 @@ def draw_coin(*, generator: torch.Generator) -> int:
     return 1 + int(torch.randint(P - 1, (), generator=generator))
 
 
-def combine(coefficients: Blocks, coin: int) -> Row:
-    """What a dealer publishes of a sharing: one number for each row of coefficients."""
-    return dot(coefficients, powers(coin, coefficients.shape[1]))
+def combine(rows: Blocks, coin: int) -> Row:
+    """One number for each row: of coefficients, what a dealer publishes; of shares, what holders compare."""
+    return dot(rows, powers(coin, rows.shape[1]))
 
 
-def fits(share: Row, combination: Row, point: int, coin: int) -> bool:
-    """Whether a holder's share at ``point`` is the one that the published ``combination`` foretells."""
-    seen = dot(share, powers(coin, len(share)))
-    foretold = dot(combination, vandermonde([point], len(combination))[0])
-    return bool(seen == foretold)
+def fits(shares: Blocks, combinations: Blocks, point: int, coin: int) -> Bool[np.ndarray, "_"]:
+    """Of which dealers, one a row, the shares at ``point`` are those that their combinations foretell."""
+    return combine(shares, coin) == dot(combinations, powers(point, combinations.shape[1]))

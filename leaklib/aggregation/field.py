@@ -24,7 +24,7 @@ _LOW32 = np.uint64(2**32 - 1)
 _30, _31, _32, _61 = (np.uint64(shift) for shift in (30, 31, 32, 61))
 
 
-def elements(integers: Sequence[int] | Int64[np.ndarray, "..."] | int) -> Elements:
+def elements(integers: Sequence[int] | Sequence[Sequence[int]] | Int64[np.ndarray, "..."]) -> Elements:
     """Integers of any sign modulo p."""
     if isinstance(integers, np.ndarray):
         return np.mod(integers, np.int64(P)).astype(np.uint64)
@@ -95,7 +95,7 @@ def powers(x: int, count: int) -> Elements:
     """1, x, x², … : ``count`` of them, at least one."""
     row = elements([1])
     while len(row) < count:
-        row = np.concatenate([row, mul(row, elements(pow(x, len(row), P)))])
+        row = np.concatenate([row, mul(row, elements([pow(x, len(row), P)]))])
     return row[:count]
 
 
@@ -120,7 +120,7 @@ def interpolation(points: Sequence[int]) -> Elements:
                 scale = scale * (one - other) % P
         inverse = pow(scale, -1, P)
         columns.append([c * inverse for c in coefficients])
-    return elements(np.array(columns, object).T.tolist())
+    return elements(columns).T
 
 
 def product(a: Sequence[int], b: Sequence[int]) -> list[int]:

@@ -24,10 +24,10 @@ from jaxtyping import UInt64
 
 from leaklib.aggregation.field import Elements, matmul, uniform, vandermonde
 
-Blocks = UInt64[np.ndarray, "blocks entries"]
+Blocks = UInt64[np.ndarray, "_ _"]
 
 
-def cut(vector: UInt64[np.ndarray, "entries"], blocks: int) -> Blocks:
+def cut(vector: UInt64[np.ndarray, "_"], blocks: int) -> Blocks:
     """``vector`` in ``blocks`` rows of one length, the last filled up with zeros."""
     length = -(-len(vector) // blocks)
     return np.pad(vector, (0, blocks * length - len(vector))).reshape(blocks, length)
