@@ -5,16 +5,16 @@ whole steps. With S the sensitivity of the rounded update and z the noise multip
 
     sent = γ · (round(x / γ) + N),   N ~ Skellam of variance (z S / γ)² / n,   the same for each of n clients
 
-A Skellam number is the difference of two Poisson numbers. Sums of Skellam numbers are Skellam again, so the sum
-over all clients has exactly the central noise, of standard deviation z·S. The mean has an n-th of that.
+A Skellam number is the difference of two Poisson numbers. Sums of Skellam numbers are Skellam again, so the
+sum over all clients has exactly the central noise, of standard deviation z·S. The mean has an n-th of that.
 
 Rounding goes up with the probability that makes it right on average. It may lengthen the vector: of norm at
 most C before, it is drawn again until its norm is at most
 
     S² = min((C + γ√d)²,  C² + γ²d/4 + √(2 log(1/β)) γ (C + γ√d/2)),   β = e^(−1/2)
 
-which a draw reaches with probability at least 1 − β, so the noise can be fitted to S. The repetition makes the
-rounding slightly biased. Leaving a client out moves the sum by at most S.
+which a draw reaches with probability at least 1 − β, so the noise can be fitted to S. The repetition makes
+the rounding slightly biased. Leaving a client out moves the sum by at most S.
 
 Source: Kairouz, Liu, Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure
 Aggregation", ICML 2021, Algorithm 1, for conditional rounding; Agarwal, Kairouz, Liu, "The Skellam Mechanism
@@ -47,9 +47,9 @@ class Skellam:
     adds a variance of an n-th. A client that drops out takes its share along, and the others are left with
     less. Zero rounds and adds nothing.
 
-    The call raises ValueError for an update that nobody clipped, that is longer than its sensitivity (which is
-    then one example's: here a client is protected as a whole), or whose float type cannot hold the grid, and
-    for noise of a standard deviation of more than 3.7·10⁵ steps.
+    The call raises ValueError for an update that nobody clipped, that is longer than its sensitivity (which
+    is then one example's: here a client is protected as a whole), or whose float type cannot hold the grid,
+    and for noise of a standard deviation of more than 3.7·10⁵ steps.
     """
 
     noise_multiplier: int | float = 1.0
@@ -94,8 +94,8 @@ class Skellam:
     def epsilon(self, sensitivity: int | float, entries: int, delta: float) -> float:
         """ε at ``delta`` of one round, for leaving a client out, against whoever sees the sum and no more.
 
-        Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values in
-        one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
+        Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values
+        in one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
         """
         if self.noise_multiplier == 0:
             return math.inf
@@ -119,7 +119,7 @@ class Skellam:
 
 
 def skellam_rdp(order: int, l1: int | float, l2: int | float, variance: float) -> float:
-    """Rényi divergence, at most, of whole ``order`` ≥ 2 when Skellam noise hides a move of norms l1 and l2."""
+    """Rényi divergence, at most, of whole ``order`` ≥ 2 if Skellam noise hides a move of norms l1, l2."""
     extra = ((2 * order - 1) * l2**2 + 6 * l1) / (4 * variance**2)
     return order * l2**2 / (2 * variance) + min(extra, 3 * l1 / (2 * variance))
 

@@ -113,7 +113,7 @@ def test_what_nobody_clipped_is_refused() -> None:
     with pytest.raises(ValueError, match="that is one example's"):
         sent(Skellam(), update(direction(10, 4.0), sensitivity=0.5))
     with pytest.raises(ValueError, match="lower fraction_bits, or use float64"):
-        sent(Skellam(0, 1, 40), update(direction(100, dtype=torch.float32)))
+        sent(Skellam(1e-7, 1, 40), update(direction(100, dtype=torch.float32)))
     with pytest.raises(ValueError, match="than can be drawn accurately"):
         sent(Skellam(1.0, 1, 30), update(direction(100)))
     clipped = update(direction(100, dtype=torch.float32))
