@@ -117,7 +117,7 @@ class Inside:
         return plain
 
     def mean(self) -> bytes:
-        """The mean over all clients of the task. ValueError while one is missing: fewer would be less mixed."""
+        """The mean over all clients of the task. ValueError while one is missing: fewer would hide less."""
         if self.waiting:
             raise ValueError(f"clients {sorted(self.waiting)} have sent nothing: no mean over the others")
         return (self.total / self.clients).astype(self.format).tobytes()
