@@ -1,7 +1,7 @@
 """A table of measurements that a reader can sort, on a static page, wide and on a phone.
 
-The page holds an ordinary table. A script puts a button into the head of every column that has an order, and a
-choice above; where no script runs, and on paper, the table is read as it is listed. Where there is no room
+The page holds an ordinary table. A script puts a button into the head of every column that has an order, and
+a choice above; where no script runs, and on paper, the table is read as it is listed. Where there is no room
 for columns each row is a card, with the columns' names before the values.
 
 Chapter: 12.
@@ -71,8 +71,8 @@ def compare(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, captio
     body = "".join(_row(columns, kinds, row) for row in rows)
     table = (
         f'<div class="lx-scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
-        f'<table role="table" aria-label="{escape(caption)}"><thead role="rowgroup"><tr role="row">{head}</tr>'
-        f'</thead><tbody role="rowgroup">{body}</tbody></table></div>'
+        f'<table role="table" aria-label="{escape(caption)}">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
     )
     orders = [i for i, kind in enumerate(kinds) if i == 0 or kind == "number"]
     advice = "with all its pictures: show smaller or fewer ones"
