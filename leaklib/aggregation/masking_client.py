@@ -1,6 +1,6 @@
 """One client of secure aggregation: what it computes in each phase, and what it refuses.
 
-    y_u = x_u + PRG(b_u) + Σ_{v > u} PRG(s_uv) − Σ_{v < u} PRG(s_uv)  mod 2^bits,   v among the neighbors of u
+    y_u = x_u + PRG(b_u) + Σ_{v < u} PRG(s_uv) − Σ_{v > u} PRG(s_uv)  mod 2^bits,   v among the neighbors of u
 
 The masks s_uv, which two neighbors share, cancel in the sum. The seed b_u is u's own. u deals shares of b_u
 and of the key behind its s_uv to its neighbors. Of another client they later give the server one or the
@@ -54,7 +54,7 @@ class Rules:
 def pair_mask(secret: bytes, public: bytes, owner: int, other: int, entries: int) -> Words:
     """What ``owner`` adds for its neighbor ``other``. The other adds the opposite, modulo 2^32."""
     mask = keystream(agree(secret, public, b"mask"), entries)
-    return mask if owner < other else np.negative(mask)
+    return mask if owner > other else np.negative(mask)
 
 
 def signed_keys(keys: Keys, session: bytes) -> bytes:
@@ -206,7 +206,7 @@ class Client:
             raise ValueError(f"client {self.number} signed another list of survivors than it is shown now")
         seen: dict[int, Signature] = {}
         for signature in signatures:
-            self._expect(signature.client, survivors.alive, seen, "a signature")
+            self._expect(signature.client, survivors.alive, seen, "signatures")
             signed = signed_survivors(survivors, self.rules.session)
             verify(verifiers[signature.client], signed, signature.signature, f"client {signature.client}")
             seen[signature.client] = signature

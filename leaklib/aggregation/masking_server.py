@@ -79,7 +79,7 @@ class Server:
         for part in parts:
             total = np.zeros_like(self.masked[part[0]].words)
             for client in part:
-                total += self._without_known_masks(client, dead)
+                total += self.still_masked(client, dead)
             sums[part] = total & np.uint32(2**self.rules.bits - 1)
         return sums
 
@@ -87,7 +87,8 @@ class Server:
         """Whether the client is dead, and some survivor added a mask for it."""
         return client not in self.masked and not self.graph[client].isdisjoint(self.masked)
 
-    def _without_known_masks(self, client: int, dead: Mapping[int, bytes]) -> Words:
+    def still_masked(self, client: int, dead: Mapping[int, bytes]) -> Words:
+        """The client's update under no other masks than those that it shares with the living."""
         words = self.masked[client].words.copy()
         if self.rules.double:
             seed = self._secret(client, {r.client: r.seeds[client] for r in self._tell(client, "seeds")})

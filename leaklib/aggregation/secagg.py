@@ -6,8 +6,8 @@ ChaCha20-Poly1305: it is a promise against computers, not one of information the
 
 Source: Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017.
 Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure Single-Server Aggregation with (Poly)Logarithmic Overhead",
-CCS 2020, for ``neighbors``. Differs: the seed of each client's own mask and both shares of every neighbor
-travel in one message; the active variant signs a name of the round along.
+CCS 2020, for ``neighbors``. Differs: the active variant signs a name of the round along, so that nothing
+signed holds in another; on a ring the threshold is a majority and not computed from expected dropouts.
 Chapter: 10.
 """
 
