@@ -123,7 +123,9 @@ def test_the_walk_finds_the_roles() -> None:
         "TokenRecovery",
     } <= {cls.__name__ for cls in ATTACKS}
     assert {"FedSGD", "FedAvg"} <= {cls.__name__ for cls in STEPS}
-    assert {"Chain", "Identity", "Quantize", "SignSGD", "TopK"} <= {cls.__name__ for cls in MECHANISMS}
+    assert {"Chain", "Identity", "Quantize", "SignSGD", "Skellam", "TopK"} <= {
+        cls.__name__ for cls in MECHANISMS
+    }
     assert {"Plain"} <= {cls.__name__ for cls in AGGREGATIONS}
 
 
