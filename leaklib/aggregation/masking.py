@@ -15,8 +15,8 @@ from leaklib.aggregation.masking_client import Client, Rules
 from leaklib.aggregation.masking_server import Server
 from leaklib.aggregation.pooled import pooled
 from leaklib.aggregation.primitives import KEY, random_bytes, verification_key
-from leaklib.aggregation.wire import Clock, Drop, Phase, Wire
-from leaklib.types import Cost, Update, View
+from leaklib.aggregation.wire import Clock, Drop, Phase, Wire, cost
+from leaklib.types import Update, View
 
 
 @dataclass
@@ -184,20 +184,5 @@ def view(updates: Sequence[Update], r: Round, dropped: Collection[Drop], fractio
         for name, masked in r.server.masked.items()
     )
     leaks = {"survivors": tuple(sorted(r.server.masked))}
-    return View(tuple(read), sealed, leaks, cost(r))
-
-
-def cost(r: Round) -> Cost:
-    """Messages and bytes from the log, and the clients' and the server's processor time."""
-    n, log = len(r.clients), r.wire.log
-    up = sum(sent.size for sent in log if sent.recipient is None)
-    down = sum(sent.size for sent in log if sent.sender is None)
-    clients = sum(seconds for who, seconds in r.clock.seconds.items() if who is not None)
-    return Cost(
-        5 if r.server.rules.verifiers is not None else 4,
-        len(log),
-        -(-up // n),
-        -(-down // n),
-        clients / n,
-        r.clock.seconds.get(None, 0.0),
-    )
+    rounds = 5 if rules.verifiers is not None else 4
+    return View(tuple(read), sealed, leaks, cost(r.wire, r.clock, rounds, len(r.clients)))

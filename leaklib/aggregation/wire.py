@@ -11,6 +11,7 @@ from time import thread_time
 from typing import TypeVar
 
 from leaklib.aggregation.messages import Message
+from leaklib.types import Cost
 
 
 class Phase(IntEnum):
@@ -35,7 +36,7 @@ class Drop:
 class Sent:
     """One message: in which phase, by whom to whom (None is the server), of what kind, in how many bytes."""
 
-    phase: Phase
+    phase: IntEnum
     sender: int | None
     recipient: int | None
     kind: str
@@ -52,7 +53,7 @@ class Wire:
     log: list[Sent] = field(default_factory=list)
 
     def carry(
-        self, phase: Phase, sender: int | None, recipient: int | None, message: AnyMessage
+        self, phase: IntEnum, sender: int | None, recipient: int | None, message: AnyMessage
     ) -> AnyMessage:
         """What the recipient reads from the bytes that the sender wrote."""
         data = message.encode()
@@ -72,3 +73,18 @@ class Clock:
         start = thread_time()
         yield
         self.seconds[who] = self.seconds.get(who, 0.0) + thread_time() - start
+
+
+def cost(wire: Wire, clock: Clock, rounds: int, clients: int) -> Cost:
+    """Messages and bytes from the log, and the clients' and the server's processor time."""
+    up = sum(sent.size for sent in wire.log if sent.recipient is None)
+    down = sum(sent.size for sent in wire.log if sent.sender is None)
+    server = clock.seconds.get(None, 0.0)
+    return Cost(
+        rounds,
+        len(wire.log),
+        -(-up // clients),
+        -(-down // clients),
+        (sum(clock.seconds.values()) - server) / clients,
+        server,
+    )
