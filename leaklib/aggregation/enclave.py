@@ -4,10 +4,10 @@
     client      checks signature, m and task, and seals its update to the enclave's key
     host        carries ciphertexts, and gets the mean over all clients of the task
 
-THIS IS A STAND-IN. The enclave is an ordinary process: whoever runs the machine can read its memory. A trusted
-execution environment (Intel TDX, AMD SEV-SNP) encrypts that memory in hardware; here only the messages are
-real. The measurement covers one file, not Python and its libraries; the signing key is made up for the run;
-side channels, rollback and the supply chain are out of the picture. Dropouts end the round.
+THIS IS A STAND-IN. The enclave is an ordinary process: whoever runs the machine can read its memory. A
+trusted execution environment (Intel TDX, AMD SEV-SNP) encrypts that memory in hardware; here only the
+messages are real. The measurement covers one file, not Python and its libraries; the signing key is made up
+for the run; side channels, rollback and the supply chain are out of the picture. Dropouts end the round.
 
 Source: the flow is remote attestation as in Costan, Devadas, "Intel SGX Explained", IACR ePrint 2016/086,
 section 3.3. Differs: clients prove who they are by keys that the attested task lists, so that a host cannot

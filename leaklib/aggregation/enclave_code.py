@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 from hashlib import sha256
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -31,13 +31,13 @@ class Closed(Exception):
     """The other side is gone."""
 
 
-def write(stream: BinaryIO, message: bytes) -> None:
+def write(stream: IO[bytes], message: bytes) -> None:
     """One message: its length in 4 bytes, and itself."""
     stream.write(struct.pack("<I", len(message)) + message)
     stream.flush()
 
 
-def read(stream: BinaryIO) -> bytes:
+def read(stream: IO[bytes]) -> bytes:
     """The next message. ``Closed`` if the stream ends before it does."""
     length = int.from_bytes(_exactly(stream, 4), "little")
     if length > LARGEST:
@@ -45,7 +45,7 @@ def read(stream: BinaryIO) -> bytes:
     return _exactly(stream, length)
 
 
-def _exactly(stream: BinaryIO, count: int) -> bytes:
+def _exactly(stream: IO[bytes], count: int) -> bytes:
     found = stream.read(count)
     if len(found) < count:
         raise Closed
@@ -117,13 +117,13 @@ class Inside:
         return plain
 
     def mean(self) -> bytes:
-        """The mean over all clients of the task. ValueError while one is missing: fewer would be less mixed."""
+        """The mean over all clients of the task. ValueError while one is missing: fewer would hide less."""
         if self.waiting:
             raise ValueError(f"clients {sorted(self.waiting)} have sent nothing: no mean over the others")
         return (self.total / self.clients).astype(self.format).tobytes()
 
 
-def serve(inbox: BinaryIO, outbox: BinaryIO) -> None:
+def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
     """One round: seed, task, then updates; an empty message asks for the mean. The first refusal ends it."""
     started = time.process_time()
     inside = Inside(read(inbox), read(inbox))
