@@ -19,12 +19,14 @@ from leaklib.aggregation.secagg import SecAgg
 from leaklib.attacks.dlg import DLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.client import FedAvg, FedSGD
+from leaklib.data import Digits
 from leaklib.experiment import Experiment
 from leaklib.mechanisms.discrete import Skellam
 from leaklib.mechanisms.gaussian import GaussianNoise
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
+from leaklib.models.mlp import Mlp
 from leaklib.results.sweeps import BASE, SIGNS
 from leaklib.training import Training
 from leaklib.types import Attack
@@ -57,7 +59,7 @@ class Contender:
 
 CLIPPED = FedSGD(max_grad_norm=CLIP)
 LINE = replace(BASE, clients=ATTACKED, reveal_labels=True)
-TRAINING = Training(clients=TRAINED, batch_size=EXAMPLES, rounds=ROUNDS, lr=3.0)
+TRAINING = Training(Digits(), Mlp(), FedSGD(), clients=TRAINED, batch_size=EXAMPLES, rounds=ROUNDS, lr=1.0)
 CLIPPED_LINE, CLIPPED_TRAINING = replace(LINE, step=CLIPPED), replace(TRAINING, step=CLIPPED)
 
 
