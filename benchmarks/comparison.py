@@ -18,7 +18,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from leaklib.training import train
 from runs import Case, Runs, command_line, execute, read
 
 from leaklib.aggregation.byzsecagg import ByzSecAgg
@@ -31,6 +30,7 @@ from leaklib.experiment import Experiment, run
 from leaklib.results.comparison import CONTENDERS, LARGER
 from leaklib.rng import generator
 from leaklib.sweep.code import fingerprint
+from leaklib.training import train
 from leaklib.types import Aggregation, Update
 
 TARGET = Path(str(files("leaklib"))) / "results" / "comparison.json"
