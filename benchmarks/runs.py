@@ -39,3 +39,9 @@ def execute(part: str, runs: Runs, rows: list[Case], path: Path) -> None:
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(f"{part} {i + 1}/{len(todo)}: {json.dumps(case)} {row.get('psnr', '')}", flush=True)
+
+
+def store(target: Path, key: str, value: object) -> None:
+    """Replace one ``key`` of what ``target`` holds, and leave the others, which other benchmarks wrote."""
+    held = json.loads(target.read_text()) if target.exists() else {}
+    target.write_text(json.dumps(dict(sorted((held | {key: value}).items())), indent=1) + "\n")

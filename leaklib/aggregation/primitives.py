@@ -4,6 +4,7 @@
     key derivation         HKDF-SHA256       RFC 5869
     stream of masks        ChaCha20          RFC 8439
     sealed messages        ChaCha20-Poly1305 RFC 8439
+    signatures             Ed25519           RFC 8032
 
 Here every key and nonce comes from the experiment's generator, so that a run can be repeated. Whoever knows
 the seed knows the keys: a deployment takes them from the operating system.
@@ -12,7 +13,8 @@ Chapter: 10.
 
 import numpy as np
 import torch
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -79,3 +81,21 @@ def unseal(key: bytes, sealed: bytes, header: bytes) -> bytes:
             f"the sealed message for {header.decode(errors='replace')!r} was changed, cut, or is meant for "
             f"someone else: refused"
         ) from error
+
+
+def verification_key(secret: bytes) -> bytes:
+    """The Ed25519 public key, 32 bytes, that checks what ``secret``, 32 bytes, signs."""
+    return Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
+def sign(secret: bytes, message: bytes) -> bytes:
+    """An Ed25519 signature, 64 bytes."""
+    return Ed25519PrivateKey.from_private_bytes(secret).sign(message)
+
+
+def verify(public: bytes, message: bytes, signature: bytes, signer: str) -> None:
+    """ValueError unless ``signer``, whose verification key is ``public``, signed this very message."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature as error:
+        raise ValueError(f"the signature is not {signer}'s on this message: refused") from error

@@ -1,7 +1,19 @@
-"""What a reader moves: explorers that answer without a kernel, and live attacks that need one."""
+"""What a reader moves: explorers that answer without a kernel, tables to sort, live attacks that need one."""
 
+from leaklib.widgets.comparison import Column, Spread, compare
 from leaklib.widgets.explorer import explore
 from leaklib.widgets.playground import live
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
 
-__all__ = ["Axis", "Curve", "Number", "Pictures", "Position", "explore", "live"]
+__all__ = [
+    "Axis",
+    "Column",
+    "Curve",
+    "Number",
+    "Pictures",
+    "Position",
+    "Spread",
+    "compare",
+    "explore",
+    "live",
+]

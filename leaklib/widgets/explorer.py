@@ -6,21 +6,16 @@ builds sliders, pictures and curve from it; where no script runs, and on paper, 
 Chapters: 3, 7, 8.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from itertools import product
 
 from matplotlib.ticker import MaxNLocator
 
+from leaklib.widgets.page import page
 from leaklib.widgets.pictures import Store
 from leaklib.widgets.results import Axis, Curve, Position, Value, show
-from leaklib.widgets.theme import stylesheet
-
-LIMIT = 1_500_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,8 @@ def explore(
         "curve": None if curve is None else _scale(curve, results),
         "frames": [_data(places[p], curve, store) if p in places else None for p in names],
     }
-    return Explorer(_page(title, strip, spec, len(store)), title)
+    advice = f"with {len(store)} different pictures: show fewer per position or leave positions out"
+    return Explorer(page("explorer", title, strip, spec, advice), title)
 
 
 def _grid(axes: Sequence[Axis]) -> list[tuple[int, ...]]:
@@ -141,22 +137,3 @@ def _scale(curve: Curve, results: Sequence[Position]) -> dict[str, object]:
         "ticks": [[float(tick), show(float(tick))] for tick in ticks],
         "mark": [curve.mark, mark],
     }
-
-
-def _page(title: str, strip: str, spec: dict[str, object], pictures: int) -> str:
-    # "<" would end the script early where a caption holds "</script>".
-    data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
-    script = files("leaklib.widgets").joinpath("explorer.js").read_text(encoding="utf8").strip()
-    style = stylesheet()
-    key = sha256("".join([style, strip, script, data]).encode()).hexdigest()[:12]
-    page = (
-        f'<style>{style}</style><div class="leaky-explorer" data-key="{key}">'
-        f'<div class="lx-strip"><p class="lx-title">{escape(title)}</p>{strip}</div></div>'
-        f'<script>({script})("{key}", {data})</script>'
-    )
-    if len(page.encode()) > LIMIT:
-        raise ValueError(
-            f"an explorer may have 1.5 MB, this one has {len(page.encode()) / 1e6:.2f} MB with {pictures} "
-            f"different pictures: show fewer per position or leave positions out"
-        )
-    return page

@@ -1,4 +1,4 @@
-"""The explorer's stylesheet: its colors come from palette.json, in light and in dark."""
+"""A widget's stylesheet: its colors come from palette.json, in light and in dark."""
 
 import json
 from importlib.resources import files
@@ -12,24 +12,22 @@ DARK = (
     'body[data-vscode-theme-kind="vscode-high-contrast"]',
 )
 # Where none of them speaks, the reader's system does.
-SILENT = (
-    "html:not([data-theme],[theme]) body:not([data-jp-theme-light],[data-vscode-theme-kind]) .leaky-explorer"
-)
+SILENT = "html:not([data-theme],[theme]) body:not([data-jp-theme-light],[data-vscode-theme-kind])"
 
 
-def stylesheet() -> str:
-    """CSS with one ``--lx-*`` property per color of the palette's ink, and the explorer's layout."""
+def stylesheet(widget: str) -> str:
+    """CSS with one ``--lx-*`` property per color of the palette's ink, and the layout of ``widget``."""
     here = files("leaklib")
     ink = json.loads(here.joinpath("palette.json").read_text(encoding="utf8"))["ink"]
     light, dark = (
         "".join(f"--lx-{name}:{color[theme]};" for name, color in ink.items()) + f"color-scheme:{theme}"
         for theme in ("light", "dark")
     )
-    chosen = ",".join(f"{root} .leaky-explorer" for root in DARK)
+    chosen = ",".join(f"{root} .leaky-{widget}" for root in DARK)
     colors = (
-        f".leaky-explorer{{{light}}}\n"
+        f".leaky-{widget}{{{light}}}\n"
         # Paper is light, whatever the screen was.
         f"@media screen{{{chosen}{{{dark}}}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{{SILENT}{{{dark}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{{SILENT} .leaky-{widget}{{{dark}}}}}\n"
     )
-    return colors + here.joinpath("widgets/explorer.css").read_text(encoding="utf8").strip()
+    return colors + here.joinpath(f"widgets/{widget}.css").read_text(encoding="utf8").strip()

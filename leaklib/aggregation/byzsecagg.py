@@ -1,0 +1,131 @@
+"""ByzSecAgg: the server reads the sum of those updates that stand close together, and no single update.
+
+    N ≥ 2A + D + max(2K + 2T − 1, m + 3)
+
+clients, of whom A may be Byzantine (send any update, deal any shares, answer anything), D drop out, T tell
+the server all they have; K blocks make shares shorter, m updates are added up. That the server learns
+nothing of an update beyond distances and sum needs no assumption on anybody's computing power, but for the
+encryption of the shares, which travel through the server.
+
+Source and differences: see byz_client.py.
+The condition is the paper's as far as we know it: the first of the maximum decodes distances, the second
+is multi-Krum's.
+Chapter: 11.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from leaklib.aggregation import fixed_point
+from leaklib.aggregation.byz_client import ByzClient, ByzRules
+from leaklib.aggregation.byz_messages import ByzPhase
+from leaklib.aggregation.byz_round import ByzRound, play, quantized
+from leaklib.aggregation.byz_server import ByzServer
+from leaklib.aggregation.pooled import check_alike, pooled
+from leaklib.aggregation.primitives import random_bytes
+from leaklib.aggregation.wire import tally
+from leaklib.types import Update, View
+
+
+@dataclass(frozen=True)
+class ByzSecAgg:
+    """Jahani-Nezhad, Maddah-Ali and Caire's protocol for up to ``byzantine`` clients that do as they like.
+
+    ``blocks`` K, ``colluders`` T and ``dropouts`` D are as in the condition above; ``selected`` updates are
+    kept by multi-Krum and added up. Entries are rounded to ``fraction_bits`` after the point.
+
+    What goes wrong in this run is up to three fields with clients' numbers: ``liars`` answer with random
+    numbers when asked for distances and sums, ``forgers`` put another vector into their second sharing, and
+    ``dropped`` deal and are then gone. A client that sends an outlier needs no field: its update is one.
+
+    The view's ``leaks``: ``accepted``, the clients whose shares passed the check; ``squared distances``
+    between their updates, float64, in that order; ``selected``; and ``liars``, those caught in the answers.
+    The call raises ValueError if there are too few clients for the fields, if more go wrong than these
+    allow for, and for an update so large that distances could wrap around modulo p.
+    """
+
+    byzantine: int = 1
+    blocks: int = 2
+    colluders: int = 1
+    dropouts: int = 0
+    selected: int = 3
+    fraction_bits: int = 16
+    liars: tuple[int, ...] = ()
+    forgers: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("byzantine", 0),
+            ("blocks", 1),
+            ("colluders", 0),
+            ("dropouts", 0),
+            ("selected", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.fraction_bits <= 24:
+            raise ValueError(f"fraction_bits must be in 0..24, got {self.fraction_bits}")
+        for name in ("liars", "forgers", "dropped"):
+            if any(client < 0 for client in getattr(self, name)):
+                raise ValueError(f"{name} must be client numbers from 0, got {getattr(self, name)}")
+
+    @property
+    def least(self) -> int:
+        """How many clients a round needs."""
+        decoding, krum = 2 * (self.blocks + self.colluders) - 1, self.selected + 3
+        return 2 * self.byzantine + self.dropouts + max(decoding, krum)
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+        check_alike(updates)
+        r = self.start(tuple(update.client for update in updates), generator=generator)
+        integers = {}
+        for update in updates:
+            with r.clock.of(update.client):
+                integers[update.client] = quantized(update.tensors, self.fraction_bits)
+        squares, selected, total = play(r, integers, self.liars, self.forgers, self.dropped)
+        by_client = {update.client: update for update in updates}
+        scale = 2**self.fraction_bits
+        mean = torch.from_numpy(total).double() / (scale * len(selected))
+        theirs = tuple(by_client[client] for client in selected)
+        leaks = {
+            "accepted": r.server.accepted(),
+            "squared distances": torch.tensor(
+                [[s / scale**2 for s in row] for row in squares], dtype=torch.float64
+            ),
+            "selected": selected,
+            "liars": tuple(sorted(r.server.liars)),
+        }
+        return View(
+            (pooled(theirs, fixed_point.shaped(mean, theirs[0].tensors)),),
+            tuple(_sealed(update, r.server) for update in updates),
+            leaks,
+            tally(r.wire, r.clock, len(ByzPhase), len(updates)),
+        )
+
+    def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> ByzRound:
+        """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
+        if len(members) < self.least:
+            raise ValueError(
+                f"byzantine={self.byzantine}, blocks={self.blocks}, colluders={self.colluders}, "
+                f"dropouts={self.dropouts} and selected={self.selected} need at least {self.least} clients, "
+                f"got {len(members)}"
+            )
+        strangers = sorted({*self.liars, *self.forgers, *self.dropped} - set(members))
+        if strangers:
+            raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
+        session = random_bytes(8, generator=generator)
+        rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)
+        clients = {number: ByzClient(number, rules, generator=generator) for number in members}
+        return ByzRound(clients, ByzServer(rules, generator=generator), generator)
+
+
+def _sealed(update: Update, server: ByzServer) -> Update:
+    """The encrypted shares that came from a client, as so many numbers as its update has."""
+    sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
+    entries = sum(tensor.numel() for tensor in update.tensors.values())
+    words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
+    tensors = fixed_point.shaped(fixed_point.decode(words, 20), update.tensors)
+    return replace(update, tensors=tensors, mechanism=None, sensitivity=None)

@@ -1,0 +1,108 @@
+"""CCESA: secure aggregation on a sparse random graph.
+
+Only neighbors in a graph G(n, p) agree on masks and hold each other's shares. Two things can then go wrong,
+and each is an event of its own:
+
+    reliable   for every mask that has to come off, enough of those who hold shares are still there
+    private    the graph of the survivors is connected; if it is not, the server reads each part's sum
+
+With majorities as thresholds, Hoeffding's inequality and √((n−1) ln(n−1)) of slack for every degree, a round
+in which each client is still there at the end with probability 1 − q is reliable if
+
+    p ≥ p* = (3 √((n−1) ln(n−1)) − 1) / ((n−1) (2(1−q) − 1)),
+
+while connectivity asks for no more than about ln n / n.
+
+Source: Choi, Sohn, Han, Moon, "Communication-Computation Efficient Secure Aggregation for Federated
+Learning", arXiv 2012.05433, 2020. Differs: a threshold of None is a majority of each client's own holders,
+not one number for all.
+Chapter: 11.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import log, sqrt
+
+import torch
+
+from leaklib.aggregation.graph import Graph, components, erdos_renyi
+from leaklib.aggregation.masking import majorities, present, start, view
+from leaklib.aggregation.pooled import check_alike
+from leaklib.aggregation.secagg import Dropped, check_fields, drops
+from leaklib.aggregation.wire import Drop, Phase
+from leaklib.types import Update, View
+
+
+def recommended_probability(clients: int, dropout: float = 0.0) -> float:
+    """p* for so many clients, at most 1. ``dropout`` is the share of clients that are gone at the end."""
+    if not 0 <= dropout < 0.5:
+        raise ValueError(f"dropout must be in 0..0.5, 0.5 left out, got {dropout}")
+    others = clients - 1
+    if others < 2:
+        return 1.0
+    return min(1.0, (3 * sqrt(others * log(others)) - 1) / (others * (2 * (1 - dropout) - 1)))
+
+
+def recommended_threshold(clients: int, edge_probability: float) -> int:
+    """The paper's one threshold for all: a majority of the largest neighborhood that is to be expected."""
+    others = clients - 1
+    slack = sqrt(others * log(others)) if others > 1 else 0.0
+    return int((others * edge_probability + slack + 1) / 2) + 1
+
+
+def reliable(graph: Graph, thresholds: Mapping[int, int], dropped: Collection[Drop] = ()) -> bool:
+    """Whether a round ends with a result: nobody refuses, and every mask that has to come off can."""
+    advertised, dealt, masked, _, last = (set(present(list(graph), dropped, phase)) for phase in Phase)
+
+    def held(client: int, there: set[int]) -> int:
+        return len((graph[client] | {client}) & there)
+
+    needed = masked | {client for client in dealt if not graph[client].isdisjoint(masked)}
+    return (
+        bool(masked)
+        and all(held(client, advertised) >= thresholds[client] for client in dealt)
+        and all(held(client, last) >= thresholds[client] for client in needed)
+    )
+
+
+def private(graph: Graph, survivors: Collection[int], colluders: Collection[int] = ()) -> bool:
+    """Whether the server, with what ``colluders`` tell it, reads the sum of all others and no smaller one."""
+    return len(components(graph, set(survivors) - set(colluders))) <= 1
+
+
+@dataclass(frozen=True)
+class CCESA:
+    """Secure aggregation on a random graph in which ``edge_probability`` joins a pair; None is p*.
+
+    ``dropout`` is the share of clients that p* allows for. The other fields are those of ``SecAgg``.
+
+    The server reads the sum of every connected part of the graph of survivors. The call raises ValueError
+    where the round is not reliable; what the server could read of some parts is then not told.
+    """
+
+    edge_probability: float | None = None
+    threshold: int | None = None
+    dropped: Dropped = ()
+    dropout: float = 0.0
+    fraction_bits: int = 20
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        check_fields(self.threshold, self.dropped, self.fraction_bits, self.bits)
+        if self.edge_probability is not None and not 0 <= self.edge_probability <= 1:
+            raise ValueError(f"edge_probability must be in 0..1 or None, got {self.edge_probability}")
+        recommended_probability(2, self.dropout)
+
+    def graph(self, clients: list[int], *, generator: torch.Generator) -> Graph:
+        """A random graph over these clients."""
+        probability = self.edge_probability
+        if probability is None:
+            probability = recommended_probability(len(clients), self.dropout)
+        return erdos_renyi(clients, probability, generator=generator)
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+        check_alike(updates)
+        graph = self.graph([update.client for update in updates], generator=generator)
+        thresholds = majorities(graph, self.threshold)
+        r = start(graph, thresholds, generator=generator, bits=self.bits)
+        return view(updates, r, drops(self.dropped), self.fraction_bits)

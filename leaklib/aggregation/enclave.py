@@ -1,0 +1,224 @@
+"""An enclave in the middle: clients seal their updates to code that they have checked, and it tells the mean.
+
+    processor   measures the code, m = SHA-256(file), starts it, and signs (m, enclave's key, task)
+    client      checks signature, m and task, and seals its update to the enclave's key
+    host        carries ciphertexts, and gets the mean over all clients of the task
+
+THIS IS A STAND-IN. The enclave is an ordinary process: whoever runs the machine can read its memory. A
+trusted execution environment (Intel TDX, AMD SEV-SNP) encrypts that memory in hardware; here only the
+messages are real. The measurement covers one file, not Python and its libraries; the signing key is made up
+for the run; side channels, rollback and the supply chain are out of the picture. Dropouts end the round.
+
+Source: the flow is remote attestation as in Costan, Devadas, "Intel SGX Explained", IACR ePrint 2016/086,
+section 3.3. Differs: clients prove who they are by keys that the attested task lists, so that a host cannot
+fill the round with updates of its own making.
+Chapter: 12.
+"""
+
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from leaklib.aggregation import enclave_code
+from leaklib.aggregation.enclave_code import KEY, Closed, header, pack_task, purpose, read, write
+from leaklib.aggregation.fixed_point import flat, shaped
+from leaklib.aggregation.pooled import check_alike, pooled
+from leaklib.aggregation.primitives import agree, public_key, random_bytes, seal
+from leaklib.types import Cost, Update, View
+
+CODE = Path(enclave_code.__file__)
+
+
+def measure(code: Path) -> bytes:
+    """What the processor says of a program: SHA-256 of its file, 32 bytes."""
+    return sha256(code.read_bytes()).digest()
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """What the processor vouches for: this code runs here, made this key, and serves this task only."""
+
+    measurement: bytes
+    key: bytes
+    task: bytes
+    signature: bytes
+
+    def statement(self) -> bytes:
+        """What is signed."""
+        return b"enclave attestation" + self.measurement + self.key + self.task
+
+    def size(self) -> int:
+        """Bytes on the way to a client."""
+        return len(self.measurement + self.key + self.task + self.signature)
+
+    def check(self, manufacturer: bytes, measurement: bytes, task: bytes) -> None:
+        """ValueError unless ``manufacturer``'s key signed that the expected code serves the expected task."""
+        try:
+            Ed25519PublicKey.from_public_bytes(manufacturer).verify(self.signature, self.statement())
+        except (InvalidSignature, ValueError) as error:
+            raise ValueError("the attestation is not signed by the manufacturer: nothing is sent") from error
+        if self.measurement != measurement:
+            raise ValueError(
+                f"the enclave runs other code than expected, measured {self.measurement.hex()[:16]}… instead "
+                f"of {measurement.hex()[:16]}…: nothing is sent"
+            )
+        if self.task != task:
+            raise ValueError("the enclave serves other clients or another model: nothing is sent")
+
+
+class Running:
+    """A started enclave, as the host holds it: two pipes. Every wait ends, with an error that says why."""
+
+    def __init__(self, process: subprocess.Popen[bytes], code: Path, timeout: int | float) -> None:
+        self.process, self.code, self.timeout, self.late = process, code, timeout, False
+        self.timer = threading.Timer(timeout, self._give_up)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def _give_up(self) -> None:
+        self.late = True
+        self.process.kill()  # closes the pipes, so that whoever waits at one goes on
+
+    def tell(self, message: bytes) -> None:
+        """Hand over one message."""
+        assert self.process.stdin is not None
+        try:
+            write(self.process.stdin, message)
+        except OSError as error:  # it refused and ended, or died: its last words are worth more
+            self.answer()
+            raise RuntimeError("the enclave ended before it had all messages") from error
+
+    def answer(self) -> bytes:
+        """What it says next. ValueError if it refuses, TimeoutError or RuntimeError if it says nothing."""
+        assert self.process.stdout is not None and self.process.stderr is not None
+        try:
+            message = read(self.process.stdout)
+        except Closed:
+            self.process.kill()
+            code, said = self.process.wait(), self.process.stderr.read().decode(errors="replace").strip()
+            if self.late:
+                raise TimeoutError(f"the enclave gave no answer within {self.timeout} s: ended it") from None
+            raise RuntimeError(f"the enclave ended without an answer, code {code}. {said[-300:]}") from None
+        if message[:1] == enclave_code.REFUSED:
+            raise ValueError(message[1:].decode())
+        return message[1:]
+
+    def attest(self, manufacturer: bytes, seed: bytes, task: bytes) -> Attestation:
+        """Start ``task`` in the enclave, and sign for it with the ``manufacturer``'s secret, as a processor.
+
+        ``seed`` makes the enclave's secret key. It comes from the experiment, so that a run can be repeated;
+        a real enclave draws it inside, where the host cannot see it.
+        """
+        self.tell(seed)
+        self.tell(task)
+        unsigned = Attestation(measure(self.code), self.answer(), task, b"")
+        signer = Ed25519PrivateKey.from_private_bytes(manufacturer)
+        return replace(unsigned, signature=signer.sign(unsigned.statement()))
+
+    def deliver(self, client: int, sealed: bytes) -> None:
+        """Carry one client's ciphertext in."""
+        self.tell(struct.pack("<I", client) + sealed)
+
+    def mean(self) -> tuple[bytes, float]:
+        """The mean, as the bytes of its numbers, and the enclave's processor time in seconds."""
+        self.tell(b"")
+        message = self.answer()
+        return message[8:], struct.unpack("<d", message[:8])[0]
+
+
+@contextmanager
+def started(code: Path, timeout: int | float) -> Iterator[Running]:
+    """``code`` as a process of its own, which ends with the block, whatever happens in it."""
+    pipe = subprocess.PIPE
+    # -P: the folder of the code has files that are named like modules of others.
+    with subprocess.Popen([sys.executable, "-P", str(code)], stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        running = Running(process, code, timeout)
+        try:
+            yield running
+        finally:
+            running.timer.cancel()
+            process.kill()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    try:
+        if process.stdin is not None:
+            process.stdin.close()
+    except OSError:  # what it did not read any more
+        pass
+
+
+def seal_update(
+    update: Update, secret: bytes, attestation: Attestation, width: int, *, generator: torch.Generator
+) -> bytes:
+    """One client's update, sealed to the attested key; ``secret`` is the client's."""
+    values = flat(update.tensors).numpy().astype(f"<f{width}")
+    key = agree(secret, attestation.key, purpose(attestation.task))
+    return seal(key, values.tobytes(), header(update.client), generator=generator)
+
+
+def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
+    """The ciphertext behind its nonce, each number's bytes read as a signed integer, scaled to ±1."""
+    body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), 12)
+    values = torch.from_numpy(body / 2.0 ** (8 * width - 1))
+    return replace(update, tensors=shaped(values, update.tensors), mechanism=None, sensitivity=None)
+
+
+@dataclass(frozen=True)
+class Enclave:
+    """All clients' updates meet in an attested enclave; the server, its host, reads their mean.
+
+    STAND-IN: a plain process, without the hardware that would keep the host out. ``timeout``, in seconds, is
+    how long the whole round may take. The call raises ValueError where a party refuses, RuntimeError if the
+    enclave dies, and TimeoutError if it does not answer.
+    """
+
+    timeout: int | float = 60
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout < threading.TIMEOUT_MAX:
+            raise ValueError(f"timeout must be above 0 seconds and finite, got {self.timeout}")
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+        first = check_alike(updates)
+        begun = time.process_time()
+        width = 8 if any(t.dtype == torch.float64 for t in first.tensors.values()) else 4
+        secrets = {update.client: random_bytes(KEY, generator=generator) for update in updates}
+        keys = {client: public_key(secret) for client, secret in secrets.items()}
+        manufacturer, seed = (random_bytes(KEY, generator=generator) for _ in range(2))
+        trusted = Ed25519PrivateKey.from_private_bytes(manufacturer).public_key().public_bytes_raw()
+        task = pack_task(sum(t.numel() for t in first.tensors.values()), width, keys)
+        prepared = time.process_time() - begun
+        with started(CODE, self.timeout) as enclave:
+            attestation = enclave.attest(manufacturer, seed, task)
+            begun, sealed = time.process_time(), []
+            for update in updates:
+                attestation.check(trusted, measure(CODE), task)
+                secret = secrets[update.client]
+                sealed.append(seal_update(update, secret, attestation, width, generator=generator))
+            clients = (prepared + time.process_time() - begun) / len(updates)
+            begun = time.process_time()
+            for update, message in zip(updates, sealed, strict=True):
+                enclave.deliver(update.client, message)
+            mean, inside = enclave.mean()
+        values = torch.from_numpy(np.frombuffer(mean, f"<f{width}").astype(np.float64))
+        server = inside + time.process_time() - begun
+        up = KEY + len(sealed[0])
+        return View(
+            (pooled(updates, shaped(values, first.tensors)),),
+            tuple(_as_numbers(u, s, width) for u, s in zip(updates, sealed, strict=True)),
+            cost=Cost(2, 3 * len(updates), up, attestation.size(), clients, server),
+        )

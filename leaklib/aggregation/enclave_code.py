@@ -1,0 +1,147 @@
+"""What runs inside the enclave: it opens updates sealed to its key, and hands out their mean, nothing else.
+
+Who takes part, with whose keys, and how long an update is, the *task*, is fixed at the start and attested
+together with the enclave's key. A client that finds itself on the list knows all who are pooled with it.
+
+The file is a program, started with nothing but numpy and ``cryptography``. It imports nothing of leaklib: its
+measurement is the hash of this file, so all that it does has to stand here.
+Chapter: 12.
+"""
+
+import struct
+import sys
+import time
+from hashlib import sha256
+from typing import IO
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY = 32  # bytes
+NONCE = 12
+LARGEST = 2**31  # bytes of one message
+REFUSED, DONE = b"!", b"."
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+def write(stream: IO[bytes], message: bytes) -> None:
+    """One message: its length in 4 bytes, and itself."""
+    stream.write(struct.pack("<I", len(message)) + message)
+    stream.flush()
+
+
+def read(stream: IO[bytes]) -> bytes:
+    """The next message. ``Closed`` if the stream ends before it does."""
+    length = int.from_bytes(_exactly(stream, 4), "little")
+    if length > LARGEST:
+        raise ValueError(f"a message may have {LARGEST} bytes, this one announces {length}")
+    return _exactly(stream, length)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    found = stream.read(count)
+    if len(found) < count:
+        raise Closed
+    return found
+
+
+def pack_task(entries: int, width: int, keys: dict[int, bytes]) -> bytes:
+    """How many entries an update has, 4 or 8 bytes each, and every client's number and public key."""
+    return struct.pack("<IB", entries, width) + b"".join(
+        struct.pack("<I", client) + key for client, key in keys.items()
+    )
+
+
+def unpack_task(task: bytes) -> tuple[int, int, dict[int, bytes]]:
+    """What ``pack_task`` packed. ValueError if it is cut, or names a client or a key twice."""
+    if len(task) <= 5 or (len(task) - 5) % (4 + KEY) or task[4] not in (4, 8):
+        raise ValueError(f"the task of {len(task)} bytes is damaged: refused")
+    rows = [task[i : i + 4 + KEY] for i in range(5, len(task), 4 + KEY)]
+    keys = {int.from_bytes(row[:4], "little"): row[4:] for row in rows}
+    if len(keys) < len(rows) or len(set(keys.values())) < len(rows):
+        raise ValueError("the task names a client or a key twice: refused")
+    return int.from_bytes(task[:4], "little"), task[4], keys
+
+
+def purpose(task: bytes) -> bytes:
+    """What a key between a client and the enclave is for: one task's updates."""
+    return b"update to enclave " + sha256(task).digest()
+
+
+def header(client: int) -> bytes:
+    """Travels in the clear before a client's sealed update, and is bound to it."""
+    return f"update of client {client}".encode()
+
+
+class Inside:
+    """The enclave's memory: its key, its task, and the sum of what has been opened so far."""
+
+    def __init__(self, seed: bytes, task: bytes) -> None:
+        self.secret, self.task = X25519PrivateKey.from_private_bytes(seed), task
+        self.entries, width, self.waiting = unpack_task(task)
+        self.format = f"<f{width}"
+        self.clients, self.total = len(self.waiting), np.zeros(self.entries)
+
+    def public(self) -> bytes:
+        return self.secret.public_key().public_bytes_raw()
+
+    def take(self, client: int, sealed: bytes) -> None:
+        """Add one client's update. ValueError for anything but the one whole message that it sealed."""
+        if client not in self.waiting:
+            raise ValueError(f"client {client} is not in the task, or has sent its update already: refused")
+        values = np.frombuffer(self._open(client, sealed), self.format)
+        if len(values) != self.entries or not np.isfinite(values).all():
+            raise ValueError(f"client {client} sent no {self.entries} finite numbers: refused")
+        del self.waiting[client]
+        self.total += values
+
+    def _open(self, client: int, sealed: bytes) -> bytes:
+        try:
+            shared = self.secret.exchange(X25519PublicKey.from_public_bytes(self.waiting[client]))
+            key = HKDF(SHA256(), KEY, None, purpose(self.task)).derive(shared)
+            plain = ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header(client))
+        except (InvalidTag, ValueError) as error:
+            raise ValueError(
+                f"the update of client {client} was changed, cut, or sealed for another enclave or task, or "
+                f"by someone else: refused"
+            ) from error
+        if len(plain) % int(self.format[-1]):
+            raise ValueError(f"client {client} sent no {self.entries} finite numbers: refused")
+        return plain
+
+    def mean(self) -> bytes:
+        """The mean over all clients of the task. ValueError while one is missing: fewer would hide less."""
+        if self.waiting:
+            raise ValueError(f"clients {sorted(self.waiting)} have sent nothing: no mean over the others")
+        return (self.total / self.clients).astype(self.format).tobytes()
+
+
+def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
+    """One round: seed, task, then updates; an empty message asks for the mean. The first refusal ends it."""
+    started = time.process_time()
+    inside = Inside(read(inbox), read(inbox))
+    write(outbox, DONE + inside.public())
+    while message := read(inbox):
+        inside.take(int.from_bytes(message[:4], "little"), message[4:])
+    mean = inside.mean()
+    write(outbox, DONE + struct.pack("<d", time.process_time() - started) + mean)
+
+
+def main() -> None:
+    try:
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    except Closed:
+        sys.exit("the host closed the pipe")
+    except ValueError as refusal:
+        write(sys.stdout.buffer, REFUSED + str(refusal).encode())
+
+
+if __name__ == "__main__":
+    main()

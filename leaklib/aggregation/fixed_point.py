@@ -1,0 +1,63 @@
+"""Numbers as integers modulo 2^bits: what can be masked exactly, and summed.
+
+    word = round(x · 2^fraction_bits)  mod 2^bits
+
+A sum of words is the word of the sum as long as that lies within ±(2^(bits−1) − 1). Each of n clients can
+make sure of it alone: nobody sends more than an n-th of that.
+Chapter: 10.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt32
+from torch import Tensor
+
+from leaklib.types import Tensors
+
+Words = UInt32[np.ndarray, "entries"]
+
+
+def flat(tensors: Tensors) -> Float[Tensor, "entries"]:
+    """All entries in a row, in the order of the parameters, as float64 on the CPU."""
+    return torch.cat([tensor.detach().cpu().double().reshape(-1) for tensor in tensors.values()])
+
+
+def shaped(values: Float[Tensor, "entries"], like: Tensors) -> Tensors:
+    """What ``flat`` made a row of, with the shapes, float types and devices of ``like``."""
+    parts = values.split([tensor.numel() for tensor in like.values()])
+    return {
+        name: part.view(tensor.shape).to(tensor)
+        for (name, tensor), part in zip(like.items(), parts, strict=True)
+    }
+
+
+def encode(values: Float[Tensor, "entries"], fraction_bits: int, clients: int, bits: int = 32) -> Words:
+    """The words of ``values``, to be summed over ``clients``. ValueError if the sum might not fit."""
+    scaled = (values.double() * 2.0**fraction_bits).round()
+    largest = scaled.abs().max().item() if len(scaled) else 0.0
+    limit = (2 ** (bits - 1) - 1) // clients
+    if not largest <= limit:
+        raise ValueError(
+            f"with {fraction_bits} fraction bits a sum over {clients} clients fits into {bits} bits only if "
+            f"no entry is larger than {limit / 2**fraction_bits:g}, got {largest / 2**fraction_bits:g}: "
+            f"send smaller updates, or lower fraction_bits"
+        )
+    return wrap(scaled.long().numpy(), bits)
+
+
+def wrap(integers: Int64[np.ndarray, "entries"], bits: int = 32) -> Words:
+    """The integers modulo 2^``bits``, 8 to 32, whatever their size: what is too large comes out elsewhere."""
+    if not 8 <= bits <= 32:
+        raise ValueError(f"bits must be in 8..32, got {bits}")
+    return (integers & (2**bits - 1)).astype(np.uint32)
+
+
+def unwrap(words: Words, bits: int = 32) -> Int64[np.ndarray, "entries"]:
+    """The integers nearest to zero that have these words: from −2^(bits−1) to 2^(bits−1) − 1."""
+    half = 2 ** (bits - 1)
+    return ((words.astype(np.int64) + half) & (2**bits - 1)) - half
+
+
+def decode(words: Words, fraction_bits: int, bits: int = 32) -> Float[Tensor, "entries"]:
+    """The numbers, signed, of the words; float64."""
+    return torch.from_numpy(unwrap(words, bits)).double() / 2.0**fraction_bits

@@ -1,0 +1,85 @@
+"""Secure aggregation: the server reads the sum of the updates, and none of them.
+
+Each client adds masks that cancel in the sum. Shares of what the masks were made from let the others remove
+the masks of whoever drops out. That a masked update says nothing rests on X25519, ChaCha20 and
+ChaCha20-Poly1305: it is a promise against computers, not one of information theory.
+
+Source: Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017.
+Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure Single-Server Aggregation with (Poly)Logarithmic Overhead",
+CCS 2020, for ``neighbors``. Differs: the active variant signs a name of the round along, so that nothing
+signed holds in another; on a ring the threshold is a majority and not computed from expected dropouts.
+Chapter: 10.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from leaklib.aggregation.graph import complete, ring
+from leaklib.aggregation.masking import majorities, start, view
+from leaklib.aggregation.pooled import check_alike
+from leaklib.aggregation.wire import Drop
+from leaklib.types import Update, View
+
+Dropped = tuple[int | Drop, ...]
+
+
+def drops(dropped: Dropped) -> tuple[Drop, ...]:
+    """A client given by its number alone deals its shares and then sends no update."""
+    return tuple(drop if isinstance(drop, Drop) else Drop(drop) for drop in dropped)
+
+
+def check_fields(threshold: int | None, dropped: Dropped, fraction_bits: int, bits: int) -> None:
+    """ValueError for what no round on any graph can have."""
+    if threshold is not None and threshold < 1:
+        raise ValueError(f"threshold must be at least 1 or None, got {threshold}")
+    if any(drop.client < 0 for drop in drops(dropped)):
+        raise ValueError(f"dropped must be client numbers from 0 or Drops of them, got {dropped}")
+    if not 8 <= bits <= 32:
+        raise ValueError(f"bits must be in 8..32, got {bits}")
+    if not 0 <= fraction_bits < bits:
+        raise ValueError(f"fraction_bits must be in 0..{bits - 1}, got {fraction_bits}")
+
+
+@dataclass(frozen=True)
+class SecAgg:
+    """Bonawitz et al.'s protocol; with ``neighbors``, an even number, on a ring of so many, as in SecAgg+.
+
+    ``threshold`` shares of those that a client deals, one to each neighbor and one to itself, open its
+    secrets: the protection holds against a server with fewer clients on its side. None is a majority.
+    ``dropped`` are clients that stop, before they send their update, or before the phase that a ``Drop``
+    names. ``active`` adds signatures and the consistency check, against a server that tells clients
+    different stories; it needs the complete graph, on which everyone sees the whole list of survivors.
+    Entries are rounded to ``fraction_bits`` after the point and sent as words of ``bits`` bits.
+
+    The call raises ValueError where the protocol ends without a result, and where a sum might overflow. The
+    view's ``leaks`` name the survivors.
+    """
+
+    threshold: int | None = None
+    dropped: Dropped = ()
+    neighbors: int | None = None
+    active: bool = False
+    fraction_bits: int = 20
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        check_fields(self.threshold, self.dropped, self.fraction_bits, self.bits)
+        if self.neighbors is not None and (self.neighbors < 2 or self.neighbors % 2):
+            raise ValueError(f"neighbors must be even and at least 2 or None, got {self.neighbors}")
+        if self.active and self.neighbors is not None:
+            raise ValueError(
+                "active must be False with neighbors, got True: clients that see only their neighborhood "
+                "cannot compare lists of survivors"
+            )
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+        check_alike(updates)
+        clients = [update.client for update in updates]
+        if self.neighbors is None:
+            graph = complete(clients)
+        else:
+            graph = ring(clients, self.neighbors, generator=generator)
+        thresholds = majorities(graph, self.threshold)
+        r = start(graph, thresholds, generator=generator, bits=self.bits, active=self.active)
+        return view(updates, r, drops(self.dropped), self.fraction_bits)

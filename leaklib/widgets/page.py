@@ -1,0 +1,37 @@
+"""A widget as one piece of HTML: style, content that reads by itself, and the script that brings it to life.
+
+Chapters: 3, 7, 8, 12.
+"""
+
+import json
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+
+from leaklib.widgets.theme import stylesheet
+
+LIMIT = 1_500_000  # bytes
+
+
+def page(widget: str, title: str, content: str, spec: dict[str, object], advice: str) -> str:
+    """``content`` under its title, with the style and the script of ``widget``, which is handed ``spec``.
+
+    What tells two of them on one page apart comes from what they hold. ValueError for more than 1.5 MB, which
+    ends with the ``advice``.
+    """
+    # "<" would end the script early where a caption holds "</script>".
+    data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+    script = files("leaklib.widgets").joinpath(f"{widget}.js").read_text(encoding="utf8").strip()
+    style = stylesheet(widget)
+    key = sha256("".join([style, content, script, data]).encode()).hexdigest()[:12]
+    html = (
+        f'<style>{style}</style><div class="leaky-{widget}" data-key="{key}">'
+        f'<div class="lx-strip"><p class="lx-title">{escape(title)}</p>{content}</div></div>'
+        f'<script>({script})("{key}", {data})</script>'
+    )
+    if len(html.encode()) > LIMIT:
+        article = "an" if widget == "explorer" else "a"
+        raise ValueError(
+            f"{article} {widget} may have 1.5 MB, this one has {len(html.encode()) / 1e6:.2f} MB {advice}"
+        )
+    return html

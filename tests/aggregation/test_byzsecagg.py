@@ -1,0 +1,333 @@
+"""ByzSecAgg: exact distances and sums despite liars, cheating dealers caught, and what the server learns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from leaklib.aggregation.byz_client import ByzClient
+from leaklib.aggregation.byz_counting import count_byzantine
+from leaklib.aggregation.byz_messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.byz_round import answer, check, deal, play, quantized
+from leaklib.aggregation.byzsecagg import ByzSecAgg
+from leaklib.aggregation.consistency import combine, draw_coin, fits, with_blind
+from leaklib.aggregation.counting import Traffic
+from leaklib.aggregation.decode import correct
+from leaklib.aggregation.field import P, add, elements, matmul, sub, uniform
+from leaklib.aggregation.ramp import cut, hidden, point, shares
+from leaklib.client import FedSGD
+from leaklib.rng import generator
+from leaklib.types import Update
+
+PAPER = ByzSecAgg(byzantine=2, blocks=3, colluders=2, dropouts=1, selected=4)
+
+
+def updates(clients: int, entries: int, outliers=(), seed: int = 0) -> tuple[Update, ...]:
+    g = generator(seed, "updates")
+    vectors = [0.3 * torch.randn(entries, generator=g) + 5.0 * (c in outliers) for c in range(clients)]
+    return tuple(Update({"w": v}, FedSGD(), 1, (3, 32, 32), client=c) for c, v in enumerate(vectors))
+
+
+def exact(some: tuple[Update, ...], bits: int = 16):
+    """The integers of the updates, and all squared distances, by Python's integers."""
+    rows = [quantized(update.tensors, bits).astype(object) for update in some]
+    return rows, [[int(((a - b) ** 2).sum()) for b in rows] for a in rows]
+
+
+def test_the_stated_bound_at_full_size() -> None:
+    everyone = updates(16, 15_826, outliers=(3, 7))
+    protocol = replace(PAPER, liars=(3, 7), dropped=(15,))
+    view = protocol(everyone, generator=generator(0, "g"))
+    rows, squares = exact(everyone)
+    scale = 4**16
+    expected = torch.tensor([[s / scale for s in row] for row in squares], dtype=torch.float64)
+    assert torch.equal(view.leaks["squared distances"], expected)
+    assert view.leaks["liars"] == (3, 7) and view.leaks["accepted"] == tuple(range(16))
+    selected = view.leaks["selected"]
+    assert len(selected) == 4 and not {3, 7} & set(selected)
+    (read,) = view.updates
+    assert read.clients == selected and read.num_examples == 4
+    mean = torch.tensor([int(x) / (2**16 * 4) for x in sum(rows[c] for c in selected)], dtype=torch.float64)
+    assert torch.equal(read.tensors["w"], mean.float())
+
+
+CASES = [(A, K, T, D, m) for A, K, T, D, m in np.ndindex(3, 4, 4, 3, 4) if K and m]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_any_fields_give_exact_integers_with_the_fewest_clients(seed: int) -> None:
+    g = np.random.default_rng(seed)
+    A, K, T, D, m = CASES[g.integers(len(CASES))]
+    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m)
+    n, entries = protocol.least, int(g.integers(1, 12))
+    order = g.permutation(n).tolist()
+    liars, dropped = order[:A], order[A : A + D]
+    some = updates(n, entries, outliers=liars, seed=seed)
+    r = protocol.start(tuple(range(n)), generator=generator(seed, "g"))
+    integers = {u.client: quantized(u.tensors, 16) for u in some}
+    squares, selected, total = play(r, integers, tuple(liars), (), tuple(dropped))
+    assert squares == tuple(map(tuple, exact(some)[1]))
+    assert not set(selected) & set(liars) and len(selected) == m
+    assert total.tolist() == [int(x) for x in sum(integers[c] for c in selected)]
+    assert r.server.liars == set(liars)
+
+
+def test_the_largest_and_smallest_numbers_come_through() -> None:
+    bound = int((P / 8) ** 0.5)
+    integers = {c: np.array([(-1) ** c * (bound - c), 0, c]) for c in range(8)}
+    r = ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g"))
+    squares, selected, total = play(r, integers)
+    assert squares[0][1] == (2 * bound - 1) ** 2 + 1  # nearly p / 2
+    assert total.tolist() == sum(integers[c] for c in selected).tolist()
+
+
+@pytest.mark.parametrize("value", [1e9, float("inf"), float("nan")])
+def test_an_update_whose_distances_might_wrap_around_is_refused(value: float) -> None:
+    broken = updates(8, 4)
+    broken[2].tensors["w"][1] = value
+    with pytest.raises(ValueError, match="an update may have at most the length 8192, got"):
+        ByzSecAgg()(broken, generator=generator(0, "g"))
+
+
+def test_too_few_clients_or_too_much_trouble_is_refused() -> None:
+    g = generator(0, "g")
+    with pytest.raises(ValueError, match="selected=4 need at least 14 clients, got 13"):
+        PAPER(updates(13, 3), generator=g)
+    with pytest.raises(ValueError, match="name client 9, which sent no update"):
+        ByzSecAgg(liars=(9,))(updates(8, 3), generator=g)
+    with pytest.raises(ValueError, match="more than 1 holders sent wrong values"):
+        ByzSecAgg(liars=(1, 2))(updates(8, 3), generator=g)
+    with pytest.raises(ValueError, match="5 coefficients despite 1 wrong values need 7 holders, got 6"):
+        ByzSecAgg(dropped=(1, 2))(updates(8, 3), generator=g)
+
+
+def test_a_forger_is_found_by_every_holder_and_left_out() -> None:
+    some = updates(14, 30, outliers=(5,))
+    protocol = replace(PAPER, dropouts=0, forgers=(5,), liars=(2,))
+    view = protocol(some, generator=generator(0, "g"))
+    assert view.leaks["accepted"] == tuple(c for c in range(14) if c != 5)
+    assert view.leaks["squared distances"].shape == (13, 13)
+    r = protocol.start(tuple(range(14)), generator=generator(0, "g"))
+    deal(r, {u.client: quantized(u.tensors, 16) for u in some}, (5,))
+    check(r)
+    # The forger holds its own bad share and, playing along, sees it.
+    assert all(message.names == (5,) for message in r.server.complaints.values())
+
+
+def sharing(seed: int):
+    blocks = with_blind(
+        cut(uniform((30,), generator=generator(seed, "v")), 3), generator=generator(seed, "b")
+    )
+    return hidden(blocks, 2, generator=generator(seed, "n"))
+
+
+def test_the_check_accepts_honest_shares_and_nothing_else() -> None:
+    for seed in range(5):
+        coefficients, coin = sharing(seed), draw_coin(generator=generator(seed, "coin"))
+        published = combine(coefficients, coin)[None]
+        dealt = shares(coefficients, [point(i) for i in range(7)])
+        assert all(fits(dealt[i : i + 1], published, point(i), coin).all() for i in range(7))
+        assert not fits(dealt[:1], published, point(1), coin).any()
+        # Every single entry counts: one dealer for each, whose share is off by one there.
+        entries = dealt.shape[1]
+        bad = add(np.tile(dealt[2], (entries, 1)), np.eye(entries, dtype=np.uint64))
+        assert not fits(bad, np.tile(published, (entries, 1)), point(2), coin).any()
+
+
+def test_what_a_dealer_publishes_fits_any_vector() -> None:
+    # For the same published numbers and another vector there is a last entry that explains them.
+    coefficients, other, coin = sharing(0), sharing(1), draw_coin(generator=generator(0, "coin"))
+    published, entries = combine(coefficients, coin), coefficients.shape[1]
+    gap = sub(published, combine(other, coin))
+    inverse = elements([pow(coin, -(entries - 1), P)])
+    other[:, -1] = add(other[:, -1], matmul(gap[:, None], inverse[:, None])[:, 0])
+    assert np.array_equal(combine(other, coin), published)
+
+
+def test_no_coin_no_check() -> None:
+    # Who knows the coin beforehand deals two vectors that it cannot tell apart: it must come afterwards.
+    coin = draw_coin(generator=generator(0, "coin"))
+    change = elements([0, coin, -1])
+    vector = uniform((1, 3), generator=generator(0, "v"))
+    assert combine(vector, coin) == combine(add(vector, change[None]), coin)
+    later = draw_coin(generator=generator(1, "coin"))
+    assert combine(vector, later) != combine(add(vector, change[None]), later)
+
+
+def answered(seed: int = 0):
+    """A round up to the distances, with what holders answered."""
+    some = updates(8, 6, seed=seed)
+    r = ByzSecAgg().start(tuple(range(8)), generator=generator(seed, "g"))
+    deal(r, {u.client: quantized(u.tensors, 16) for u in some})
+    check(r)
+    answer(r, ByzPhase.DISTANCES, tuple(range(8)), list(range(8)), ())
+    return some, r
+
+
+def polynomials(r):
+    values = np.stack([r.server.answers[c].values for c in range(8)])
+    return correct([point(c) for c in range(8)], values, 5, 1, generator=generator(0, "d"))[0]
+
+
+def test_of_the_distance_polynomials_only_one_coefficient_is_not_random() -> None:
+    # The same updates under other randomness: that coefficient stays, all others differ, and sums over
+    # triangles of pairs, where masks made once per client would cancel, differ too.
+    some = updates(8, 6)
+    integers = {u.client: quantized(u.tensors, 16) for u in some}
+    seen = []
+    for seed in range(2):
+        r = ByzSecAgg().start(tuple(range(8)), generator=generator(seed, "g"))
+        deal(r, integers)
+        check(r)
+        answer(r, ByzPhase.DISTANCES, tuple(range(8)), list(range(8)), ())
+        seen.append(polynomials(r))
+    same = seen[0] == seen[1]
+    assert same[1].all() and not np.delete(same, 1, 0).any()
+    # Pairs are (0,1), (0,2), …, (0,7), (1,2): the triangle 0, 1, 2 is entries 0, 7 and 1.
+    triangle = [sub(add(p[:, 0], p[:, 7]), p[:, 1]) for p in seen]
+    assert (triangle[0] == triangle[1]).tolist() == [False, True, False, False, False]
+
+
+def test_distances_and_known_vectors_give_an_update_away() -> None:
+    for entries in (1, 2, 8):
+        n = entries + 8
+        some = updates(n, entries, seed=entries)
+        view = ByzSecAgg(fraction_bits=20)(some, generator=generator(0, "g"))
+        known = torch.stack([some[c].tensors["w"] for c in range(1, entries + 2)]).double()
+        squares = view.leaks["squared distances"][0, 1 : entries + 2]
+        # |w − a|² − |w − b|² is linear in w.
+        matrix = 2 * (known[0] - known[1:])
+        right = (squares[1:] - known[1:].square().sum(1)) - (squares[0] - known[0].square().sum())
+        found = torch.linalg.solve(matrix, right)
+        assert torch.allclose(found, some[0].tensors["w"].double(), atol=1e-3)
+
+
+def test_a_vector_of_length_zero_modulo_p_passes_for_nothing() -> None:
+    # Nobody proves that a Byzantine vector is short. Where all honest updates are zero, one can be added.
+    b = next(b for b in range(1, 99) if pow(-1 - b * b, (P - 1) // 2, P) == 1)
+    c = pow(-1 - b * b, (P + 1) // 4, P)
+    assert (1 + b * b + c * c) % P == 0
+    integers = {u.client: np.append(quantized(u.tensors, 16), [0, 0, 0]) for u in updates(8, 6)}
+    squares, selected, honest = play(
+        ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g")), integers
+    )
+    attacker = selected[0]
+    integers[attacker] = integers[attacker] + np.array([0] * 6 + [1, b, c if c <= P // 2 else c - P])
+    same, again, total = play(ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g")), integers)
+    assert same == squares and again == selected
+    assert np.array_equal(total[:6], honest[:6]) and abs(total[8]) > 2**40
+
+
+def start():
+    """Eight clients with keys exchanged, and what client 0 dealt."""
+    r = ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g"))
+    keys = [client.advertise_key() for client in r.clients.values()]
+    vector = np.arange(6)
+    dealt = {
+        c: {m.recipient: m for m in client.deal(vector, [k for k in keys if k.client != c])}
+        for c, client in r.clients.items()
+    }
+    return r, dealt
+
+
+def test_damaged_and_misrouted_shares_are_refused() -> None:
+    r, dealt = start()
+    good, coin = dealt[0][1], Coin(5)
+    bad = {
+        "was changed, cut": replace(good, sealed=good.sealed[:-1] + bytes([good.sealed[-1] ^ 1])),
+        "was changed, cut, or is": replace(good, sealed=good.sealed[:-8]),
+        "meant for someone else": replace(dealt[0][2], recipient=1),
+        "is meant for someone": replace(good, sender=2),
+        "got shares for client 2": dealt[0][2],
+        "from a stranger": replace(good, sender=77),
+    }
+    for message, broken in bad.items():
+        client = r.clients[1]
+        client._phase = ByzPhase.DEAL
+        with pytest.raises(ValueError, match=message):
+            client.combine([broken], coin)
+    r.clients[1]._phase = ByzPhase.DEAL
+    with pytest.raises(ValueError, match="of client 0 a second time"):
+        r.clients[1].combine([good, good], coin)
+
+
+def test_a_client_answers_each_phase_once_and_for_enough_clients() -> None:
+    _, r = answered()
+    client = r.clients[0]
+    with pytest.raises(ValueError, match="adds up at least 3 accepted clients"):
+        client.sum(Names(0, (1, 2)))
+    _, r = answered()
+    with pytest.raises(ValueError, match=r"was asked for \(1, 2, 99\)"):
+        r.clients[0].sum(Names(0, (1, 2, 99)))
+    _, r = answered()
+    assert len(r.clients[0].sum(Names(0, (1, 2, 3))).values) == 3
+    with pytest.raises(ValueError, match="DISTANCES comes out of order or again"):
+        r.clients[0].distances(Names(0, (1, 2)))
+    with pytest.raises(ValueError, match="expected the keys of"):
+        fresh = ByzClient(0, r.server.rules, generator=generator(0, "g"))
+        fresh.advertise_key()
+        fresh.deal(np.arange(3), [])
+
+
+def test_the_server_takes_every_message_once_and_from_members() -> None:
+    _, r = answered()
+    server, numbers = r.server, Numbers(3, elements([1]))
+    for receive, message in (
+        (server.receive_key, Key(3, bytes(32))),
+        (server.receive_shares, server.dealt[3, 4]),
+        (server.receive_combination, numbers),
+        (server.receive_complaints, Names(3, ())),
+        (server.receive_distances, numbers),
+    ):
+        with pytest.raises(ValueError, match="twice"):
+            receive(message)
+        field = "sender" if isinstance(message, Dealt) else "client"
+        with pytest.raises(ValueError, match="is not in this round"):
+            receive(replace(message, **{field: 99}))
+
+
+def test_messages_are_read_as_written_and_cut_ones_refused() -> None:
+    messages = [
+        Key(3, bytes(range(32))),
+        Dealt(1, 2, b"sealed"),
+        Coin(2**60),
+        Names(4, (5, 6)),
+        Numbers(7, elements([1, P - 1])),
+    ]
+    for message in messages:
+        data = message.encode()
+        assert type(message).decode(data).encode() == data
+        for cut_at in range(len(data)):
+            with pytest.raises(ValueError, match="cut or damaged"):
+                type(message).decode(data[:cut_at])
+    with pytest.raises(ValueError, match="no element of the field"):
+        Numbers.decode(Numbers(0, elements([0])).encode()[:-8] + b"\xff" * 8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_formula_counts_what_a_round_sends(seed: int) -> None:
+    g = np.random.default_rng(seed)
+    A, K, T, D, m = CASES[g.integers(len(CASES))]
+    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, dropped=tuple(range(D)))
+    n, entries = protocol.least + int(g.integers(3)), int(g.integers(1, 30))
+    r = protocol.start(tuple(range(n)), generator=generator(seed, "g"))
+    play(r, {c: np.arange(entries) + c for c in range(n)}, dropped=protocol.dropped)
+    for phase, traffic in count_byzantine(protocol, n, entries).items():
+        sent = [one for one in r.wire.log if one.phase == phase]
+        up = sum(one.size for one in sent if one.recipient is None)
+        down = sum(one.size for one in sent if one.sender is None)
+        assert traffic == Traffic(len(sent), up, down), phase
+
+
+def test_a_view_counts_and_shows_what_arrived_sealed() -> None:
+    some = updates(8, 500)
+    view = ByzSecAgg()(some, generator=generator(0, "g"))
+    traffic = count_byzantine(ByzSecAgg(), 8, 500).values()
+    assert view.cost is not None and view.cost.rounds == 6
+    assert view.cost.messages == sum(phase.messages for phase in traffic)
+    assert view.cost.client_up == -(-sum(phase.up for phase in traffic) // 8)
+    assert len(view.sealed) == 8
+    for sealed, update in zip(view.sealed, some, strict=True):
+        pair = torch.stack([sealed.tensors["w"], update.tensors["w"]])
+        assert abs(torch.corrcoef(pair)[0, 1]) < 0.2 and sealed.client == update.client

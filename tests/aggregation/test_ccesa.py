@@ -1,0 +1,111 @@
+"""On a random graph the server reads the sum of each connected part of the survivors, exactly that."""
+
+import math
+
+import pytest
+import torch
+
+from leaklib.aggregation.ccesa import (
+    CCESA,
+    private,
+    recommended_probability,
+    recommended_threshold,
+    reliable,
+)
+from leaklib.aggregation.graph import components, erdos_renyi
+from leaklib.aggregation.masking import majorities
+from leaklib.aggregation.secagg import SecAgg
+from leaklib.aggregation.wire import Drop, Phase
+from leaklib.client import FedSGD
+from leaklib.rng import generator
+from leaklib.types import Update
+
+
+def updates(clients: int, seed: int = 0) -> tuple[Update, ...]:
+    g = generator(seed, "updates")
+    return tuple(
+        Update({"w": torch.randn(9, generator=g)}, FedSGD(), 1, (9,), client=c) for c in range(clients)
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_server_reads_the_mean_of_each_part_and_the_round_fails_exactly_if_unreliable(seed: int) -> None:
+    g = generator(seed, "case")
+    n = int(torch.randint(5, 14, (1,), generator=g))
+    probability = 0.15 + 0.5 * torch.rand(1, generator=g).item()
+    gone = torch.randperm(n, generator=g)[: n // 5].tolist()
+    drops = tuple(Drop(c, Phase(int(torch.randint(0, 5, (1,), generator=g)))) for c in gone)
+    sent, aggregation = updates(n, seed), CCESA(probability, threshold=seed % 3 + 1, dropped=drops)
+    graph = aggregation.graph(list(range(n)), generator=generator(seed, "graph"))
+    if not reliable(graph, majorities(graph, aggregation.threshold), drops):
+        with pytest.raises(ValueError, match=r"needs|cannot be unmasked"):
+            aggregation(sent, generator=generator(seed, "graph"))
+        return
+    view = aggregation(sent, generator=generator(seed, "graph"))
+    survivors = {c for c in range(n) if all(d.client != c or d.before > Phase.MASKED_INPUT for d in drops)}
+    assert tuple(u.clients for u in view.updates) == components(graph, survivors)
+    assert private(graph, survivors) == (len(view.updates) == 1)
+    for read in view.updates:
+        true = torch.stack([sent[c].tensors["w"].double() for c in read.clients]).mean(0)
+        assert (read.tensors["w"] - true).abs().max() < 1e-6
+        assert read.num_examples == len(read.clients)
+
+
+def test_both_outcomes_of_the_test_above_occur() -> None:
+    # With neighbors enough for every threshold, and with too few.
+    assert CCESA(1.0)(updates(6), generator=generator(0, "g")).updates[0].clients == (0, 1, 2, 3, 4, 5)
+    with pytest.raises(ValueError, match="needs 2 clients"):
+        CCESA(0.0, threshold=2)(updates(6), generator=generator(0, "g"))
+    # Nobody has a neighbor, nobody has a mask that stays: the server reads every update by itself.
+    alone = CCESA(0.0)(updates(6), generator=generator(0, "g"))
+    assert [u.clients for u in alone.updates] == [(c,) for c in range(6)]
+
+
+def test_on_the_complete_graph_it_is_secure_aggregation() -> None:
+    sent = updates(7)
+    ours, theirs = (a(sent, generator=generator(0, "g")).updates[0] for a in (CCESA(1.0), SecAgg()))
+    assert torch.equal(ours.tensors["w"], theirs.tensors["w"])
+
+
+def test_colluders_take_their_masks_away() -> None:
+    path = {0: frozenset({1}), 1: frozenset({0, 2}), 2: frozenset({1})}
+    assert private(path, range(3)) and not private(path, range(3), colluders=[1])
+    assert private(path, range(3), colluders=[0]) and private(path, range(3), colluders=[0, 1, 2])
+
+
+def test_each_way_to_be_unreliable() -> None:
+    path = {0: frozenset({1}), 1: frozenset({0, 2}), 2: frozenset({1})}
+    two = dict.fromkeys(path, 2)
+    assert reliable(path, two)
+    assert not reliable(path, two, [Drop(1, Phase.UNMASK)])  # the seeds of 0 and 2
+    assert not reliable(path, two, [Drop(0, Phase.MASKED_INPUT)])  # the key of 0, and 1 needs it
+    assert not reliable(path, two, [Drop(1, Phase.ADVERTISE_KEYS)])  # 0 and 2 have nobody to share with
+    assert not reliable(path, two, [Drop(c, Phase.MASKED_INPUT) for c in path])  # nobody is left
+    assert reliable(path, dict.fromkeys(path, 1), [Drop(0, Phase.MASKED_INPUT)])
+
+
+def test_the_recommended_probability() -> None:
+    assert recommended_probability(100) == pytest.approx(0.6362, abs=1e-4)
+    assert recommended_probability(100, 0.1) == pytest.approx(0.7953, abs=1e-4)
+    assert [recommended_probability(n) for n in (1, 2, 3, 10)] == [1.0] * 4
+    values = [recommended_probability(n, 0.1) for n in (100, 300, 1000, 3000)]
+    assert values == sorted(values, reverse=True) and values[-1] > 0.1
+    with pytest.raises(ValueError, match=r"dropout must be in 0..0.5, 0.5 left out, got 0.5"):
+        recommended_probability(100, 0.5)
+
+
+def test_the_recommendation_is_where_the_bound_on_every_degree_meets_the_threshold() -> None:
+    # Those of n − 1 neighbors who stay number at least (n−1) p (1−q) − slack, and the threshold is a majority
+    # of at most (n−1) p + slack: the two meet at p*.
+    n, q = 1000, 0.1
+    p, slack = recommended_probability(n, q), math.sqrt((n - 1) * math.log(n - 1))
+    holders, largest = (n - 1) * p * (1 - q) - slack + 1, (n - 1) * p + slack + 1
+    assert holders == pytest.approx(largest / 2, abs=1e-6)
+    assert recommended_threshold(n, p) == math.ceil(largest / 2)
+
+
+@pytest.mark.parametrize("n", [30, 60])
+def test_recommended_graphs_are_connected_and_reliable(n: int) -> None:
+    for seed in range(20):
+        graph = erdos_renyi(range(n), recommended_probability(n), generator=generator(seed, "g"))
+        assert private(graph, range(n)) and reliable(graph, majorities(graph))

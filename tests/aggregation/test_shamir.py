@@ -1,0 +1,77 @@
+"""Any threshold of shares gives the secret; one fewer leaves every secret equally possible."""
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from leaklib.aggregation.primitives import random_bytes
+from leaklib.aggregation.shamir import PRIME, SHARE, combine, split
+from leaklib.rng import generator
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_threshold_of_shares_gives_the_secret(seed: int) -> None:
+    g = generator(seed, "shamir")
+    holders = int(torch.randint(1, 12, (1,), generator=g))
+    threshold = int(torch.randint(1, holders + 1, (1,), generator=g))
+    length = int(torch.randint(1, 65, (1,), generator=g))
+    names = torch.randperm(1000, generator=g)[:holders].tolist()
+    secret = random_bytes(length, generator=g)
+    shares = split(secret, threshold, names, generator=g)
+    assert set(shares) == set(names) and all(
+        0 <= share < PRIME < 2 ** (8 * SHARE) for share in shares.values()
+    )
+    for extra in (threshold, holders):
+        some = torch.randperm(holders, generator=g)[:extra].tolist()
+        assert combine({names[i]: shares[names[i]] for i in some}, length) == secret
+
+
+def test_every_choice_of_holders_will_do() -> None:
+    secret = bytes(range(32))
+    shares = split(secret, 3, range(6), generator=generator(0, "s"))
+    for chosen in combinations(shares, 3):
+        assert combine({holder: shares[holder] for holder in chosen}, 32) == secret
+
+
+def test_fewer_shares_fit_every_secret() -> None:
+    # Whatever the secret, exactly one polynomial of degree below the threshold goes through it and t − 1
+    # shares: there is one value that completes them, and it gives that secret.
+    shares = split(b"the true secret", 4, range(7), generator=generator(0, "s"))
+    known = {holder: shares[holder] for holder in (0, 2, 5)}
+    for candidate in (b"the true secret", b"another  secret", bytes(15), bytes([255] * 15)):
+        value = completing(known, int.from_bytes(candidate, "big"), 6)
+        assert combine(known | {6: value}, 15) == candidate
+        assert (value == shares[6]) == (candidate == b"the true secret")
+
+
+def completing(known: dict[int, int], secret: int, holder: int) -> int:
+    """The share that ``holder`` would have: Lagrange through (0, secret) and the known shares."""
+    points, x = {0: secret} | {h + 1: share for h, share in known.items()}, holder + 1
+    total = 0
+    for one, value in points.items():
+        for other in points:
+            if other != one:
+                value = value * (x - other) * pow(one - other, -1, PRIME) % PRIME
+        total += value
+    return total % PRIME
+
+
+def test_too_few_shares_are_noticed() -> None:
+    shares = split(bytes(range(32)), 3, range(5), generator=generator(0, "s"))
+    with pytest.raises(ValueError, match="these 2 shares give no secret of 32 bytes"):
+        combine({0: shares[0], 1: shares[1]}, 32)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((bytes(65), 1, [0]), "at most 64 bytes, got 65"),
+        ((b"s", 0, [0]), r"threshold must be in 1..1, .* got 0"),
+        ((b"s", 3, [0, 1]), r"threshold must be in 1..2, .* got 3"),
+        ((b"s", 1, [-1]), "numbers from 0, got -1"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(options, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        split(*options, generator=generator(0, "s"))
