@@ -4,8 +4,8 @@
     python benchmarks/comparison.py runs.jsonl --only costs
     python benchmarks/comparison.py runs.jsonl --collect       # writes leaklib/results/comparison.json
 
-The attacks of the table are a sweep: `python benchmarks/sweeps.py`. Costs come from the same experiments with an
-attack of one step; memory is the peak of what numpy and Python hold while all parties of a round work in one
+The attacks of the table are a sweep: `python benchmarks/sweeps.py`. Costs come from the same experiments with
+an attack of one step; memory is the peak of what numpy and Python hold while all parties of a round work in one
 process.
 """
 
