@@ -72,7 +72,8 @@ def compare(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, captio
     table = (
         f'<div class="lx-scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
         f'<table role="table" aria-label="{escape(caption)}">'
-        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
     orders = [i for i, kind in enumerate(kinds) if i == 0 or kind == "number"]
     advice = "with all its pictures: show smaller or fewer ones"
