@@ -26,8 +26,7 @@ from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.naive import Naive
 from leaklib.attacks.objectives import sign_disagreement
 from leaklib.client import FedSGD, share
-from leaklib.data import ImageFile
-from leaklib.experiment import Data
+from leaklib.data import Data, ImageFile
 from leaklib.mechanisms.identity import Identity
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD

@@ -180,7 +180,7 @@ def power(rows: list[Case], value: str) -> float:
 
 
 def line(rows: list[Case], value: str) -> tuple[float, float, float]:
-    """Milliseconds at no entries and for each 100,000, and by how much that line misses at most, relatively."""
+    """Of a straight line: at no entries, for each 100,000 of them, and its largest relative miss."""
     d = np.array([row["case"]["entries"] for row in rows]) / 1e5
     values = np.array([row[value] for row in rows])
     slope, start = np.polyfit(d, values, 1)
@@ -315,6 +315,7 @@ def main() -> None:
     elif arguments.collect:
         collect(rows)
     else:
+        one_round("complete", 10, 1)  # the first round is slow, whatever it is
         for part in arguments.only or list(PARTS):
             execute(part, PARTS[part](), rows, arguments.runs[0])
 

@@ -61,7 +61,7 @@ class FedSGD:
     mean is taken, as in DP-SGD (Abadi et al., CCS 2016, Algorithm 1).
     """
 
-    max_grad_norm: float | None = None
+    max_grad_norm: float | int | None = None
 
     def __post_init__(self) -> None:
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
@@ -72,17 +72,17 @@ class FedSGD:
     ) -> Tensors:
         if self.max_grad_norm is None:
             return _gradient(model, _state(model, len(inputs) if lanes else None), inputs, labels, lanes)
-        clip = partial(_clip, max_norm=self.max_grad_norm)
-        one_each = 1 if lanes else 0
-        clipped = [
-            (torch.vmap(clip) if lanes else clip)(FedSGD()(model, example, label, lanes=lanes))
-            for example, label in zip(inputs.split(1, one_each), labels.split(1, one_each), strict=True)
-        ]
-        return {name: torch.stack([tensors[name] for tensors in clipped]).mean(0) for name in clipped[0]}
+        # Every example is a lane of its own, so that it has a gradient of its own.
+        examples, targets = (t.flatten(0, 1) if lanes else t for t in (inputs, labels))
+        each = FedSGD()(model, examples.unsqueeze(1), targets.unsqueeze(1), lanes=True)
+        clipped = torch.vmap(partial(clip, max_norm=self.max_grad_norm))(each)
+        if lanes:
+            clipped = {name: tensor.unflatten(0, inputs.shape[:2]) for name, tensor in clipped.items()}
+        return {name: tensor.mean(1 if lanes else 0) for name, tensor in clipped.items()}
 
 
-def _clip(tensors: Tensors, max_norm: float) -> Tensors:
-    """All tensors times one factor, so that together they have at most this L2 norm."""
+def clip(tensors: Tensors, max_norm: float | int) -> Tensors:
+    """All tensors times one factor, so that together they have an L2 norm of at most ``max_norm``."""
     norm = torch.stack([tensor.square().sum() for tensor in tensors.values()]).sum().sqrt()
     scale = (max_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1)
     return {name: tensor * scale for name, tensor in tensors.items()}
@@ -195,7 +195,7 @@ def share(
     if reveal_statistics:
         with torch.no_grad():
             statistics = batch_norm_statistics(model, batch.inputs)
-    clip = step.max_grad_norm if isinstance(step, FedSGD) else None
+    bound = step.max_grad_norm if isinstance(step, FedSGD) else None
     return Update(
         tensors,
         step,
@@ -204,5 +204,5 @@ def share(
         labels,
         client,
         statistics,
-        sensitivity=None if clip is None else clip / len(batch),  # one example's part of the mean
+        sensitivity=None if bound is None else bound / len(batch),  # one example's part of the mean
     )

@@ -2,12 +2,13 @@
 
 Client c with batches of n holds examples c·n to c·n + n - 1 of its source, so no two clients share one.
 Whatever the source, a batch of pictures is float32 in [0, 1], of shape N×3×size×size, with 8 bits per value
-as in a file; a batch of sentences is int64 tokens, of shape N×length, filled up with 0 at the end.
+as in a file (digits: N×1×8×8, with 17 levels); a batch of sentences is int64 tokens, of shape N×length,
+filled up with 0 at the end.
 
 Source: photographs that ship inside scikit-image (``chapters/data.md`` names the author and the license of
-each); CIFAR-10 from Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; sentences
-written for this book.
-Chapter: 1, 6; the page "The pictures and their licenses".
+each); CIFAR-10 from Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; handwritten
+digits that ship inside scikit-learn; sentences written for this book.
+Chapter: 1, 6, 9; the page "The pictures and their licenses".
 """
 
 import re
@@ -20,14 +21,15 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Integer, UInt8
+from jaxtyping import Float, Int64, Integer, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from leaklib.rng import generator
 from leaklib.types import Batch
 
 Picture = UInt8[np.ndarray, "size size 3"]
@@ -49,6 +51,13 @@ _WINDOWS = 30
 # 12 of 255 levels. At 32 pixels no window comes within half a level of it, so that the one level by which
 # JPEG decoders may differ does not decide which windows are taken.
 _FLAT = 12 / 255
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Where victims come from."""
+
+    def batch(self, client: int, size: int) -> Batch: ...
 
 
 @dataclass(frozen=True)
@@ -174,6 +183,34 @@ class CIFAR10:
         """Pictures client·size to client·size + size - 1 of the split. ValueError past the last one."""
         images, labels = _cifar10(str(Path(self.root).expanduser()), self.split == "train", self.download)
         return _batch(images, labels, client, size, f"CIFAR10({self.split!r})")
+
+    def test(self) -> Batch:
+        """All 10,000 test pictures, whichever the split."""
+        return CIFAR10("test", self.root, self.download).batch(0, 10_000)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Handwritten digits, N×1×8×8, that come with scikit-learn: 1,500 to train on and 297 to test.
+
+    Their order is shuffled once and for all, since the file has them writer by writer.
+    """
+
+    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+
+    def __len__(self) -> int:
+        return _TRAIN
+
+    def batch(self, client: int, size: int) -> Batch:
+        """Training digits client·size to client·size + size - 1. ValueError past the last one."""
+        start, stop = _share(_TRAIN, client, size, "Digits()", "digit")
+        images, labels = _digits()
+        return Batch(images[start:stop].clone(), labels[start:stop].clone())
+
+    def test(self) -> Batch:
+        """The 297 digits that no client holds."""
+        images, labels = _digits()
+        return Batch(images[_TRAIN:].clone(), labels[_TRAIN:].clone())
 
 
 @dataclass(frozen=True)
@@ -422,6 +459,21 @@ def _open_archive(path: Path, size: int) -> tuple[Pictures, Classes]:
     if (labels.astype(np.int64) < 0).any():  # a uint64 too large for int64 wraps to below 0
         raise ValueError(f"labels in {path} must count from 0, got {labels.min()} to {labels.max()}")
     return images, labels
+
+
+# --- digits ---
+
+_TRAIN = 1500
+
+
+@lru_cache(maxsize=1)
+def _digits() -> tuple[Float[Tensor, "n 1 8 8"], Int64[Tensor, "n"]]:
+    from sklearn.datasets import load_digits  # here, because importing scikit-learn takes a second
+
+    pixels, labels = load_digits(return_X_y=True)
+    order = torch.randperm(len(labels), generator=generator(0, "digits"))
+    images = torch.from_numpy(pixels).float().reshape(-1, 1, 8, 8) / 16  # levels 0 to 16
+    return images[order], torch.from_numpy(labels).long()[order]
 
 
 # --- CIFAR-10 ---

@@ -13,6 +13,7 @@ from torch import nn
 
 from leaklib.aggregation.plain import Plain
 from leaklib.client import share
+from leaklib.data import Data
 from leaklib.mechanisms.identity import Identity
 from leaklib.metrics import Score, score
 from leaklib.rng import generator
@@ -27,13 +28,6 @@ from leaklib.types import (
     Update,
     View,
 )
-
-
-@runtime_checkable
-class Data(Protocol):
-    """Where victims come from: see data.py."""
-
-    def batch(self, client: int, size: int) -> Batch: ...
 
 
 @runtime_checkable

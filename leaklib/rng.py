@@ -8,8 +8,19 @@ import hashlib
 
 import torch
 
+from leaklib.types import Tensors
+
 
 def generator(seed: int, role: str) -> torch.Generator:
     """A CPU generator for ``role``. Draw on the CPU, then move: the numbers are the same on every device."""
     digest = hashlib.sha256(f"{seed}/{role}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def add_noise(tensors: Tensors, std: float | int, *, generator: torch.Generator) -> Tensors:
+    """Each entry plus its own draw from N(0, std²), on whatever device the tensors are."""
+    return {
+        name: tensor
+        + std * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype).to(tensor.device)
+        for name, tensor in tensors.items()
+    }

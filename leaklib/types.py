@@ -99,9 +99,9 @@ class Update:
     each BatchNorm layer's input over its batch (2×channels per layer name), as clients do that send their
     running statistics along: the server knows the old ones and the momentum. ``mechanism`` is what changed
     ``tensors`` after ``step`` had computed them, None if nothing did. ``sensitivity`` is the largest L2
-    distance by which ``tensors`` can move when one unit is left out, an example or the whole client: clipping
-    sets it, and whatever changes ``tensors`` afterwards clears it. ``others`` are further clients, if this is
-    the mean of several.
+    distance by which ``tensors`` can move when one unit, an example or the whole client, contributes nothing
+    (the divisor of the mean is public and stays as it was): clipping sets it, and whatever changes
+    ``tensors`` afterwards clears it. ``others`` are further clients, if this is the mean of several.
     """
 
     tensors: Tensors

@@ -25,6 +25,7 @@ from leaklib.attacks.objectives import squared_error
 from leaklib.client import FedSGD, share
 from leaklib.data import Sentences
 from leaklib.experiment import describe
+from leaklib.mechanisms.gaussian import ClipNorm
 from leaklib.models.build import seeded
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
@@ -121,12 +122,13 @@ def test_the_walk_finds_the_roles() -> None:
         "Precise",
         "Recursive",
         "TokenRecovery",
+        "Candidates",
     } <= {cls.__name__ for cls in ATTACKS}
     assert {"FedSGD", "FedAvg"} <= {cls.__name__ for cls in STEPS}
-    assert {"Chain", "Identity", "Quantize", "SignSGD", "Skellam", "TopK"} <= {
-        cls.__name__ for cls in MECHANISMS
-    }
-    assert {"Plain"} <= {cls.__name__ for cls in AGGREGATIONS}
+    known = {"Chain", "ClipNorm", "GaussianNoise", "Identity", "Quantize", "SignSGD", "Skellam", "TopK"}
+    assert known <= {cls.__name__ for cls in MECHANISMS}
+    known = {"ByzSecAgg", "CCESA", "CentralDP", "Enclave", "Plain", "SecAgg"}
+    assert known <= {cls.__name__ for cls in AGGREGATIONS}
 
 
 @pytest.mark.parametrize(("role", "cls"), [(r, c) for r, found in ROLES.items() for c in found])
@@ -234,9 +236,14 @@ def test_a_damaged_update_gets_one_clear_error(cls: type) -> None:
         attack(other, update, generator=generator(1, "a"))
 
 
+def bounded() -> Update:
+    """One picture's clipped update, as one among ten thousand: noise does not drown it."""
+    return dataclasses.replace(several(1)[0], sensitivity=1e-4)
+
+
 @pytest.mark.parametrize("cls", MECHANISMS, ids=by_name)
 def test_a_mechanism_is_deterministic_and_leaves_the_update_alone(cls: type) -> None:
-    (update,) = several(1)
+    update = bounded()
     before = {n: t.clone() for n, t in update.tensors.items()}
     sent, again = (cls()(update, generator=generator(1, "m")) for _ in range(2))
     assert all(torch.equal(sent.tensors[n], again.tensors[n]) for n in before)
@@ -246,7 +253,7 @@ def test_a_mechanism_is_deterministic_and_leaves_the_update_alone(cls: type) -> 
 
 @pytest.mark.parametrize("cls", MECHANISMS, ids=by_name)
 def test_a_mechanism_says_what_it_sends_and_how_to_compare(cls: type) -> None:
-    mechanism, (update,) = cls(), several(1)
+    mechanism, update = cls(), bounded()
     assert isinstance(mechanism, Mechanism)
     sent = mechanism(update, generator=generator(1, "m"))
     unchanged = all(torch.equal(sent.tensors[n], t) for n, t in update.tensors.items())
@@ -257,6 +264,18 @@ def test_a_mechanism_says_what_it_sends_and_how_to_compare(cls: type) -> None:
     flipped = {n: -t.clone().requires_grad_() for n, t in update.tensors.items()}
     near, far = (mechanism.distance(c, sent.tensors, squared_error) for c in (update.tensors, flipped))
     assert 0 <= near < far and far.requires_grad
+
+
+@pytest.mark.parametrize("cls", MECHANISMS, ids=by_name)
+def test_only_what_clips_says_how_far_one_unit_can_move_the_update(cls: type) -> None:
+    for update in (bounded(), dataclasses.replace(bounded(), sensitivity=None)):
+        try:
+            sent = cls()(update, generator=generator(1, "m"))
+        except ValueError as refusal:
+            assert update.sensitivity is None and "clip first" in str(refusal)
+        else:
+            untouched = all(torch.equal(sent.tensors[n], t) for n, t in update.tensors.items())
+            assert sent.sensitivity is None or cls is ClipNorm or (untouched and update.sensitivity)
 
 
 @pytest.mark.parametrize("cls", AGGREGATIONS, ids=by_name)

@@ -15,6 +15,7 @@ ROOMS = [
     {"attacks", "mechanisms", "aggregation"},
     {"metrics"},
     {"experiment"},
+    {"training"},
     {"sweep"},
     {"results"},
     {"plots", "widgets"},

@@ -25,7 +25,7 @@ from leaklib.aggregation.byz_round import ByzRound, play, quantized
 from leaklib.aggregation.byz_server import ByzServer
 from leaklib.aggregation.pooled import check_alike, pooled
 from leaklib.aggregation.primitives import random_bytes
-from leaklib.aggregation.wire import cost
+from leaklib.aggregation.wire import tally
 from leaklib.types import Update, View
 
 
@@ -102,7 +102,7 @@ class ByzSecAgg:
             (pooled(theirs, fixed_point.shaped(mean, theirs[0].tensors)),),
             tuple(_sealed(update, r.server) for update in updates),
             leaks,
-            cost(r.wire, r.clock, len(ByzPhase), len(updates)),
+            tally(r.wire, r.clock, len(ByzPhase), len(updates)),
         )
 
     def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> ByzRound:

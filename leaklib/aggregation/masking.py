@@ -15,8 +15,8 @@ from leaklib.aggregation.masking_client import Client, Rules
 from leaklib.aggregation.masking_server import Server
 from leaklib.aggregation.pooled import pooled
 from leaklib.aggregation.primitives import KEY, random_bytes, verification_key
-from leaklib.aggregation.wire import Clock, Drop, Phase, Wire, cost
-from leaklib.types import Update, View
+from leaklib.aggregation.wire import Clock, Drop, Phase, Wire, tally
+from leaklib.types import Cost, Update, View
 
 
 @dataclass
@@ -184,5 +184,9 @@ def view(updates: Sequence[Update], r: Round, dropped: Collection[Drop], fractio
         for name, masked in r.server.masked.items()
     )
     leaks = {"survivors": tuple(sorted(r.server.masked))}
-    rounds = 5 if rules.verifiers is not None else 4
-    return View(tuple(read), sealed, leaks, cost(r.wire, r.clock, rounds, len(r.clients)))
+    return View(tuple(read), sealed, leaks, cost(r))
+
+
+def cost(r: Round) -> Cost:
+    """Messages, bytes and processor time of the round."""
+    return tally(r.wire, r.clock, 5 if r.server.rules.verifiers is not None else 4, len(r.clients))

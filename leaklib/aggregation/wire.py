@@ -75,7 +75,7 @@ class Clock:
         self.seconds[who] = self.seconds.get(who, 0.0) + thread_time() - start
 
 
-def cost(wire: Wire, clock: Clock, rounds: int, clients: int) -> Cost:
+def tally(wire: Wire, clock: Clock, rounds: int, clients: int) -> Cost:
     """Messages and bytes from the log, and the clients' and the server's processor time."""
     up = sum(sent.size for sent in wire.log if sent.recipient is None)
     down = sum(sent.size for sent in wire.log if sent.sender is None)

@@ -3,23 +3,25 @@
 A ring holds integers, so an update is rounded to the grid of step γ = 2^−fraction_bits, and noise moves it by
 whole steps. With S the sensitivity of the rounded update and z the noise multiplier,
 
-    sent = γ · (round(x / γ) + N),   N ~ Skellam of variance (z S / γ)² / n,   the same for each of n clients
+    sent = γ · (⌊x / γ + u⌋ + N),   u uniform in [0, 1),   N ~ Skellam of variance (z S / γ)² / n
 
-A Skellam number is the difference of two Poisson numbers. Sums of Skellam numbers are Skellam again, so the
-sum over all clients has exactly the central noise, of standard deviation z·S. The mean has an n-th of that.
+for each entry at each of n clients. A Skellam number is the difference of two Poisson numbers. Sums of
+Skellam numbers are Skellam again, so the sum over all clients has exactly the central noise, of standard
+deviation z·S. The mean has an n-th of that.
 
-Rounding goes up with the probability that makes it right on average. It may lengthen the vector: of norm at
-most C before, it is drawn again until its norm is at most
+Rounding is right on average, but moves neighbors apart: with the same u, two updates at a distance of at most
+Δ become grid vectors at a distance of at most
 
-    S² = min((C + γ√d)²,  C² + γ²d/4 + √(2 log(1/β)) γ (C + γ√d/2)),   β = e^(−1/2)
+    S = Δ + γ √d,
 
-which a draw reaches with probability at least 1 − β, so the noise can be fitted to S. The repetition makes
-the rounding slightly biased. Leaving a client out moves the sum by at most S.
+since |⌊a + u⌋ − ⌊b + u⌋| ≤ |a − b| + 1. That bounds the Rényi divergence for every u, and so for a random
+one, which is a mixture (quasi-convexity). It holds for a client as the unit, and for an example.
 
 Source: Kairouz, Liu, Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure
-Aggregation", ICML 2021, Algorithm 1, for conditional rounding; Agarwal, Kairouz, Liu, "The Skellam Mechanism
-for Differentially Private Federated Learning", NeurIPS 2021, for the noise and its Rényi bound. Differs: no
-random rotation, and the ring is left to the aggregation.
+Aggregation", ICML 2021, for the protocol; Agarwal, Kairouz, Liu, "The Skellam Mechanism
+for Differentially Private Federated Learning", NeurIPS 2021, for the noise and its Rényi bound. Differs: both
+repeat the rounding until the norm is small, which is tighter on coarse grids, makes it biased, and bounds the
+norm of one client only; no random rotation; the ring is left to the aggregation.
 Chapter: 12.
 """
 
@@ -34,7 +36,6 @@ from torch import Tensor
 from leaklib.mechanisms.message import Message, send
 from leaklib.types import Objective, Tensors, Update
 
-BETA = math.exp(-0.5)
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn
 ORDERS = (*range(2, 64), *range(64, 256, 8), *range(256, 1025, 32))
 
@@ -67,32 +68,28 @@ class Skellam:
     def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
         if update.sensitivity is None:
             raise ValueError(
-                "noise needs to know how far one client can move the sum: clip before it, "
-                "by ClipNorm(max_norm=...) or FedSGD(max_grad_norm=...) on one example"
+                "Skellam needs an update of bounded sensitivity, got one without: clip first, by "
+                "ClipNorm(...) or FedSGD(max_grad_norm=...)"
+            )
+        if update.statistics is not None:
+            raise ValueError(
+                "Skellam protects the update alone, and BatchNorm statistics travel along without noise: "
+                "share without reveal_statistics"
             )
         steps = torch.cat([t.detach().cpu().double().reshape(-1) for t in update.tensors.values()])
-        steps = steps * 2.0**self.fraction_bits
+        draw = torch.rand(len(steps), generator=generator, dtype=steps.dtype)
+        rounded = (steps * 2.0**self.fraction_bits + draw).floor()
         largest = self.rounded(update.sensitivity, len(steps)) * 2.0**self.fraction_bits
-        if steps.norm() > update.sensitivity * 2.0**self.fraction_bits * (1 + 1e-5):  # float32 clips to 1e-6
-            raise ValueError(
-                f"the update is longer, {steps.norm() / 2.0**self.fraction_bits:.3g}, than its sensitivity, "
-                f"{update.sensitivity:.3g}: that is one example's. Clip the whole update by ClipNorm"
-            )
-        rounded = _round(steps, largest, generator)
         variance = (self.noise_multiplier * largest) ** 2 / self.clients
         noisy = (rounded + _noise(len(steps), variance, generator)) / 2.0**self.fraction_bits
         return send(update, _shaped(noisy, update.tensors), self)
 
     def rounded(self, sensitivity: int | float, entries: int) -> float:
-        """The norm that rounding keeps to, of ``entries`` numbers whose norm is at most ``sensitivity``."""
-        step = 2.0**-self.fraction_bits
-        root = step * math.sqrt(entries)
-        likely = sensitivity**2 + root**2 / 4
-        likely += math.sqrt(2 * math.log(1 / BETA)) * step * (sensitivity + root / 2)
-        return min(sensitivity + root, math.sqrt(likely))
+        """S: how far the rounded update of ``entries`` can move if the exact one moves by ``sensitivity``."""
+        return sensitivity + 2.0**-self.fraction_bits * math.sqrt(entries)
 
     def epsilon(self, sensitivity: int | float, entries: int, delta: float) -> float:
-        """ε at ``delta`` of one round, for leaving a client out, against whoever sees the sum and no more.
+        """ε at ``delta`` of one round, for leaving one unit out, against whoever sees the sum and no more.
 
         Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values
         in one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
@@ -122,17 +119,6 @@ def skellam_rdp(order: int, l1: int | float, l2: int | float, variance: float) -
     """Rényi divergence, at most, of whole ``order`` ≥ 2 if Skellam noise hides a move of norms l1, l2."""
     extra = ((2 * order - 1) * l2**2 + 6 * l1) / (4 * variance**2)
     return order * l2**2 / (2 * variance) + min(extra, 3 * l1 / (2 * variance))
-
-
-def _round(
-    steps: Float[Tensor, "entries"], largest: float, generator: torch.Generator
-) -> Float[Tensor, "entries"]:
-    """Whole numbers near ``steps``, right on average but for this: longer than ``largest`` is drawn again."""
-    while True:
-        draw = torch.rand(len(steps), generator=generator, dtype=steps.dtype)
-        rounded = (steps + draw).floor()
-        if rounded.norm() <= largest:
-            return rounded
 
 
 def _noise(entries: int, variance: float, generator: torch.Generator) -> Float[Tensor, "entries"]:

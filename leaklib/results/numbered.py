@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from leaklib.data import Photos
-from leaklib.experiment import Data
+from leaklib.data import Data, Photos
 from leaklib.types import Batch
 
 

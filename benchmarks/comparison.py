@@ -1,0 +1,146 @@
+"""The comparison table's costs and accuracies, and how the protocols scale.
+
+    python benchmarks/comparison.py runs.jsonl                 # about an hour on one core; resumes
+    python benchmarks/comparison.py runs.jsonl --only costs
+    python benchmarks/comparison.py runs.jsonl --collect       # writes leaklib/results/comparison.json
+
+The attacks of the table are a sweep: `python benchmarks/sweeps.py`. Costs come from the same experiments with an
+attack of one step; memory is the peak of what numpy and Python hold while all parties of a round work in one
+process.
+"""
+
+import json
+import statistics
+import tracemalloc
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from runs import Case, Runs, command_line, execute, read
+
+from leaklib.aggregation.byzsecagg import ByzSecAgg
+from leaklib.aggregation.ccesa import CCESA
+from leaklib.aggregation.enclave import Enclave
+from leaklib.aggregation.secagg import SecAgg
+from leaklib.attacks.dlg import DLG
+from leaklib.client import FedSGD
+from leaklib.experiment import Experiment, run
+from leaklib.results.comparison import CONTENDERS, LARGER
+from leaklib.rng import generator
+from leaklib.sweep.code import fingerprint
+from leaklib.training import train
+from leaklib.types import Aggregation, Update
+
+TARGET = Path(str(files("leaklib"))) / "results" / "comparison.json"
+SEEDS = range(3)
+REPEATS = 3
+PROTOCOLS: Mapping[str, Aggregation] = {
+    "SecAgg": SecAgg(),
+    "SecAgg, ring of 6": SecAgg(neighbors=6),
+    "CCESA": CCESA(),
+    "ByzSecAgg": ByzSecAgg(),
+    "enclave (stand-in)": Enclave(),
+}
+
+
+def costs() -> Runs:
+    """What one round of every mechanism takes."""
+    for name, experiment in EXPERIMENTS.items():
+        yield {"mechanism": name}, lambda e=experiment: cost(e)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    name: replace(e, attack=DLG(steps=1, known_labels=True))
+    for name, e in [*((name, c.attacked) for name, c in CONTENDERS.items()), *LARGER.items()]
+}
+
+
+def cost(experiment: Experiment) -> Case:
+    """Bytes, messages and rounds, the median processor times of a few rounds, and the peak of memory."""
+    found = [run(experiment).view.cost for _ in range(REPEATS)]
+    assert all(c is not None and c == found[0] for c in found)
+    seconds = {
+        name: round(statistics.median(getattr(c, name) for c in found), 5)
+        for name in ("client_seconds", "server_seconds")
+    }
+    return asdict(found[0]) | seconds | {"code": fingerprint(experiment)}
+
+
+def accuracies() -> Runs:
+    """What is left of the accuracy on digits that no client holds."""
+    for name, contender in CONTENDERS.items():
+        for seed in SEEDS:
+            yield (
+                {"mechanism": name, "seed": seed},
+                lambda t=replace(contender.trained, seed=seed): {
+                    "accuracy": round(train(t).accuracy[-1], 4),
+                    "code": fingerprint(t),
+                },
+            )
+
+
+def scaling() -> Runs:
+    """Processor time and memory of a round over clients and entries."""
+    for name, protocol in PROTOCOLS.items():
+        for clients, entries in [
+            (8, 10_000),
+            (16, 10_000),
+            (32, 10_000),
+            (64, 10_000),
+            (16, 100_000),
+            (16, 1_000_000),
+        ]:
+            if isinstance(protocol, ByzSecAgg) and clients * clients * entries > 64e6:
+                continue  # minutes, and gigabytes
+            case = {"protocol": name, "clients": clients, "entries": entries}
+            yield case, lambda p=protocol, n=clients, d=entries: one_round(p, n, d)
+
+
+def one_round(protocol: Aggregation, clients: int, entries: int) -> Case:
+    numbers = generator(0, "updates")
+    updates = tuple(
+        Update({"w": torch.randn(entries, generator=numbers) / 100}, FedSGD(), 1, (1,), client=c)
+        for c in range(clients)
+    )
+    found = protocol(updates, generator=generator(0, "round")).cost
+    tracemalloc.start()
+    protocol(updates, generator=generator(0, "round"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None
+    return asdict(found) | {"peak_bytes": peak}
+
+
+PARTS = {"costs": costs, "accuracies": accuracies, "scaling": scaling}
+
+
+def collect(rows: list[Case]) -> None:
+    """Store what the chapter reads, with the version and the date of the runs."""
+    made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
+    parts = {
+        part: [
+            row["case"] | {k: v for k, v in row.items() if k not in ("part", "case")}
+            for row in rows
+            if row["part"] == part
+        ]
+        for part in PARTS
+    }
+    TARGET.write_text(json.dumps({"made": made} | parts, indent=1) + "\n")
+
+
+def main() -> None:
+    arguments = command_line(__doc__, PARTS, TARGET).parse_args()
+    torch.set_num_threads(1)
+    rows = read(*arguments.runs)
+    if arguments.collect:
+        collect(rows)
+    else:
+        for part in arguments.only or list(PARTS):
+            execute(part, PARTS[part](), rows, arguments.runs[0])
+
+
+if __name__ == "__main__":
+    main()

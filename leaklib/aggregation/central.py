@@ -1,0 +1,49 @@
+"""Central differential privacy: a trusted server adds noise to the mean of clipped updates.
+
+    published = (1/n) Σ_k g_k + N(0, (z Δ/n)² I)
+
+Δ bounds how far leaving out one unit moves one client's g_k. The view is what a reader of the published mean
+has, which is also all that a reader of the next model has. The server itself sees every update: it must be
+trusted, or be replaced by a protocol that gives it the sum alone.
+
+n counts who took part. Where that is secret, because clients are sampled, divide by the expected number
+instead: see training.py.
+
+Source: McMahan, Ramage, Talwar, Zhang, "Learning Differentially Private Recurrent Language Models", ICLR
+2018, Algorithm 1, with a client as the unit.
+Chapter: 9.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from leaklib.aggregation.pooled import bytes_sent, mean, pooled
+from leaklib.rng import add_noise
+from leaklib.types import Cost, Update, View
+
+
+@dataclass(frozen=True)
+class CentralDP:
+    """The mean of the updates with noise of ``noise_multiplier`` times its sensitivity, and nothing else.
+
+    ValueError if some update has no sensitivity: without clipping no noise is enough.
+    """
+
+    noise_multiplier: float | int = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.noise_multiplier < math.inf:
+            raise ValueError(f"noise_multiplier must be above 0 and finite, got {self.noise_multiplier}")
+
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+        exact = pooled(updates, mean(updates)) if updates else pooled(updates, {})
+        if exact.sensitivity is None:
+            raise ValueError(
+                "CentralDP needs updates of bounded sensitivity, got one without: clip with ClipNorm(...) or "
+                "FedSGD(max_grad_norm=...), and change nothing afterwards"
+            )
+        noisy = add_noise(exact.tensors, self.noise_multiplier * exact.sensitivity, generator=generator)
+        published = replace(exact, tensors=noisy, sensitivity=None)
+        return View((published,), cost=Cost(1, len(updates), bytes_sent(updates), 0))
