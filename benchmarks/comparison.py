@@ -4,8 +4,9 @@
     python benchmarks/comparison.py runs.jsonl --only costs
     python benchmarks/comparison.py runs.jsonl --collect       # writes leaklib/results/comparison.json
 
-The attacks of the table are a sweep: `python benchmarks/sweeps.py`. Costs come from the same runs, with an attack
-of one step; memory is the peak of what numpy and Python hold while all parties of a round work in one process.
+The attacks of the table are a sweep: `python benchmarks/sweeps.py`. Costs come from the same experiments with
+an attack of one step; memory is the peak of what numpy and Python hold while all parties of a round work in one
+process.
 """
 
 import json
@@ -18,7 +19,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from leaklib.training import train
 from runs import Case, Runs, command_line, execute, read
 
 from leaklib.aggregation.byzsecagg import ByzSecAgg
@@ -31,6 +31,7 @@ from leaklib.experiment import Experiment, run
 from leaklib.results.comparison import CONTENDERS, LARGER
 from leaklib.rng import generator
 from leaklib.sweep.code import fingerprint
+from leaklib.training import train
 from leaklib.types import Aggregation, Update
 
 TARGET = Path(str(files("leaklib"))) / "results" / "comparison.json"

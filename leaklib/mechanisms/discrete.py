@@ -68,8 +68,8 @@ class Skellam:
     def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
         if update.sensitivity is None:
             raise ValueError(
-                "noise needs to know how far one unit can move the sum: clip before it, by ClipNorm(...) or "
-                "FedSGD(max_grad_norm=...)"
+                "Skellam needs an update of bounded sensitivity, got one without: clip first, by "
+                "ClipNorm(...) or FedSGD(max_grad_norm=...)"
             )
         if update.statistics is not None:
             raise ValueError(

@@ -199,8 +199,12 @@ def test_distances_and_known_vectors_give_an_update_away() -> None:
         # |w − a|² − |w − b|² is linear in w.
         matrix = 2 * (known[0] - known[1:])
         right = (squares[1:] - known[1:].square().sum(1)) - (squares[0] - known[0].square().sum())
+        # Each known vector after the first gives one equation, few of them as well as all.
+        truth = some[0].tensors["w"].double()
+        assert torch.allclose(matrix @ truth, right, atol=1e-3)
+        assert torch.linalg.matrix_rank(matrix) == entries
         found = torch.linalg.solve(matrix, right)
-        assert torch.allclose(found, some[0].tensors["w"].double(), atol=1e-3)
+        assert torch.allclose(found, truth, atol=1e-3)
 
 
 def test_a_vector_of_length_zero_modulo_p_passes_for_nothing() -> None:

@@ -106,7 +106,7 @@ def test_secure_aggregation_gives_the_mean_of_the_noisy_grid_numbers_exactly() -
 
 
 def test_what_nobody_clipped_is_refused() -> None:
-    with pytest.raises(ValueError, match="clip before it"):
+    with pytest.raises(ValueError, match="clip first"):
         sent(Skellam(), update(direction(10), None))
     watched = replace(update(direction(10)), statistics={"layer": torch.zeros(2, 3)})
     with pytest.raises(ValueError, match="share without reveal_statistics"):
