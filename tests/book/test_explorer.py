@@ -274,6 +274,8 @@ def test_chapters_have_their_explorers():
         "08_compression",
         "08_compression",
         "09_differential_privacy",
+        "10_secure_aggregation",
+        "10_secure_aggregation",
     ]
 
 
