@@ -9,8 +9,8 @@ trusted execution environment (Intel TDX, AMD SEV-SNP) encrypts that memory in h
 messages are real. The measurement covers one file, not Python and its libraries; the signing key is made up
 for the run; side channels, rollback and the supply chain are out of the picture. Dropouts end the round.
 
-Source: the flow is remote attestation as in Costan, Devadas, "Intel SGX Explained", IACR ePrint 2016/086,
-section 3.3. Differs: clients prove who they are by keys that the attested task lists, so that a host cannot
+Source: the flow is software attestation as in Costan, Devadas, "Intel SGX Explained", IACR ePrint 2016/086.
+Differs: clients prove who they are by keys that the attested task lists, so that a host cannot
 fill the round with updates of its own making.
 Chapter: 12.
 """

@@ -23,6 +23,7 @@ from typing import Literal
 
 from dp_accounting import (
     DpEvent,
+    ExplicitBracketInterval,
     GaussianDpEvent,
     NeighboringRelation,
     PoissonSampledDpEvent,
@@ -56,8 +57,7 @@ def epsilon(
     _check(delta, rounds, sampling_rate)
     if sampling_rate == 1:
         return get_epsilon_gaussian(noise_multiplier / (_distance(adjacency) * math.sqrt(rounds)), delta)
-    accountant = PLDAccountant(_relation(adjacency))
-    return float(accountant.compose(_event(noise_multiplier, rounds, sampling_rate)).get_epsilon(delta))
+    return _sampled(noise_multiplier, delta, rounds, sampling_rate, adjacency)
 
 
 def noise_multiplier_for(
@@ -75,13 +75,24 @@ def noise_multiplier_for(
     """
     _positive("epsilon", epsilon)
     _check(delta, rounds, sampling_rate)
+    enough = get_sigma_gaussian(epsilon, delta) * _distance(adjacency) * math.sqrt(rounds)
     if sampling_rate == 1:
-        return get_sigma_gaussian(epsilon, delta) * _distance(adjacency) * math.sqrt(rounds)
+        return enough
+    if delta >= rounds * sampling_rate:
+        raise ValueError(
+            f"delta must be below rounds times sampling_rate, {rounds * sampling_rate:g}, got {delta}: units "
+            f"are there so rarely that no noise would do"
+        )
+
+    # Far too little noise takes the accountant minutes, so the bracket is narrowed from above.
+    while _sampled(enough / 2, delta, rounds, sampling_rate, adjacency) <= epsilon:
+        enough /= 2
     found = calibrate_dp_mechanism(
         lambda: PLDAccountant(_relation(adjacency)),
         lambda multiplier: _event(multiplier, rounds, sampling_rate),
         epsilon,
         delta,
+        ExplicitBracketInterval(enough / 2, enough),
         tol=1e-4,
     )
     return float(found)
@@ -129,6 +140,13 @@ def reconstruction_bound(prior: float, noise_multiplier: float | int, *, rounds:
 def _event(noise_multiplier: float | int, rounds: int, sampling_rate: float | int) -> DpEvent:
     release = GaussianDpEvent(noise_multiplier)
     return SelfComposedDpEvent(PoissonSampledDpEvent(sampling_rate, release), rounds)
+
+
+def _sampled(
+    noise_multiplier: float | int, delta: float, rounds: int, sampling_rate: float | int, adjacency: Adjacency
+) -> float:
+    accountant = PLDAccountant(_relation(adjacency))
+    return float(accountant.compose(_event(noise_multiplier, rounds, sampling_rate)).get_epsilon(delta))
 
 
 def _distance(adjacency: Adjacency) -> int:

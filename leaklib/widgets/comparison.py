@@ -2,7 +2,7 @@
 
 The page holds an ordinary table. A script puts a button into the head of every column that has an order, and
 a choice above; where no script runs, and on paper, the table is read as it is listed. Where there is no room
-for columns each row is a card, with the columns' names before the values.
+for columns each row is a card, with the columns' names above the values.
 
 Chapter: 12.
 """
@@ -77,7 +77,7 @@ def compare(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, captio
     )
     orders = [i for i, kind in enumerate(kinds) if i == 0 or kind == "number"]
     advice = "with all its pictures: show smaller or fewer ones"
-    return Comparison(page("comparison", caption, table, {"orders": orders}, advice), caption)
+    return Comparison(page("comparison", "table", caption, table, {"orders": orders}, advice), caption)
 
 
 def _check(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:

@@ -63,7 +63,7 @@ def explore(
         "frames": [_data(places[p], curve, store) if p in places else None for p in names],
     }
     advice = f"with {len(store)} different pictures: show fewer per position or leave positions out"
-    return Explorer(page("explorer", title, strip, spec, advice), title)
+    return Explorer(page("explorer", "strip", title, strip, spec, advice), title)
 
 
 def _grid(axes: Sequence[Axis]) -> list[tuple[int, ...]]:

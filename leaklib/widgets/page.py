@@ -13,11 +13,12 @@ from leaklib.widgets.theme import stylesheet
 LIMIT = 1_500_000  # bytes
 
 
-def page(widget: str, title: str, content: str, spec: dict[str, object], advice: str) -> str:
+def page(widget: str, kind: str, title: str, content: str, spec: dict[str, object], advice: str) -> str:
     """``content`` under its title, with the style and the script of ``widget``, which is handed ``spec``.
 
-    What tells two of them on one page apart comes from what they hold. ValueError for more than 1.5 MB, which
-    ends with the ``advice``.
+    ``kind`` names the element around both; each widget has its own, since the styles of all widgets on a page
+    meet. What tells two widgets apart comes from what they hold. ValueError, which ends with the ``advice``,
+    for more than 1.5 MB.
     """
     # "<" would end the script early where a caption holds "</script>".
     data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
@@ -26,7 +27,7 @@ def page(widget: str, title: str, content: str, spec: dict[str, object], advice:
     key = sha256("".join([style, content, script, data]).encode()).hexdigest()[:12]
     html = (
         f'<style>{style}</style><div class="leaky-{widget}" data-key="{key}">'
-        f'<div class="lx-strip"><p class="lx-title">{escape(title)}</p>{content}</div></div>'
+        f'<div class="lx-{kind}"><p class="lx-title">{escape(title)}</p>{content}</div></div>'
         f'<script>({script})("{key}", {data})</script>'
     )
     if len(html.encode()) > LIMIT:

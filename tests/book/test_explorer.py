@@ -268,7 +268,13 @@ STORED = list(stored())
 
 def test_chapters_have_their_explorers():
     names = [name for name, _ in STORED]
-    assert names == ["03_identifiability", "07_batch_size", "08_compression", "08_compression"]
+    assert names == [
+        "03_identifiability",
+        "07_batch_size",
+        "08_compression",
+        "08_compression",
+        "09_differential_privacy",
+    ]
 
 
 @pytest.mark.parametrize("html", [html for _, html in STORED], ids=[name for name, _ in STORED])

@@ -31,6 +31,7 @@ RESULTS = files("leaklib").joinpath("results")
 FAMILY = json.loads(RESULTS.joinpath("family.json").read_text())
 IDENTIFIABILITY = json.loads(RESULTS.joinpath("identifiability.json").read_text())
 ATTACKS = json.loads(RESULTS.joinpath("attacks.json").read_text())
+PRIVACY = json.loads(RESULTS.joinpath("privacy.json").read_text())
 
 
 def values(part: str, **case) -> list[float]:
@@ -290,3 +291,40 @@ def test_labels_that_are_all_the_same_make_a_batch_harder() -> None:
     for size in (2, 4, 8):
         distinct, same = (point("repeated_labels", size, labels) for labels in ("distinct", "the same"))
         assert distinct.psnr[0] > 80 and distinct.median > same.median + 30
+
+
+# --- differential privacy ---
+
+
+def test_no_attacker_picks_more_often_than_the_bound_allows() -> None:
+    near = []
+    for row in PRIVACY["candidates"]:
+        success, bound = row["right"] / row["trials"], row["bound"]
+        assert row["trials"] == 2000 and row["clipped"] == 1 and row["agreed"] == "3 of 3"
+        assert success <= bound + 3 * (bound * (1 - bound) / row["trials"]) ** 0.5
+        near.append(success >= bound / 3)
+    assert any(near) and len(near) == 15
+
+
+def test_no_search_for_pixels_beats_the_bound_of_its_class() -> None:
+    """Only where the unbiased bound is far from black and white, which every attack clamps to."""
+    compared = 0
+    for bound in PRIVACY["bounds"]:
+        assert bound["rank"] == 3072
+        mine = [row for row in PRIVACY["noise"] if row["case"]["picture"] == bound["case"]["picture"]]
+        noises = sorted({row["case"]["noise multiplier"] for row in mine})
+        for row in mine:
+            place = noises.index(row["case"]["noise multiplier"])
+            if row["case"]["attack"] == "IDLG" and bound["unbiased"][place] > 20:
+                assert row["psnr"] < bound["unbiased"][place] + 1
+                compared += 1
+    assert compared >= 3
+
+
+def test_accuracy_falls_with_the_budget() -> None:
+    accuracy = {
+        budget: [row["accuracy"][-1] for row in PRIVACY["training"] if row["case"]["epsilon"] == budget]
+        for budget in (0.5, 1, 2, 4, 8, 16, None)
+    }
+    assert all(len(values) == 3 for values in accuracy.values())
+    assert max(accuracy[0.5]) < min(accuracy[4]) and median(accuracy[None]) - median(accuracy[8]) < 0.05

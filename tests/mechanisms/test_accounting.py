@@ -87,6 +87,10 @@ def test_the_reconstruction_bound() -> None:
             lambda: epsilon(1, delta=1e-5, sampling_rate=1.5),
             "sampling_rate must be above 0 and at most 1.*1.5",
         ),
+        (
+            lambda: noise_multiplier_for(1, delta=1e-2, rounds=2, sampling_rate=1e-3),
+            "delta must be below rounds times sampling_rate, 0.002, got 0.01",
+        ),
         (lambda: noise_multiplier_for(-1, delta=1e-5), "epsilon must be above 0 and finite, got -1"),
         (lambda: classic_noise_multiplier(float("nan"), delta=1e-5), "epsilon must be above 0 and finite"),
         (lambda: gdp_epsilon(1, delta=2.0), "delta must be above 0 and below 1, got 2.0"),
