@@ -66,10 +66,12 @@ class Round:
         decoded = read.double() / 2.0**self.fraction_bits / self.clients
         stages = (*self.means, decoded)
         unit = self.means[0].square().mean()
-        errors = [((b - a).square().mean() / unit).item() for a, b in pairwise(stages)]
+        clipping, rounding, noise, wrapping = (
+            ((b - a).square().mean() / unit).item() for a, b in pairwise(stages)
+        )
         total = ((decoded - self.means[0]).square().mean() / unit).item()
         wrapped = (read != self.total).double().mean().item()
-        return Budget(*errors, total, wrapped, decoded)
+        return Budget(clipping, rounding, noise, wrapping, total, wrapped, decoded)
 
     def enough(self) -> int:
         """The fewest bits, measured: nothing wraps."""
