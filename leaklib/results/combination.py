@@ -7,7 +7,8 @@ g are the clients' gradients, c the clipped ones, r these on the grid, s with no
 holds the sum of the s, in steps of the grid, if it lies in −2^(b−1) .. 2^(b−1) − 1; else it comes out a
 multiple of 2^b elsewhere.
 
-Source: the chain is that of Kairouz, Liu, Steinke, ICML 2021, without their rotation.
+Source: the chain is that of Kairouz, Liu, Steinke, ICML 2021, without their rotation, and with plain
+random rounding.
 Chapter: 12.
 """
 
