@@ -232,11 +232,14 @@ def entries_table(rows: list[Case]) -> str:
 
 
 def traffic_table(rows: list[Case]) -> str:
-    heads = ["clients", "dropout", "p*", "edges", "messages", "bytes without the updates", "bytes"]
+    heads = ["clients", "dropout", "p*", "edges", "messages", "MB without the updates", "MB"]
 
     def versus(row: Case, name: str) -> str:
         ours, theirs = row["CCESA"][name], row["SecAgg"][name]
-        return f"{ours:,.0f} of {theirs:,} ({100 * ours / theirs:.0f} %)"
+        percent = 100 * ours / theirs
+        if name in ("bytes", "overhead"):
+            return f"{ours / 1e6:,.1f} of {theirs / 1e6:,.1f} ({percent:.0f} %)"
+        return f"{ours:,.0f} of {theirs:,} ({percent:.0f} %)"
 
     return table(
         heads,
