@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from leaklib.aggregation.pooled import bytes_sent, mean, pooled
+from leaklib.aggregation.pooled import bytes_sent, check_alike, mean, pooled
 from leaklib.rng import add_noise
 from leaklib.types import Cost, Update, View
 
@@ -38,7 +38,8 @@ class CentralDP:
             raise ValueError(f"noise_multiplier must be above 0 and finite, got {self.noise_multiplier}")
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
-        exact = pooled(updates, mean(updates)) if updates else pooled(updates, {})
+        check_alike(updates)  # a mean needs at least one
+        exact = pooled(updates, mean(updates))
         if exact.sensitivity is None:
             raise ValueError(
                 "CentralDP needs updates of bounded sensitivity, got one without: clip with ClipNorm(...) or "
