@@ -276,6 +276,8 @@ def test_chapters_have_their_explorers():
         "09_differential_privacy",
         "10_secure_aggregation",
         "10_secure_aggregation",
+        "11_byzantine_and_sparse",
+        "11_byzantine_and_sparse",
     ]
 
 
