@@ -1,12 +1,12 @@
 """The comparison table's costs and accuracies, and how the protocols scale.
 
-    python benchmarks/comparison.py runs.jsonl                 # about an hour on one core; resumes
+    python benchmarks/comparison.py runs.jsonl                 # about ten minutes on one core; resumes
     python benchmarks/comparison.py runs.jsonl --only costs
     python benchmarks/comparison.py runs.jsonl --collect       # writes leaklib/results/comparison.json
 
 The attacks of the table are a sweep: `python benchmarks/sweeps.py`. Costs come from the same experiments with
-an attack of one step; memory is the peak of what numpy and Python hold while all parties of a round work in one
-process.
+an attack of one step. Memory is the peak of what numpy and Python hold while all parties of a round work in
+one process.
 """
 
 import json
@@ -31,7 +31,7 @@ from leaklib.experiment import Experiment, run
 from leaklib.results.comparison import CONTENDERS, LARGER
 from leaklib.rng import generator
 from leaklib.sweep.code import fingerprint
-from leaklib.training import train
+from leaklib.training import Training, train
 from leaklib.types import Aggregation, Update
 
 TARGET = Path(str(files("leaklib"))) / "results" / "comparison.json"
@@ -48,18 +48,14 @@ PROTOCOLS: Mapping[str, Aggregation] = {
 
 def costs() -> Runs:
     """What one round of every mechanism takes."""
-    for name, experiment in EXPERIMENTS.items():
-        yield {"mechanism": name}, lambda e=experiment: cost(e)
-
-
-EXPERIMENTS: dict[str, Experiment] = {
-    name: replace(e, attack=DLG(steps=1, known_labels=True))
-    for name, e in [*((name, c.attacked) for name, c in CONTENDERS.items()), *LARGER.items()]
-}
+    rows = {name: contender.attacked for name, contender in CONTENDERS.items()}
+    for name, experiment in (rows | LARGER).items():
+        look = replace(experiment, attack=DLG(steps=1, known_labels=True))
+        yield {"mechanism": name}, lambda e=look: cost(e)
 
 
 def cost(experiment: Experiment) -> Case:
-    """Bytes, messages and rounds, the median processor times of a few rounds, and the peak of memory."""
+    """Bytes, messages and trips, and the median processor times of a few rounds."""
     found = [run(experiment).view.cost for _ in range(REPEATS)]
     assert all(c is not None and c == found[0] for c in found)
     seconds = {
@@ -73,13 +69,12 @@ def accuracies() -> Runs:
     """What is left of the accuracy on digits that no client holds."""
     for name, contender in CONTENDERS.items():
         for seed in SEEDS:
-            yield (
-                {"mechanism": name, "seed": seed},
-                lambda t=replace(contender.trained, seed=seed): {
-                    "accuracy": round(train(t).accuracy[-1], 4),
-                    "code": fingerprint(t),
-                },
-            )
+            training = replace(contender.trained, seed=seed)
+            yield {"mechanism": name, "seed": seed}, lambda t=training: accuracy(t)
+
+
+def accuracy(training: Training) -> Case:
+    return {"accuracy": round(train(training).accuracy[-1], 4), "code": fingerprint(training)}
 
 
 def scaling() -> Runs:

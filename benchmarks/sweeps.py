@@ -16,12 +16,13 @@ from dataclasses import replace
 from leaklib.experiment import Experiment
 from leaklib.plots import table
 from leaklib.results import batch_sizes, both, compressors, repeated_labels
+from leaklib.results.comparison import comparison
 from leaklib.sweep import Row, cached, measure, run_all
 from leaklib.sweep.code import fingerprint, key
 from leaklib.sweep.rows import read_row, write_row
 from leaklib.sweep.store import BOOK
 
-SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both)}
+SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both, comparison)}
 AGREE = 1.0  # dB by which the worst picture of a row may differ
 
 
@@ -71,7 +72,8 @@ def check() -> None:
         if (row := stored.get(key(experiment))) is None:
             continue
         current.append(replace(row, code=fingerprint(experiment)))
-        kind = tuple(type(part) for part in (experiment.model, experiment.mechanism, experiment.attack))
+        e = experiment
+        kind = tuple(type(part) for part in (e.model, e.step, e.mechanism, e.aggregation, e.attack))
         if kind not in cheapest or row.seconds < cheapest[kind][0].seconds:
             cheapest[kind] = row, experiment
     for row, experiment in cheapest.values():

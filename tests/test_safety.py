@@ -1,4 +1,4 @@
-"""Whatever is combined, an attack gets no more than the server has, and no noise is added without clipping."""
+"""Whatever is combined, an attack gets no more than the server has, and noise comes only after clipping."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -18,10 +18,10 @@ since |⌊a + u⌋ − ⌊b + u⌋| ≤ |a − b| + 1. That bounds the Rényi di
 one, which is a mixture (quasi-convexity). It holds for a client as the unit, and for an example.
 
 Source: Kairouz, Liu, Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure
-Aggregation", ICML 2021, for the protocol; Agarwal, Kairouz, Liu, "The Skellam Mechanism
-for Differentially Private Federated Learning", NeurIPS 2021, for the noise and its Rényi bound. Differs: both
-repeat the rounding until the norm is small, which is tighter on coarse grids, makes it biased, and bounds the
-norm of one client only; no random rotation; the ring is left to the aggregation.
+Aggregation", ICML 2021, for the protocol; Agarwal, Kairouz, Liu, "The Skellam Mechanism for Differentially
+Private Federated Learning", NeurIPS 2021, for the noise and its Rényi bound. Differs: both repeat the
+rounding until the norm is small, which is tighter on coarse grids, makes it biased, and bounds the norm of
+one client only; no random rotation; the ring is left to the aggregation.
 Chapter: 12.
 """
 
@@ -48,9 +48,8 @@ class Skellam:
     adds a variance of an n-th. A client that drops out takes its share along, and the others are left with
     less. Zero rounds and adds nothing.
 
-    The call raises ValueError for an update that nobody clipped, that is longer than its sensitivity (which
-    is then one example's: here a client is protected as a whole), or whose float type cannot hold the grid,
-    and for noise of a standard deviation of more than 3.7·10⁵ steps.
+    The call raises ValueError for an update that nobody clipped, that carries BatchNorm statistics, or whose
+    float type cannot hold the grid; and for noise of a standard deviation of more than 3.7·10⁵ steps.
     """
 
     noise_multiplier: int | float = 1.0
@@ -89,11 +88,14 @@ class Skellam:
         return sensitivity + 2.0**-self.fraction_bits * math.sqrt(entries)
 
     def epsilon(self, sensitivity: int | float, entries: int, delta: float) -> float:
-        """ε at ``delta`` of one round, for leaving one unit out, against whoever sees the sum and no more.
+        """ε at ``delta`` of one round, against whoever sees the sum and no more.
 
+        Unit: whatever the clipping bounds. Adjacency: add or remove one. Sampling: none, everyone takes part.
         Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values
         in one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
         """
+        if not 0 < delta < 1:
+            raise ValueError(f"delta must be above 0 and below 1, got {delta}")
         if self.noise_multiplier == 0:
             return math.inf
         l2 = self.rounded(sensitivity, entries) * 2.0**self.fraction_bits

@@ -7,7 +7,8 @@ g are the clients' gradients, c the clipped ones, r these on the grid, s with no
 holds the sum of the s, in steps of the grid, if it lies in −2^(b−1) .. 2^(b−1) − 1; else it comes out a
 multiple of 2^b elsewhere.
 
-Source: the chain is that of Kairouz, Liu, Steinke, ICML 2021, without their rotation.
+Source: the chain is that of Kairouz, Liu, Steinke, ICML 2021, without their rotation, and with plain
+random rounding.
 Chapter: 12.
 """
 
@@ -66,10 +67,12 @@ class Round:
         decoded = read.double() / 2.0**self.fraction_bits / self.clients
         stages = (*self.means, decoded)
         unit = self.means[0].square().mean()
-        errors = [((b - a).square().mean() / unit).item() for a, b in pairwise(stages)]
+        clipping, rounding, noise, wrapping = (
+            ((b - a).square().mean() / unit).item() for a, b in pairwise(stages)
+        )
         total = ((decoded - self.means[0]).square().mean() / unit).item()
         wrapped = (read != self.total).double().mean().item()
-        return Budget(*errors, total, wrapped, decoded)
+        return Budget(clipping, rounding, noise, wrapping, total, wrapped, decoded)
 
     def enough(self) -> int:
         """The fewest bits, measured: nothing wraps."""

@@ -1,9 +1,11 @@
 """The enclave hands out the mean and nothing else, refuses whatever is not meant for it, and always ends."""
 
+import struct
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -11,7 +13,14 @@ import torch
 
 from leaklib.aggregation import enclave as module
 from leaklib.aggregation.enclave import CODE, Attestation, Enclave, measure, seal_update, started
-from leaklib.aggregation.enclave_code import Inside, header, pack_task, unpack_task
+from leaklib.aggregation.enclave_code import (
+    Closed,
+    Inside,
+    header,
+    pack_task,
+    serve,
+    unpack_task,
+)
 from leaklib.aggregation.pooled import mean
 from leaklib.aggregation.primitives import public_key, random_bytes, unseal
 from leaklib.client import FedSGD
@@ -214,6 +223,39 @@ def test_an_update_counts_once_and_none_may_be_missing() -> None:
 def test_a_client_s_message_opens_for_the_enclave_alone() -> None:
     with pytest.raises(ValueError, match="refused"):
         unseal(ROUND.secrets[1], SEALED, header(0))
+
+
+def served(said: bytes) -> bytes:
+    """What the enclave answers to a whole conversation."""
+    with TemporaryFile() as inbox, TemporaryFile() as outbox:
+        inbox.write(said)
+        inbox.seek(0)
+        serve(inbox, outbox)
+        outbox.seek(0)
+        return outbox.read()
+
+
+def test_whatever_the_host_sends_ends_in_a_refusal_or_the_mean() -> None:
+    """A whole round as bytes, cut, continued, or with a byte changed: no other error, no other sum."""
+    now = Round()
+    updates = [struct.pack("<I", client) + now.sealed(client) for client in range(3)]
+    parts = [SEED, now.task, *updates, b""]
+    whole = b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    mean = served(whole)[-4 * ENTRIES :]
+    assert np.frombuffer(mean, "<f4").shape == (ENTRIES,)
+    for place in range(len(whole)):
+        changed = whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1 :]
+        for bad in (changed, whole[:place]):
+            with pytest.raises((ValueError, Closed)):
+                served(bad)
+    for rest in (b"\0", bytes(4), whole):  # after the mean nobody listens
+        assert served(whole + rest)[-4 * ENTRIES :] == mean
+
+
+def test_a_client_with_a_key_that_agrees_with_everyone_is_refused() -> None:
+    inside = Inside(SEED, pack_task(ENTRIES, 4, {0: bytes(32)}))
+    with pytest.raises(ValueError, match="client 0 was changed"):
+        inside.take(0, SEALED)
 
 
 # The process

@@ -4,6 +4,7 @@ import base64
 import json
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
@@ -12,19 +13,23 @@ from statistics import median
 import pytest
 import torch
 
+from leaklib.attacks.dlg import DLG
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
-from leaklib.experiment import Experiment
+from leaklib.experiment import Experiment, run
+from leaklib.mechanisms.accounting import epsilon, noise_multiplier_for
 from leaklib.metrics import psnr, score
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
 from leaklib.results import batch_sizes, both, compressors, repeated_labels
+from leaklib.results.comparison import CONTENDERS, DELTA, EPSILON, NOISE, ROUNDS, comparison
 from leaklib.rng import generator
 from leaklib.sweep import Point, Row, measure
 from leaklib.sweep.code import fingerprint, key
 from leaklib.sweep.rows import read_row
 from leaklib.sweep.store import BOOK
+from leaklib.training import train
 from leaklib.types import Batch
 
 RESULTS = files("leaklib").joinpath("results")
@@ -171,7 +176,7 @@ def test_every_network_below_the_border_has_two_pictures_with_one_gradient() -> 
 # --- sweeps ---
 
 Sweep = Mapping[Hashable, Sequence[Experiment]]
-SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both)}
+SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both, comparison)}
 MEND = "run `python benchmarks/sweeps.py`, or `--check` first if the change leaves results alone"
 
 
@@ -217,10 +222,11 @@ def test_every_setting_has_pictures_to_show_and_finite_scores() -> None:
     for sweep in SWEEPS:
         for setting, some in named(sweep).items():
             found = [(rows()[name], e) for name, e in some if name in rows()]
-            assert all(len(row.psnr) == e.batch_size for row, e in found)
+            # One for each picture of each client whose update went into the one that was attacked.
+            assert all(len(row.psnr) in range(1, e.batch_size * e.clients + 1) for row, e in found)
             assert all(0 < value < 200 for row, _ in found for value in row.psnr), setting
             if found:
-                assert len(found[0][0].reconstructions) == min(4, found[0][1].batch_size), setting
+                assert len(found[0][0].reconstructions) == min(4, len(found[0][0].psnr)), setting
 
 
 @pytest.mark.slow
@@ -328,3 +334,68 @@ def test_accuracy_falls_with_the_budget() -> None:
     }
     assert all(len(values) == 3 for values in accuracy.values())
     assert max(accuracy[0.5]) < min(accuracy[4]) and median(accuracy[None]) - median(accuracy[8]) < 0.05
+
+
+# --- the comparison table ---
+
+COMPARISON = json.loads(RESULTS.joinpath("comparison.json").read_text())
+AGAIN = "run `python benchmarks/comparison.py runs.jsonl` with a new file, then with --collect"
+
+
+def test_the_table_s_noise_is_what_its_epsilon_asks_for() -> None:
+    exact = noise_multiplier_for(EPSILON, delta=DELTA, rounds=ROUNDS)
+    assert 0 <= NOISE - exact < 0.01
+    assert epsilon(NOISE, delta=DELTA, rounds=ROUNDS) <= EPSILON
+
+
+def test_costs_and_accuracies_are_of_the_present_code() -> None:
+    for name, contender in CONTENDERS.items():
+        (row,) = (row for row in COMPARISON["costs"] if row["mechanism"] == name)
+        attacked = replace(contender.attacked, attack=DLG(steps=1, known_labels=True))
+        assert row["code"] == fingerprint(attacked), f"{name}: {AGAIN}"
+        rows = [row for row in COMPARISON["accuracies"] if row["mechanism"] == name]
+        assert len(rows) == 3, f"{name}: {AGAIN}"
+        assert all(row["code"] == fingerprint(contender.trained) for row in rows), f"{name}: {AGAIN}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain FedSGD", "1 bit (signs)", "SecAgg", "CCESA", "enclave (stand-in)"])
+def test_bytes_messages_and_rounds_computed_anew_are_the_stored_ones(name: str) -> None:
+    (row,) = (row for row in COMPARISON["costs"] if row["mechanism"] == name)
+    cost = run(replace(CONTENDERS[name].attacked, attack=DLG(steps=1, known_labels=True))).view.cost
+    assert cost is not None
+    for field in ("rounds", "messages", "client_up", "client_down"):
+        assert getattr(cost, field) == row[field], field
+
+
+@pytest.mark.slow
+def test_an_accuracy_computed_anew_is_the_stored_one() -> None:
+    (row,) = (r for r in COMPARISON["accuracies"] if (r["mechanism"], r["seed"]) == ("central DP", 0))
+    assert train(CONTENDERS["central DP"].trained).accuracy[-1] == pytest.approx(row["accuracy"], abs=0.03)
+
+
+def best(name: str) -> Point:
+    return max(
+        (point("comparison", *setting) for setting in named("comparison") if setting[0] == name),
+        key=lambda p: p.median,
+    )
+
+
+def test_protocols_hide_updates_and_only_noise_hides_pictures() -> None:
+    for name in ("SecAgg", "CCESA", "ByzSecAgg", "enclave (stand-in)"):
+        assert best(name).psnr[0] > 60, name
+    for name in ("local DP", "central DP", "Skellam + SecAgg"):
+        assert best(name).above(20) == 0, name
+
+
+def test_protocols_leave_the_accuracy_alone_and_noise_does_not() -> None:
+    accuracy = {
+        name: median(row["accuracy"] for row in COMPARISON["accuracies"] if row["mechanism"] == name)
+        for name in CONTENDERS
+    }
+    plain = accuracy["plain FedSGD"]
+    for name in ("SecAgg", "CCESA", "enclave (stand-in)", "8 bits + SecAgg"):
+        assert abs(accuracy[name] - plain) < 0.02, name
+    assert plain - 0.12 < accuracy["central DP"] < plain - 0.02
+    assert accuracy["local DP"] < accuracy["central DP"] - 0.1
+    assert abs(accuracy["Skellam + SecAgg"] - accuracy["central DP"]) < 0.04

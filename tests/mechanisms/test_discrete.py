@@ -12,7 +12,9 @@ from scipy.stats import kstest, skellam
 
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
+from leaklib.mechanisms.chain import Chain
 from leaklib.mechanisms.discrete import Skellam, skellam_rdp
+from leaklib.mechanisms.gaussian import ClipNorm
 from leaklib.rng import generator
 from leaklib.types import Update
 
@@ -103,6 +105,19 @@ def test_secure_aggregation_gives_the_mean_of_the_noisy_grid_numbers_exactly() -
     view = SecAgg(fraction_bits=12)(noisy, generator=generator(0, "g"))
     total = torch.stack([u.tensors["w"] for u in noisy]).sum(0)
     assert torch.equal(view.updates[0].tensors["w"], total / 5)
+
+
+def test_behind_clipping_it_takes_any_update() -> None:
+    chain = Chain((ClipNorm(0.5), Skellam(0, 1, 10)))
+    clipped = chain(update(direction(100, 7.0), None), generator=generator(0, "m"))
+    assert clipped.tensors["w"].norm() <= Skellam(0, 1, 10).rounded(0.5, 100)
+    assert clipped.sensitivity is None and clipped.mechanism == chain
+
+
+def test_an_impossible_delta_is_refused() -> None:
+    for delta in (0.0, 1.0, float("nan")):
+        with pytest.raises(ValueError, match="delta must be above 0 and below 1, got"):
+            Skellam().epsilon(1.0, 10, delta)
 
 
 def test_what_nobody_clipped_is_refused() -> None:
