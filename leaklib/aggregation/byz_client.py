@@ -65,13 +65,16 @@ class Share:
 class ByzClient:
     """Client ``number`` of the members. Phases are called in their order, each once.
 
-    ValueError for messages that are none, not for this client, came twice, or from strangers.
+    A bad share must not stop the round, or a single dealer could. What is damaged, not for this client, came
+    twice or from a stranger does not count; ``refused`` says so, and the holder complains of who dealt it.
+    ValueError where the server asks for what no client may answer.
     """
 
     def __init__(self, number: int, rules: ByzRules, *, generator: torch.Generator) -> None:
         self.number, self.rules, self._generator = number, rules, generator
         self._phase: ByzPhase | None = None
         self._held: dict[int, Share] = {}
+        self.refused: list[str] = []
         self._accepted: tuple[int, ...] = ()
 
     def advertise_key(self) -> Key:
@@ -118,7 +121,10 @@ class ByzClient:
         """Keep the others' shares, and publish the combinations of what was dealt, now that it is fixed."""
         self._enter(ByzPhase.COMBINE)
         for message in received:
-            self._keep(message)
+            try:
+                self._keep(message)
+            except ValueError as reason:
+                self.refused.append(str(reason))
         self._coin, rules = coin.value, self.rules
         first, second = (combine(rows, coin.value) for rows in self._sharings)
         masks = np.delete(combine(self._masks, coin.value), rules.blocks - 1)
@@ -154,6 +160,11 @@ class ByzClient:
         for name, rows in (("first", first), ("second", second), ("masks", masks)):
             good &= fits(np.stack([getattr(share, name) for share in held]), rows, own, self._coin)
         fine = {dealer for dealer, fit in zip(dealers, good, strict=True) if fit}
+        # Should such a dealer be accepted all the same, this holder's answers are among the wrong ones.
+        mine = self._held[self.number]
+        nothing = Share(*(np.zeros_like(row) for row in (mine.first, mine.second, mine.masks)))
+        for dealer in self.rules.members:
+            self._held.setdefault(dealer, nothing)
         return Names(self.number, tuple(n for n in self.rules.members if n not in fine))
 
     def distances(self, accepted: Names) -> Numbers:

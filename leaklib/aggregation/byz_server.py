@@ -45,7 +45,7 @@ class ByzServer:
         self.dealt[pair] = message
 
     def draw_coin(self) -> Coin:
-        """Drawn once all shares are with their holders."""
+        """Drawn once all shares have arrived: no dealer can change them any more."""
         return Coin(draw_coin(generator=self._generator))
 
     def receive_combination(self, message: Numbers) -> None:

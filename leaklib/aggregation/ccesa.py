@@ -7,7 +7,7 @@ and each is an event of its own:
     private    the graph of the survivors is connected; if it is not, the server reads each part's sum
 
 With majorities as thresholds, Hoeffding's inequality and √((n−1) ln(n−1)) of slack for every degree, a round
-in which each client is still there at the end with probability 1 − q is reliable if
+in which each client is still there at the end with probability 1 − q is, in all likelihood, reliable if
 
     p ≥ p* = (3 √((n−1) ln(n−1)) − 1) / ((n−1) (2(1−q) − 1)),
 
@@ -44,7 +44,7 @@ def recommended_probability(clients: int, dropout: float = 0.0) -> float:
 
 
 def recommended_threshold(clients: int, edge_probability: float) -> int:
-    """The paper's one threshold for all: a majority of the largest neighborhood that is to be expected."""
+    """One threshold for all, as in the paper: a majority of the largest neighborhood to be expected."""
     others = clients - 1
     slack = sqrt(others * log(others)) if others > 1 else 0.0
     return int((others * edge_probability + slack + 1) / 2) + 1

@@ -1,8 +1,8 @@
 """Whether a dealer dealt what it should: one random combination, checked by every holder.
 
-The holders have the shares s_i of a dealer, vectors of L entries and one more that is random. Then a coin ρ
-is drawn that the dealer could not foresee. It publishes the coefficients c_j = Σ_l ρ^l a_{j,l} of one
-polynomial, and each holder compares
+Holder i's share s_i of a dealer is a vector of L entries, and one more that is random. When all shares have
+arrived and nobody can change them, a coin ρ is drawn that the dealer could not foresee. It publishes the
+coefficients c_j = Σ_l ρ^l a_{j,l} of one polynomial, and each holder compares
 
     Σ_l ρ^l s_{i,l} = Σ_j c_j (i+1)^j.
 

@@ -47,7 +47,7 @@ def correct(
     Raises ValueError if there are too few holders to correct so many ``errors``, or more errors than that.
     More than that many holders who lie by agreement can also have a wrong polynomial accepted.
     """
-    check_enough(len(points), terms, errors)
+    _check_enough(len(points), terms, errors)
     combined = dot(values, uniform((values.shape[1],), generator=generator)).tolist()
     wrong = _locate(points, combined, terms, errors)
     right = [i for i in range(len(points)) if i not in wrong][:terms]
@@ -59,7 +59,7 @@ def correct(
     return coefficients, liars
 
 
-def check_enough(holders: int, terms: int, errors: int) -> None:
+def _check_enough(holders: int, terms: int, errors: int) -> None:
     """ValueError unless so many ``holders`` are enough for ``terms`` coefficients despite ``errors``."""
     if holders < terms + 2 * errors:
         raise ValueError(

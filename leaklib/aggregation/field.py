@@ -38,7 +38,7 @@ def signed(values: Elements) -> Int64[np.ndarray, "..."]:
 
 
 def uniform(shape: tuple[int, ...], *, generator: torch.Generator) -> Elements:
-    """Random elements, each as probable as any other but for one part in 2^60."""
+    """Random elements: what any test sees differs from uniform by less than one part in 2^60."""
     return torch.randint(P, shape, generator=generator).numpy().astype(np.uint64)
 
 

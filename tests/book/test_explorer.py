@@ -123,7 +123,7 @@ def state(box):
       shown: [...box.querySelectorAll(".lx-live img")].map(image => image.src),
       alts: [...box.querySelectorAll(".lx-live img")].map(image => image.alt),
       numbers: [...box.querySelectorAll("dd")].map(number => number.textContent),
-      curve: box.querySelector("svg").getAttribute("aria-label"),
+      curve: box.querySelector("svg")?.getAttribute("aria-label"),
       point: box.querySelector("svg circle[r='7']")?.getAttribute("cx"),
     })""")
 
@@ -293,7 +293,8 @@ def test_a_chapter_s_explorer_answers_at_once_by_key_and_mouse(visit, pages, htm
     slider.focus()
     page.keyboard.press("ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft")
     by_key = state(box)
-    assert by_key["heard"] != before["heard"] and by_key["curve"] != before["curve"]
+    assert by_key["heard"] != before["heard"]
+    assert by_key["curve"] != before["curve"] or before["curve"] is None, "not every explorer has a curve"
     place = slider.bounding_box()
     page.mouse.click(place["x"] + 2, place["y"] + place["height"] / 2)
     assert slider.input_value() == "0" and state(box)["heard"] != by_key["heard"]
