@@ -1,6 +1,6 @@
 """Differential privacy against reconstruction: what noise takes from attackers, and from accuracy.
 
-    python benchmarks/privacy.py runs.jsonl                  # about 15 minutes; can be stopped and resumed
+    python benchmarks/privacy.py runs.jsonl                  # about 10 minutes; can be stopped and resumed
     python benchmarks/privacy.py runs.jsonl --only training
     python benchmarks/privacy.py runs.jsonl --table          # the tables of what is there
     python benchmarks/privacy.py runs.jsonl --collect        # stores them for the book
