@@ -278,6 +278,7 @@ def test_chapters_have_their_explorers():
         "10_secure_aggregation",
         "11_byzantine_and_sparse",
         "11_byzantine_and_sparse",
+        "12_comparison",
     ]
 
 
