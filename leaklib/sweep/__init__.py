@@ -7,7 +7,7 @@ reaches through imports, without comments and docstrings, and the methods of a r
 that code, and the row is stale: it counts as not there. Rows of the book ship with the package; what a reader
 adds goes to the cache folder.
 
-Chapters: 7, 8.
+Chapters: 7, 8, 10, 12.
 """
 
 from leaklib.sweep.point import Point, points

@@ -1,6 +1,6 @@
 """What names an experiment, and what names the code behind it.
 
-Chapters: 7, 8.
+Chapters: 7, 8, 10, 12.
 """
 
 import ast

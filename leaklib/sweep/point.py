@@ -1,6 +1,6 @@
 """From rows to what a curve shows: one point for all runs of a setting, with its spread.
 
-Chapters: 7, 8.
+Chapters: 7, 8, 10, 12.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

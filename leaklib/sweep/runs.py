@@ -1,6 +1,6 @@
 """Grids of experiments, and running what has no row yet.
 
-Chapters: 7, 8.
+Chapters: 7, 8, 10, 12.
 """
 
 import time
