@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from leaklib.models.build import seeded
@@ -49,7 +50,8 @@ class Block(nn.Module):
 
     def mix(self, query: Heads, key: Heads, value: Heads, *, causal: bool = True) -> Hidden:
         """What attention adds: each query's mean of the values, weighted by how well the keys fit."""
-        mixed = scaled_dot_product_attention(query, key, value, is_causal=causal)
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels know no lanes
+            mixed = scaled_dot_product_attention(query, key, value, is_causal=causal)
         return self.merge(mixed.transpose(-3, -2).flatten(-2))
 
     def attend(self, hidden: Hidden) -> Hidden:

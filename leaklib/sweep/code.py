@@ -18,6 +18,7 @@ from types import CodeType
 from typing import Any
 
 from leaklib.experiment import Experiment
+from leaklib.training import Training
 
 KNOWN = {"leaklib", "torch", *sys.stdlib_module_names}  # the first by its source, the others by their version
 
@@ -53,8 +54,8 @@ def _name(obj: Any) -> str:
     return f"{obj.__module__}.{obj.__qualname__}"
 
 
-def fingerprint(experiment: Experiment) -> str:
-    """What names the code that decides ``experiment``: the modules of leaklib that it reaches.
+def fingerprint(experiment: Experiment | Training) -> str:
+    """What names the code that decides an experiment or a training: the modules of leaklib that it reaches.
 
     Of a part defined elsewhere, such as a reader's own class, its methods count, and not what these call.
     """

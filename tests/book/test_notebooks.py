@@ -27,6 +27,7 @@ TAGS = {
     "hide-input",
     "hide-output",
     "hide-cell",
+    "full-width",
     "remove-input",
     "remove-cell",
     "remove-output",
