@@ -22,7 +22,7 @@ book: environment
 
 test: book
 	@echo "Running the tests."
-	@$(RUN) -m pytest tests -n 2 --dist loadfile
+	@$(RUN) -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 	@echo "Running every notebook again and comparing what it shows with what is stored."
 	@$(RUN) -m pytest chapters -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
