@@ -13,6 +13,7 @@ from statistics import median
 import pytest
 import torch
 
+from leaklib.aggregation.plain import Plain
 from leaklib.attacks.dlg import DLG
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
@@ -223,6 +224,8 @@ def test_every_setting_has_pictures_to_show_and_finite_scores() -> None:
         for setting, some in named(sweep).items():
             found = [(rows()[name], e) for name, e in some if name in rows()]
             # One for each picture of each client whose update went into the one that was attacked.
+            alone = [(row, e) for row, e in found if isinstance(e.aggregation, Plain)]
+            assert all(len(row.psnr) == e.batch_size for row, e in alone)
             assert all(len(row.psnr) in range(1, e.batch_size * e.clients + 1) for row, e in found)
             assert all(0 < value < 200 for row, _ in found for value in row.psnr), setting
             if found:
