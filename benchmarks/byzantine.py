@@ -9,13 +9,12 @@ One thread. Seconds are processor time, a client's the mean over clients. Every 
 """
 
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from time import process_time
 
 import numpy as np
 import torch
-from runs import Case, Runs, command_line, execute, read, store
+from runs import Case, Runs, collected, command_line, execute, read, store
 
 from leaklib.aggregation.byz_counting import count_byzantine
 from leaklib.aggregation.byz_round import quantized
@@ -144,20 +143,6 @@ def traffic_table(rows: list[Case]) -> str:
     return table(heads, lines)
 
 
-def collect(rows: list[Case]) -> None:
-    """Store what the book shows, with the version and the date of the runs."""
-    made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
-    parts = {
-        part: [
-            row["case"] | {k: v for k, v in row.items() if k not in ("part", "case")}
-            for row in rows
-            if row["part"] == part
-        ]
-        for part in PARTS
-    }
-    store(TARGET, "byzsecagg", {"made": made} | parts)
-
-
 def main() -> None:
     parser = command_line(__doc__, PARTS, TARGET)
     parser.add_argument("--table", action="store_true", help="print the tables and run nothing")
@@ -169,7 +154,7 @@ def main() -> None:
             tabulate = traffic_table if part == "traffic" else rounds_table
             print(f"\n{function.__doc__}\n\n{tabulate([row for row in rows if row['part'] == part])}")
     elif arguments.collect:
-        collect(rows)
+        store(TARGET, "byzsecagg", collected(rows, PARTS))
     else:
         for part in arguments.only or list(PARTS):
             execute(part, PARTS[part](), rows, arguments.runs[0])

@@ -14,12 +14,11 @@ import statistics
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, command_line, execute, read
+from runs import Case, Runs, collected, command_line, execute, read
 
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA
@@ -112,26 +111,12 @@ def one_round(protocol: Aggregation, clients: int, entries: int) -> Case:
 PARTS = {"costs": costs, "accuracies": accuracies, "scaling": scaling}
 
 
-def collect(rows: list[Case]) -> None:
-    """Store what the chapter reads, with the version and the date of the runs."""
-    made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
-    parts = {
-        part: [
-            row["case"] | {k: v for k, v in row.items() if k not in ("part", "case")}
-            for row in rows
-            if row["part"] == part
-        ]
-        for part in PARTS
-    }
-    TARGET.write_text(json.dumps({"made": made} | parts, indent=1) + "\n")
-
-
 def main() -> None:
     arguments = command_line(__doc__, PARTS, TARGET).parse_args()
     torch.set_num_threads(1)
     rows = read(*arguments.runs)
     if arguments.collect:
-        collect(rows)
+        TARGET.write_text(json.dumps(collected(rows, PARTS), indent=1) + "\n")
     else:
         for part in arguments.only or list(PARTS):
             execute(part, PARTS[part](), rows, arguments.runs[0])

@@ -3,8 +3,11 @@
 import argparse
 import json
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
+
+import torch
 
 Case = dict[str, Any]
 """What decides a run, or what came of it: plain data for JSON."""
@@ -45,3 +48,17 @@ def store(target: Path, key: str, value: object) -> None:
     """Replace one ``key`` of what ``target`` holds, and leave the others, which other benchmarks wrote."""
     held = json.loads(target.read_text()) if target.exists() else {}
     target.write_text(json.dumps(dict(sorted((held | {key: value}).items())), indent=1) + "\n")
+
+
+def collected(rows: list[Case], parts: Iterable[str]) -> Case:
+    """All rows by part, each case beside what came of it, with the version and the date of the runs."""
+    made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
+    found = {
+        part: [
+            row["case"] | {k: v for k, v in row.items() if k not in ("part", "case")}
+            for row in rows
+            if row["part"] == part
+        ]
+        for part in parts
+    }
+    return {"made": made} | found
