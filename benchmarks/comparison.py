@@ -27,7 +27,7 @@ from leaklib.aggregation.secagg import SecAgg
 from leaklib.attacks.dlg import DLG
 from leaklib.client import FedSGD
 from leaklib.experiment import Experiment, run
-from leaklib.results.comparison import CONTENDERS, LARGER
+from leaklib.results.contenders import CONTENDERS, LARGER
 from leaklib.rng import generator
 from leaklib.sweep.code import fingerprint
 from leaklib.training import Training, train

@@ -24,7 +24,7 @@ from runs import Case, Runs, execute, read
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.naive import Naive
-from leaklib.attacks.objectives import sign_disagreement
+from leaklib.attacks.search.objectives import sign_disagreement
 from leaklib.client import FedSGD, share
 from leaklib.data import Data, ImageFile
 from leaklib.mechanisms.identity import Identity

@@ -26,13 +26,13 @@ from torch import nn
 
 from leaklib.attacks.dlg import IDLG
 from leaklib.attacks.gauss_newton import GaussNewton
-from leaklib.attacks.identifiability import identifiability
 from leaklib.attacks.inverting_gradients import InvertingGradients
-from leaklib.attacks.jacobian import GradientMap
 from leaklib.attacks.recursive import Recursive
-from leaklib.attacks.twin import twin
+from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
+from leaklib.identifiability.spectrum import identifiability
+from leaklib.identifiability.twin import twin
 from leaklib.metrics import psnr
 from leaklib.models.lenet import LeNet
 from leaklib.models.lenet5 import LeNet5

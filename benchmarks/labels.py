@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.labels import infer_label_counts
+from leaklib.attacks.parts.labels import infer_label_counts
 from leaklib.client import FedSGD, share
 from leaklib.data import ImageFile
 from leaklib.models.convnet import ConvNet

@@ -19,16 +19,16 @@ from pathlib import Path
 import torch
 from runs import Case, Runs, command_line, execute, read
 
+from leaklib.accounting import noise_multiplier_for, reconstruction_bound
 from leaklib.aggregation.central import CentralDP
 from leaklib.aggregation.plain import Plain
 from leaklib.attacks.candidates import Candidates
 from leaklib.attacks.dlg import IDLG
-from leaklib.attacks.identifiability import identifiability
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.client import FedSGD, share
 from leaklib.data import Digits, Photos
 from leaklib.experiment import Experiment, run
-from leaklib.mechanisms.accounting import noise_multiplier_for, reconstruction_bound
+from leaklib.identifiability.spectrum import identifiability
 from leaklib.mechanisms.gaussian import ClipNorm, GaussianNoise
 from leaklib.models.convnet import ConvNet
 from leaklib.models.mlp import Mlp

@@ -24,12 +24,12 @@ from leaklib.aggregation.ccesa import (
     recommended_threshold,
     reliable,
 )
-from leaklib.aggregation.counting import count
-from leaklib.aggregation.fixed_point import decode, encode
-from leaklib.aggregation.graph import Graph, complete, edges, erdos_renyi
-from leaklib.aggregation.masking import majorities
+from leaklib.aggregation.crypto.fixed_point import decode, encode
+from leaklib.aggregation.masking.graph import Graph, complete, edges, erdos_renyi
+from leaklib.aggregation.masking.messages import Drop, Phase
+from leaklib.aggregation.masking.round import majorities
+from leaklib.aggregation.masking.traffic import count
 from leaklib.aggregation.secagg import SecAgg
-from leaklib.aggregation.wire import Drop, Phase
 from leaklib.client import FedSGD
 from leaklib.plots import table
 from leaklib.rng import generator

@@ -16,7 +16,7 @@ from dataclasses import replace
 from leaklib.experiment import Experiment
 from leaklib.plots import table
 from leaklib.results import batch_sizes, both, compressors, repeated_labels
-from leaklib.results.comparison import comparison
+from leaklib.results.contenders import comparison
 from leaklib.sweep import Row, cached, measure, run_all
 from leaklib.sweep.code import fingerprint, key
 from leaklib.sweep.rows import read_row, write_row

@@ -18,15 +18,15 @@ import torch
 from runs import Case, Runs, command_line, execute, read
 from torch import Tensor
 
-from leaklib.attacks.counting import counting_bounds
-from leaklib.attacks.extremes import extremes
 from leaklib.attacks.gauss_newton import GaussNewton
-from leaklib.attacks.identifiability import identifiability
-from leaklib.attacks.jacobian import GradientMap
-from leaklib.attacks.objectives import flatten
+from leaklib.attacks.search.jacobian import GradientMap
+from leaklib.attacks.search.objectives import flatten
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Architecture
+from leaklib.identifiability.counting import counting_bounds
+from leaklib.identifiability.extremes import extremes
+from leaklib.identifiability.spectrum import identifiability
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.top_k import TopK
 from leaklib.metrics import score

@@ -21,14 +21,14 @@ import leaklib.client
 import leaklib.mechanisms
 from leaklib.aggregation.plain import Plain
 from leaklib.attacks.inverting_gradients import InvertingGradients
-from leaklib.attacks.objectives import squared_error
+from leaklib.attacks.search.objectives import squared_error
 from leaklib.client import FedSGD, share
 from leaklib.data import Sentences
 from leaklib.experiment import describe
 from leaklib.mechanisms.gaussian import ClipNorm
-from leaklib.models.build import seeded
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import seeded
 from leaklib.models.resnet import ResNet
 from leaklib.models.transformer import TinyTransformer
 from leaklib.rng import generator

@@ -12,9 +12,9 @@ from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.client import FedSGD
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, describe, run
-from leaklib.models.build import seeded
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import seeded
 
 
 @dataclass(frozen=True)

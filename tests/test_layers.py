@@ -1,4 +1,4 @@
-"""Imports go one way only, read from the syntax trees: a line of code knows its room."""
+"""Imports go one way only, and a file at a role's root is a member of it: read from the syntax trees."""
 
 import ast
 from pathlib import Path
@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "leaklib"
 ROOMS = [
     {"types"},
     {"rng"},
-    {"client", "data", "models"},
-    {"attacks", "mechanisms", "aggregation"},
-    {"metrics"},
+    {"client", "metrics", "accounting"},
+    {"data", "models", "mechanisms", "aggregation"},
+    {"attacks"},
+    {"identifiability"},
     {"experiment"},
     {"training"},
     {"sweep"},
@@ -72,12 +73,59 @@ def test_packages_import_nothing_but_their_own_modules(path: Path) -> None:
     assert imported_rooms(path.read_text()) <= {room_of(path)}
 
 
+# What makes a class a member: a frozen dataclass with this method.
+METHOD = {"attacks": "__call__", "mechanisms": "__call__", "aggregation": "__call__", "models": "build"}
+
+
+def public_members(source: str, method: str) -> list[str]:
+    """The names of the public frozen dataclasses in ``source`` that have ``method``."""
+    return [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        and any("frozen=True" in ast.unparse(decorator) for decorator in node.decorator_list)
+        and method in {child.name for child in node.body if isinstance(child, ast.FunctionDef)}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.parent.name in METHOD and path.parent.parent == PACKAGE],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_a_file_at_a_role_s_root_defines_a_member_of_the_role(path: Path) -> None:
+    """What members share lies in a folder below."""
+    assert public_members(path.read_text(), METHOD[path.parent.name])
+
+
+@pytest.mark.parametrize("role", METHOD)
+def test_members_of_a_role_lie_at_its_root(role: str) -> None:
+    below = [path for path in MODULES if path.is_relative_to(PACKAGE / role) and path.parent.name != role]
+    assert below, "the role shares nothing"
+    assert [path for path in below if public_members(path.read_text(), METHOD[role])] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("@dataclass(frozen=True)\nclass A:\n    def __call__(self): ...", ["A"]),
+        ("@dataclass\nclass A:\n    def __call__(self): ...", []),
+        ("@dataclass(frozen=True)\nclass _A:\n    def __call__(self): ...", []),
+        ("@dataclass(frozen=True)\nclass A:\n    def run(self): ...", []),
+        ("def a(): ...", []),
+    ],
+)
+def test_what_counts_as_a_member(source: str, found: list[str]) -> None:
+    assert public_members(source, "__call__") == found
+
+
 @pytest.mark.parametrize(
     ("room", "line", "found"),
     [
         ("types", "from leaklib.rng import generator", ["rng"]),
-        ("attacks", "from leaklib.mechanisms.identity import Identity", ["mechanisms"]),
-        ("attacks", "import leaklib.metrics", ["metrics"]),
+        ("mechanisms", "from leaklib.attacks.dlg import DLG", ["attacks"]),
+        ("client", "import leaklib.metrics", ["metrics"]),
+        ("attacks", "from leaklib.identifiability.counting import Bound", ["identifiability"]),
         ("client", "from .types import Batch", ["a relative import"]),
         ("metrics", "from leaklib.types import Batch", []),
     ],

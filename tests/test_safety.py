@@ -13,7 +13,7 @@ from leaklib.aggregation.central import CentralDP
 from leaklib.aggregation.enclave import Enclave
 from leaklib.aggregation.plain import Plain
 from leaklib.aggregation.secagg import SecAgg
-from leaklib.attacks.matching import explain
+from leaklib.attacks.search.matching import explain
 from leaklib.client import FedAvg, FedSGD
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, run

@@ -22,7 +22,7 @@ from leaklib.client import FedSGD
 from leaklib.data import Photos
 from leaklib.experiment import Experiment
 from leaklib.mechanisms.identity import Identity
-from leaklib.models.build import seeded
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Labels, Progress, Reconstruction
 from leaklib.widgets import explore, live

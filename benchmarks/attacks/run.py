@@ -26,7 +26,7 @@ from measure import GOOD, Victim
 
 from leaklib.client import FedSGD, share
 from leaklib.data import ImageFile
-from leaklib.models.build import Normalize
+from leaklib.models.parts.build import Normalize
 
 HERE = Path(__file__).parent
 BREACHING = ("deepleakage", "deepleakage, label known", "invertinggradients", "modern")

@@ -7,7 +7,7 @@ the server all they have; K blocks make shares shorter, m updates are added up. 
 nothing of an update beyond distances and sum needs no assumption on anybody's computing power, but for the
 encryption of the shares, which travel through the server.
 
-Source and differences: see byz_client.py.
+Source and differences: see byzantine/client.py.
 The condition is the paper's as far as we know it: the first of the maximum decodes distances, the second
 is multi-Krum's.
 Chapter: 11.
@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from leaklib.aggregation import fixed_point
-from leaklib.aggregation.byz_client import ByzClient, ByzRules
-from leaklib.aggregation.byz_messages import ByzPhase
-from leaklib.aggregation.byz_round import ByzRound, play, quantized
-from leaklib.aggregation.byz_server import ByzServer
-from leaklib.aggregation.pooled import check_alike, pooled
-from leaklib.aggregation.primitives import random_bytes
-from leaklib.aggregation.wire import tally
+from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
+from leaklib.aggregation.byzantine.messages import ByzPhase
+from leaklib.aggregation.byzantine.round import ByzRound, play, quantized
+from leaklib.aggregation.byzantine.server import ByzServer
+from leaklib.aggregation.crypto import fixed_point
+from leaklib.aggregation.crypto.primitives import random_bytes
+from leaklib.aggregation.parts.pooled import check_alike, pooled
+from leaklib.aggregation.parts.wire import tally
 from leaklib.types import Update, View
 
 

@@ -25,11 +25,11 @@ from math import log, sqrt
 
 import torch
 
-from leaklib.aggregation.graph import Graph, components, erdos_renyi
-from leaklib.aggregation.masking import majorities, present, start, view
-from leaklib.aggregation.pooled import check_alike
+from leaklib.aggregation.masking.graph import Graph, components, erdos_renyi
+from leaklib.aggregation.masking.messages import Drop, Phase
+from leaklib.aggregation.masking.round import majorities, present, start, view
+from leaklib.aggregation.parts.pooled import check_alike
 from leaklib.aggregation.secagg import Dropped, check_fields, drops
-from leaklib.aggregation.wire import Drop, Phase
 from leaklib.types import Update, View
 
 

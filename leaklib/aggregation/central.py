@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from leaklib.aggregation.pooled import bytes_sent, check_alike, mean, pooled
+from leaklib.aggregation.parts.pooled import bytes_sent, check_alike, mean, pooled
 from leaklib.rng import add_noise
 from leaklib.types import Cost, Update, View
 

@@ -31,14 +31,14 @@ import torch
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from leaklib.aggregation import enclave_code
-from leaklib.aggregation.enclave_code import KEY, Closed, header, pack_task, purpose, read, write
-from leaklib.aggregation.fixed_point import flat, shaped
-from leaklib.aggregation.pooled import check_alike, pooled
-from leaklib.aggregation.primitives import agree, public_key, random_bytes, seal
+from leaklib.aggregation.crypto.fixed_point import flat, shaped
+from leaklib.aggregation.crypto.primitives import agree, public_key, random_bytes, seal
+from leaklib.aggregation.parts.pooled import check_alike, pooled
+from leaklib.aggregation.tee import inside
+from leaklib.aggregation.tee.inside import KEY, Closed, header, pack_task, purpose, read, write
 from leaklib.types import Cost, Update, View
 
-CODE = Path(enclave_code.__file__)
+CODE = Path(inside.__file__)
 
 
 def measure(code: Path) -> bytes:
@@ -111,7 +111,7 @@ class Running:
             if self.late:
                 raise TimeoutError(f"the enclave gave no answer within {self.timeout} s: ended it") from None
             raise RuntimeError(f"the enclave ended without an answer, code {code}. {said[-300:]}") from None
-        if message[:1] == enclave_code.REFUSED:
+        if message[:1] == inside.REFUSED:
             raise ValueError(message[1:].decode())
         return message[1:]
 

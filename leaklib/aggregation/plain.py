@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from leaklib.aggregation.pooled import bytes_sent
+from leaklib.aggregation.parts.pooled import bytes_sent
 from leaklib.types import Cost, Update, View
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import torch
 
-from leaklib.aggregation.graph import complete, ring
-from leaklib.aggregation.masking import majorities, start, view
-from leaklib.aggregation.pooled import check_alike
-from leaklib.aggregation.wire import Drop
+from leaklib.aggregation.masking.graph import complete, ring
+from leaklib.aggregation.masking.messages import Drop
+from leaklib.aggregation.masking.round import majorities, start, view
+from leaklib.aggregation.parts.pooled import check_alike
 from leaklib.types import Update, View
 
 Dropped = tuple[int | Drop, ...]

@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_single, check_update
-from leaklib.attacks.matching import compare, explain
-from leaklib.attacks.objectives import squared_error
+from leaklib.attacks.parts.checks import check_single, check_update
+from leaklib.attacks.search.matching import compare, explain
+from leaklib.attacks.search.objectives import squared_error
 from leaklib.data import Data, Photos
 from leaklib.types import Batch, Callback, Reconstruction, Update
 

@@ -2,13 +2,13 @@
 
     x̂, ŷ = argmin ‖∇ℓ(w; x, softmax(y)) − g‖² / ‖g‖²
 
-DLG optimises picture and label together; iDLG reads the label off the gradient first (see labels.py), which
-leaves fewer unknowns and fewer bad basins.
+DLG optimises picture and label together; iDLG reads the label off the gradient first (see parts/labels.py),
+which leaves fewer unknowns and fewer bad basins.
 
 Source: Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019; Zhao, Mopuri, Bilen, "iDLG", arXiv
 2001.02610. Differs from the released code: the loss is relative to the gradient's own scale, the start is
-near mid-grey instead of N(0, 1), a stuck run is begun again (see matching.py), L-BFGS has no absolute
-stopping thresholds (see lbfgs.py), and a prior can be added, which is off by default.
+near mid-grey instead of N(0, 1), a stuck run is begun again (see search/matching.py), L-BFGS has no absolute
+stopping thresholds (see search/lbfgs.py), and a prior can be added, which is off by default.
 Chapter: 4, 7, 8.
 """
 
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from leaklib.attacks.checks import check_update
-from leaklib.attacks.labels import infer_label, num_classes
-from leaklib.attacks.lbfgs import LBFGS
-from leaklib.attacks.matching import compare, match, mid_grey
-from leaklib.attacks.objectives import squared_error, total_variation
+from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.labels import infer_label, num_classes
+from leaklib.attacks.search.lbfgs import LBFGS
+from leaklib.attacks.search.matching import compare, match, mid_grey
+from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.types import Callback, Labels, Reconstruction, Update
 
 INNER = 20  # evaluations in one outer step of L-BFGS, as PyTorch and the paper count them

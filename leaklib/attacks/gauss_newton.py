@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_uncompressed, check_update
-from leaklib.attacks.jacobian import GradientMap
-from leaklib.attacks.labels import infer_labels
-from leaklib.attacks.matching import STUCK, explain, mid_grey
+from leaklib.attacks.parts.checks import check_uncompressed, check_update
+from leaklib.attacks.parts.labels import infer_labels
+from leaklib.attacks.search.jacobian import GradientMap
+from leaklib.attacks.search.matching import STUCK, explain, mid_grey
 from leaklib.types import Callback, Progress, Reconstruction, Update
 
 TRIES = 12  # times that the damping is raised in one step before the search is over

@@ -2,7 +2,7 @@
 
     x̂ = argmin  D(∇ℓ(w; x, y), g) + α_tv TV(x) + α_bn R_bn(x) + α_group ‖x − mean of the group‖²
 
-The labels come first (see labels.py). R_bn asks that the batch has the statistics that the network's
+The labels come first (see parts/labels.py). R_bn asks that the batch has the statistics that the network's
 BatchNorm layers expect; the last term lets several starts, optimised side by side, agree on a picture.
 
 Source: Yin, Mallya, Vahdat, Alvarez, Kautz, Molchanov, "See through Gradients: Image Batch Recovery via
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leaklib.attacks.adam import BoxedAdam
-from leaklib.attacks.checks import check_update
-from leaklib.attacks.labels import infer_labels
-from leaklib.attacks.matching import compare, match, mid_grey
-from leaklib.attacks.objectives import (
+from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.labels import infer_labels
+from leaklib.attacks.search.adam import BoxedAdam
+from leaklib.attacks.search.matching import compare, match, mid_grey
+from leaklib.attacks.search.objectives import (
     batch_norm_prior,
     cosine_distance,
     group_consistency,

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.checks import check_uncompressed, check_update, steps_and_scale
-from leaklib.attacks.labels import infer_labels
-from leaklib.attacks.matching import explain
+from leaklib.attacks.parts.checks import check_uncompressed, check_update, steps_and_scale
+from leaklib.attacks.parts.labels import infer_labels
+from leaklib.attacks.search.matching import explain
 from leaklib.types import Callback, Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient

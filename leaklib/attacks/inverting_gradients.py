@@ -9,7 +9,7 @@ Source: Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients – How eas
 federated learning?", NeurIPS 2020, and the released code. Differs: α is relative to the distance
 that mid-grey pictures score, so that one value serves every network, and falls over the steps; the step size
 falls smoothly; restarts are evaluated together; neither the distance nor Adam has an absolute
-threshold (see objectives.py and adam.py).
+threshold (see search/objectives.py and search/adam.py).
 Chapter: 5.
 """
 
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from leaklib.attacks.adam import BoxedAdam
-from leaklib.attacks.checks import check_update
-from leaklib.attacks.labels import infer_labels
-from leaklib.attacks.matching import compare, match, mid_grey
-from leaklib.attacks.objectives import cosine_distance, total_variation
+from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.labels import infer_labels
+from leaklib.attacks.search.adam import BoxedAdam
+from leaklib.attacks.search.matching import compare, match, mid_grey
+from leaklib.attacks.search.objectives import cosine_distance, total_variation
 from leaklib.types import Callback, Reconstruction, Update
 
 

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.checks import check_single, check_uncompressed, check_update
-from leaklib.attacks.labels import infer_label
-from leaklib.attacks.matching import explain
+from leaklib.attacks.parts.checks import check_single, check_uncompressed, check_update
+from leaklib.attacks.parts.labels import infer_label
+from leaklib.attacks.search.matching import explain
 from leaklib.types import Callback, Reconstruction, Update
 
 

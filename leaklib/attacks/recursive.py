@@ -1,8 +1,9 @@
 """Closed form through the whole network: peel it layer by layer, from the last one down to the picture.
 
 The last layer hands over its input h and the signal ∂L/∂h (linear_layer.py); an activation is inverted, so
-z = φ⁻¹(h) and ∂L/∂z = φ'(z) ∂L/∂h; a convolution gives two linear systems in its input (peel.py); and so
-on down to the picture. Nothing is optimised, and the result is as exact as the digits of the gradient allow.
+z = φ⁻¹(h) and ∂L/∂z = φ'(z) ∂L/∂h; a convolution gives two linear systems in its input (parts/peel.py); and
+so on down to the picture. Nothing is optimised, and the result is as exact as the digits of the gradient
+allow.
 
 Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, Algorithm 1. Differs: they
 treat two classes and no biases; here a bias in the last layer gives label and signal for any number of them.
@@ -15,14 +16,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from leaklib.attacks.chain import Layers, chain, input_shapes
-from leaklib.attacks.checks import check_single, check_uncompressed, check_update
-from leaklib.attacks.labels import infer_label
 from leaklib.attacks.linear_layer import invert_linear
-from leaklib.attacks.matching import explain
-from leaklib.attacks.peel import Known, double, peel_conv
+from leaklib.attacks.parts.checks import check_single, check_uncompressed, check_update
+from leaklib.attacks.parts.labels import infer_label
+from leaklib.attacks.parts.layers import Layers, chain, input_shapes
+from leaklib.attacks.parts.peel import Known, double, peel_conv
+from leaklib.attacks.search.matching import explain
 from leaklib.client import FedSGD
-from leaklib.models.build import Normalize
+from leaklib.models.parts.build import Normalize
 from leaklib.types import Callback, Reconstruction, Tensors, Update
 
 

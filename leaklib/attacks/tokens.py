@@ -7,7 +7,7 @@ all of them can be tried:
 1. tokens: the rows of the embedding's gradient that are not zero,
 2. positions: LayerNorm(embedding + position) in the span of the first block's query, key and value gradients,
 3. sentences: prefixes grown token by token, what the first block's MLP receives in the span of its gradient,
-4. labels: ``token_labels.py``.
+4. labels: ``parts/token_labels.py``.
 
 Source: Petrov, Dimitrov, Baader, Müller, Vechev, "DAGER: Exact Gradient Inversion for Large Language Models",
 NeurIPS 2024. Differs: step 3 looks at the first block's MLP instead of the second block's attention, which in
@@ -24,9 +24,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from leaklib.attacks.checks import check_update, steps_and_scale
-from leaklib.attacks.objectives import squared_error
-from leaklib.attacks.token_labels import with_labels
+from leaklib.attacks.parts.checks import check_update, steps_and_scale
+from leaklib.attacks.parts.token_labels import with_labels
+from leaklib.attacks.search.objectives import squared_error
 from leaklib.models.transformer import Transformer
 from leaklib.types import PAD, Callback, Reconstruction, Tensors, Update
 

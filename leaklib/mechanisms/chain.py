@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.message import Message, send
+from leaklib.mechanisms.parts.payload import Message, send
 from leaklib.types import Mechanism, Objective, Tensors, Update
 
 

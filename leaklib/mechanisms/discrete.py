@@ -33,7 +33,7 @@ from dp_accounting import rdp
 from jaxtyping import Float
 from torch import Tensor
 
-from leaklib.mechanisms.message import Message, send
+from leaklib.mechanisms.parts.payload import Message, send
 from leaklib.types import Objective, Tensors, Update
 
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn

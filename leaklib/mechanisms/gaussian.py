@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from leaklib.client import clip
-from leaklib.mechanisms.message import Message, send
+from leaklib.mechanisms.parts.payload import Message, send
 from leaklib.rng import add_noise
 from leaklib.types import Objective, Tensors, Update
 

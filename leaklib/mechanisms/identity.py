@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.message import Message
+from leaklib.mechanisms.parts.payload import Message
 from leaklib.types import Objective, Tensors, Update
 
 

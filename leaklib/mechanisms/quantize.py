@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.message import SCALE, Message, send
+from leaklib.mechanisms.parts.payload import SCALE, Message, send
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.types import Objective, Tensors, Update
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.message import Message, send
+from leaklib.mechanisms.parts.payload import Message, send
 from leaklib.types import Objective, Tensors, Update
 
 SHARPNESS = 20.0  # κ: an entry of a tenth of the median counts as decided; with 100 few are left that lead on

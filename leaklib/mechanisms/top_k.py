@@ -17,7 +17,7 @@ from math import ceil, log2
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.message import Message, send
+from leaklib.mechanisms.parts.payload import Message, send
 from leaklib.types import Objective, Tensors, Update
 
 

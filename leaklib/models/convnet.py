@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from leaklib.models.build import Normalize, seeded
+from leaklib.models.parts.build import Normalize, seeded
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from leaklib.models.build import seeded
+from leaklib.models.parts.build import seeded
 
 
 @dataclass(frozen=True)

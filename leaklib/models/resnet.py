@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaklib.models.build import Normalize, seeded
+from leaklib.models.parts.build import Normalize, seeded
 
 WEIGHTS = "resnet.npz"
 

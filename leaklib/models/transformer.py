@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from leaklib.models.build import seeded
+from leaklib.models.parts.build import seeded
 from leaklib.types import PAD, AnyInputs
 
 Tokens = Int[Tensor, "batch positions"]

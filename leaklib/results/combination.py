@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from leaklib.aggregation.fixed_point import flat, unwrap, wrap
+from leaklib.aggregation.crypto.fixed_point import flat, unwrap, wrap
 from leaklib.mechanisms.discrete import Skellam
 from leaklib.rng import generator
 from leaklib.types import Update

@@ -1,9 +1,9 @@
 """What a reader moves: explorers that answer without a kernel, tables to sort, live attacks that need one."""
 
-from leaklib.widgets.comparison import Column, Spread, compare
 from leaklib.widgets.explorer import explore
 from leaklib.widgets.playground import live
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
+from leaklib.widgets.table import Column, Spread, compare
 
 __all__ = [
     "Axis",

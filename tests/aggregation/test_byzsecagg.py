@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.aggregation.byz_client import ByzClient
-from leaklib.aggregation.byz_counting import count_byzantine
-from leaklib.aggregation.byz_messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
-from leaklib.aggregation.byz_round import answer, check, deal, play, quantized
+from leaklib.aggregation.byzantine.client import ByzClient
+from leaklib.aggregation.byzantine.consistency import combine, draw_coin, fits, with_blind
+from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.byzantine.round import answer, check, deal, play, quantized
+from leaklib.aggregation.byzantine.traffic import count_byzantine
 from leaklib.aggregation.byzsecagg import ByzSecAgg
-from leaklib.aggregation.consistency import combine, draw_coin, fits, with_blind
-from leaklib.aggregation.counting import Traffic
-from leaklib.aggregation.decode import correct
-from leaklib.aggregation.field import P, add, elements, matmul, sub, uniform
-from leaklib.aggregation.ramp import cut, hidden, point, shares
+from leaklib.aggregation.crypto.decode import correct
+from leaklib.aggregation.crypto.field import P, add, elements, matmul, sub, uniform
+from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
+from leaklib.aggregation.masking.traffic import Traffic
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import Update

@@ -12,10 +12,10 @@ from leaklib.aggregation.ccesa import (
     recommended_threshold,
     reliable,
 )
-from leaklib.aggregation.graph import components, erdos_renyi
-from leaklib.aggregation.masking import majorities
+from leaklib.aggregation.masking.graph import components, erdos_renyi
+from leaklib.aggregation.masking.messages import Drop, Phase
+from leaklib.aggregation.masking.round import majorities
 from leaklib.aggregation.secagg import SecAgg
-from leaklib.aggregation.wire import Drop, Phase
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import Update

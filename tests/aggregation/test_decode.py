@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from leaklib.aggregation.decode import correct, divide
-from leaklib.aggregation.field import P, add, elements, matmul, product, uniform, vandermonde
+from leaklib.aggregation.crypto.decode import correct, divide
+from leaklib.aggregation.crypto.field import P, add, elements, matmul, product, uniform, vandermonde
 from leaklib.rng import generator
 
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from leaklib.aggregation import enclave as module
+from leaklib.aggregation.crypto.primitives import public_key, random_bytes, unseal
 from leaklib.aggregation.enclave import CODE, Attestation, Enclave, measure, seal_update, started
-from leaklib.aggregation.enclave_code import (
+from leaklib.aggregation.parts.pooled import mean
+from leaklib.aggregation.tee.inside import (
     Closed,
     Inside,
     header,
@@ -21,8 +23,6 @@ from leaklib.aggregation.enclave_code import (
     serve,
     unpack_task,
 )
-from leaklib.aggregation.pooled import mean
-from leaklib.aggregation.primitives import public_key, random_bytes, unseal
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import Update

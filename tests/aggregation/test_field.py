@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaklib.aggregation.field import (
+from leaklib.aggregation.crypto.field import (
     P,
     add,
     dot,

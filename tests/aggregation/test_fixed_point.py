@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.aggregation.fixed_point import decode, encode, flat, shaped, unwrap, wrap
+from leaklib.aggregation.crypto.fixed_point import decode, encode, flat, shaped, unwrap, wrap
 from leaklib.rng import generator
 
 

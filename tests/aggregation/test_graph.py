@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from leaklib.aggregation.graph import complete, components, edges, erdos_renyi, ring
+from leaklib.aggregation.masking.graph import complete, components, edges, erdos_renyi, ring
 from leaklib.rng import generator
 
 

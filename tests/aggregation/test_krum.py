@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from leaklib.aggregation.krum import multi_krum, squared_distances
+from leaklib.aggregation.byzantine.krum import multi_krum, squared_distances
 from leaklib.rng import generator
 
 

@@ -14,13 +14,13 @@ import torch
 from scipy.stats import ks_2samp
 from torch import nn
 
-from leaklib.aggregation.fixed_point import decode, shaped
+from leaklib.aggregation.crypto.fixed_point import decode, shaped
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.client import FedSGD, share
 from leaklib.metrics import psnr
-from leaklib.models.build import seeded
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Attack, Batch, Update
 

@@ -5,20 +5,21 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from leaklib.aggregation.counting import Traffic, count
-from leaklib.aggregation.graph import complete, erdos_renyi, ring
-from leaklib.aggregation.masking import cost, majorities, play, start
-from leaklib.aggregation.messages import (
+from leaklib.aggregation.masking.graph import complete, erdos_renyi, ring
+from leaklib.aggregation.masking.messages import (
     SEALED,
+    Drop,
     Keys,
     Masked,
-    Message,
+    Phase,
     Revealed,
     SealedShares,
     Signature,
     Survivors,
 )
-from leaklib.aggregation.wire import Drop, Phase, Wire
+from leaklib.aggregation.masking.round import cost, majorities, play, start
+from leaklib.aggregation.masking.traffic import Traffic, count
+from leaklib.aggregation.parts.wire import Message, Wire
 from leaklib.rng import generator
 
 DRAW = np.random.default_rng(0)

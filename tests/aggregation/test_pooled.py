@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from leaklib.aggregation.parts.pooled import mean, pooled
 from leaklib.aggregation.plain import Plain
-from leaklib.aggregation.pooled import mean, pooled
 from leaklib.attacks.linear_layer import LinearLayer
-from leaklib.attacks.matching import explain
+from leaklib.attacks.search.matching import explain
 from leaklib.client import Average, FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, run

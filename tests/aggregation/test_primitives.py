@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaklib.aggregation.primitives import (
+from leaklib.aggregation.crypto.primitives import (
     agree,
     derive,
     keystream,

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from leaklib.aggregation.field import (
+from leaklib.aggregation.crypto.field import (
     P,
     add,
     elements,
@@ -17,7 +17,7 @@ from leaklib.aggregation.field import (
     uniform,
     vandermonde,
 )
-from leaklib.aggregation.ramp import cut, hidden, point, shares
+from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
 from leaklib.rng import generator
 
 CASES = [(1, 1, 3), (3, 2, 7), (2, 3, 8), (4, 1, 6)]

@@ -9,8 +9,11 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from leaklib.aggregation.graph import Graph, complete, ring
-from leaklib.aggregation.masking import (
+from leaklib.aggregation.crypto.primitives import keystream
+from leaklib.aggregation.masking.client import pair_mask
+from leaklib.aggregation.masking.graph import Graph, complete, ring
+from leaklib.aggregation.masking.messages import Drop, Keys, Phase, Survivors
+from leaklib.aggregation.masking.round import (
     Round,
     advertise_keys,
     consistency_check,
@@ -20,11 +23,7 @@ from leaklib.aggregation.masking import (
     share_keys,
     start,
 )
-from leaklib.aggregation.masking_client import pair_mask
-from leaklib.aggregation.messages import Keys, Survivors
-from leaklib.aggregation.primitives import keystream
 from leaklib.aggregation.secagg import SecAgg
-from leaklib.aggregation.wire import Drop, Phase
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import Update

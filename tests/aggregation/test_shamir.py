@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 import torch
 
-from leaklib.aggregation.primitives import random_bytes
-from leaklib.aggregation.shamir import PRIME, SHARE, combine, split
+from leaklib.aggregation.crypto.primitives import random_bytes
+from leaklib.aggregation.crypto.shamir import PRIME, SHARE, combine, split
 from leaklib.rng import generator
 
 

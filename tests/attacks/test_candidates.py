@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from leaklib.accounting import reconstruction_bound
 from leaklib.attacks.candidates import Candidates
 from leaklib.client import FedSGD, share
 from leaklib.data import Digits, Photos
-from leaklib.mechanisms.accounting import reconstruction_bound
 from leaklib.mechanisms.chain import Chain
 from leaklib.mechanisms.gaussian import ClipNorm, GaussianNoise
 from leaklib.mechanisms.identity import Identity

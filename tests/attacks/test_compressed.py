@@ -10,12 +10,12 @@ from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.attacks.imprint import Imprint
 from leaklib.attacks.inverting_gradients import InvertingGradients
-from leaklib.attacks.labels import infer_label, infer_label_counts
 from leaklib.attacks.linear_layer import LinearLayer
-from leaklib.attacks.matching import compare, explain
 from leaklib.attacks.naive import Naive
-from leaklib.attacks.objectives import sign_disagreement, squared_error, total_variation
+from leaklib.attacks.parts.labels import infer_label, infer_label_counts
 from leaklib.attacks.recursive import Recursive
+from leaklib.attacks.search.matching import compare, explain
+from leaklib.attacks.search.objectives import sign_disagreement, squared_error, total_variation
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, run
@@ -24,10 +24,10 @@ from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
 from leaklib.metrics import psnr
-from leaklib.models.build import seeded
 from leaklib.models.convnet import ConvNet
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Attack, Batch, ClientStep, Mechanism, Update
 

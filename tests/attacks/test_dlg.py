@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from leaklib.attacks.dlg import DLG, IDLG, _check
-from leaklib.attacks.lbfgs import LBFGS
-from leaklib.attacks.matching import PATIENCE, STUCK, match
+from leaklib.attacks.search.lbfgs import LBFGS
+from leaklib.attacks.search.matching import PATIENCE, STUCK, match
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr
-from leaklib.models.build import seeded
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Batch, Progress
 

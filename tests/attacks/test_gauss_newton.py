@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from leaklib.attacks.gauss_newton import GaussNewton
-from leaklib.attacks.identifiability import identifiability
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
+from leaklib.identifiability.spectrum import identifiability
 from leaklib.metrics import psnr, score
 from leaklib.models.lenet import LeNet
 from leaklib.rng import generator

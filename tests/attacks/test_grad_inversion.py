@@ -12,8 +12,8 @@ from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.client import FedSGD, batch_norm_statistics, share
 from leaklib.data import Photos
 from leaklib.metrics import score
-from leaklib.models.build import seeded
 from leaklib.models.convnet import ConvNet
+from leaklib.models.parts.build import seeded
 from leaklib.models.resnet import ResNet
 from leaklib.rng import generator
 from leaklib.types import Batch, Progress

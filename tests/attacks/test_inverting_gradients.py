@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from leaklib.attacks import matching
-from leaklib.attacks.adam import FALL, BoxedAdam
 from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.search import matching
+from leaklib.attacks.search.adam import FALL, BoxedAdam
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr, score
-from leaklib.models.build import seeded
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Batch, Progress
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from leaklib.attacks.label_counts import possible
-from leaklib.attacks.labels import infer_label, infer_label_counts, infer_labels, num_classes
+from leaklib.attacks.parts.label_counts import possible
+from leaklib.attacks.parts.labels import infer_label, infer_label_counts, infer_labels, num_classes
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
-from leaklib.models.build import seeded
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Batch
 

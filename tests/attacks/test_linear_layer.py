@@ -7,8 +7,8 @@ from torch import nn
 from leaklib.attacks.linear_layer import LinearLayer, invert_linear
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.metrics import psnr
-from leaklib.models.build import Normalize, seeded
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import Normalize, seeded
 from leaklib.rng import generator
 from leaklib.types import Batch
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from leaklib.attacks.objectives import (
+from leaklib.attacks.search.objectives import (
     batch_norm_prior,
     cosine_distance,
     group_consistency,
@@ -12,7 +12,7 @@ from leaklib.attacks.objectives import (
     total_variation,
 )
 from leaklib.client import batch_norm_statistics
-from leaklib.models.build import seeded
+from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 
 

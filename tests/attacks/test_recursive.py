@@ -11,13 +11,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from leaklib.attacks import peel
+from leaklib.attacks.parts import peel
 from leaklib.attacks.recursive import Recursive
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.metrics import psnr
-from leaklib.models.build import Normalize, seeded
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import Normalize, seeded
 from leaklib.rng import generator
 from leaklib.types import Batch, ClientStep, Reconstruction
 

@@ -13,18 +13,18 @@ from statistics import median
 import pytest
 import torch
 
+from leaklib.accounting import epsilon, noise_multiplier_for
 from leaklib.aggregation.plain import Plain
 from leaklib.attacks.dlg import DLG
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, run
-from leaklib.mechanisms.accounting import epsilon, noise_multiplier_for
 from leaklib.metrics import psnr, score
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
 from leaklib.results import batch_sizes, both, compressors, repeated_labels
-from leaklib.results.comparison import CONTENDERS, DELTA, EPSILON, NOISE, ROUNDS, comparison
+from leaklib.results.contenders import CONTENDERS, DELTA, EPSILON, NOISE, ROUNDS, comparison
 from leaklib.rng import generator
 from leaklib.sweep import Point, Row, measure
 from leaklib.sweep.code import fingerprint, key

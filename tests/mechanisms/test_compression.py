@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.attacks.objectives import cosine_distance, squared_error
+from leaklib.attacks.search.objectives import cosine_distance, squared_error
 from leaklib.client import FedSGD
 from leaklib.experiment import describe
 from leaklib.mechanisms.chain import Chain

@@ -8,7 +8,7 @@ from scipy.stats import chi2
 
 from leaklib.aggregation.central import CentralDP
 from leaklib.attacks.dlg import IDLG
-from leaklib.attacks.objectives import squared_error
+from leaklib.attacks.search.objectives import squared_error
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, run

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from leaklib.models.build import Normalize
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.lenet5 import LeNet5
+from leaklib.models.parts.build import Normalize
 from leaklib.rng import generator
 
 SPECS = [

@@ -1,0 +1,1 @@
+"""What ByzSecAgg is made of: the parties, their messages, and the round."""

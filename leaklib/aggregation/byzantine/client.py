@@ -1,0 +1,215 @@
+"""One client of ByzSecAgg: what it deals, checks and answers, and what it refuses.
+
+Its vector is dealt twice by ramp sharing, with the blocks in both orders. Of two dealers n and m, holder i
+answers with
+
+    h(i) = (F_n − F_m)(i) · (G_n − G_m)(i) + N_nm(i) + N_mn(i),
+
+a value of a polynomial whose coefficient of X^(K−1) is the squared distance. N_nm is drawn by dealer n for
+this pair alone, with zero at X^(K−1), and hides all other coefficients. One mask N_n for all of n's pairs
+would not: around a triangle of pairs N_n − N_m cancels.
+
+Source: Jahani-Nezhad, Maddah-Ali, Caire, "ByzSecAgg: A Byzantine-Resistant Secure Aggregation Scheme for
+Federated Learning Based on Coded Computing and Vector Commitment", arXiv 2302.09913. Differs: see
+consistency.py; rounding is to the nearest.
+Chapter: 11.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from leaklib.aggregation.byzantine.consistency import Row, combine, fits, with_blind
+from leaklib.aggregation.byzantine.messages import (
+    ByzPhase,
+    Coin,
+    Dealt,
+    Key,
+    Names,
+    Numbers,
+    from_bytes,
+    to_bytes,
+)
+from leaklib.aggregation.crypto.field import Elements, add, dot, elements, sub, total, uniform
+from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, random_bytes, seal, unseal
+from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
+
+Integers = Int64[np.ndarray, "_"]
+
+
+@dataclass(frozen=True)
+class ByzRules:
+    """What all parties of a round agree on beforehand. ``members`` stand at points 1, 2, … in this order."""
+
+    members: tuple[int, ...]
+    byzantine: int
+    blocks: int
+    colluders: int
+    selected: int
+    session: bytes = b""
+
+    @property
+    def terms(self) -> int:
+        """Coefficients of a sharing's polynomials."""
+        return self.blocks + self.colluders
+
+    @property
+    def product_terms(self) -> int:
+        """Coefficients of a product of two."""
+        return 2 * self.terms - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """What one holder has of one dealer: of both sharings, and of its masks, one for each member."""
+
+    first: Row
+    second: Row
+    masks: Row
+
+
+class ByzClient:
+    """Client ``number`` of the members. Phases are called in their order, each once.
+
+    A bad share must not stop the round, or a single dealer could. What is damaged, not for this client, came
+    twice or from a stranger does not count; ``refused`` says so, and the holder complains of who dealt it.
+    ValueError where the server asks for what no client may answer.
+    """
+
+    def __init__(self, number: int, rules: ByzRules, *, generator: torch.Generator) -> None:
+        self.number, self.rules, self._generator = number, rules, generator
+        self._phase: ByzPhase | None = None
+        self._held: dict[int, Share] = {}
+        self.refused: list[str] = []
+        self._accepted: tuple[int, ...] = ()
+
+    def advertise_key(self) -> Key:
+        """A key pair, made new for this round."""
+        self._enter(ByzPhase.ADVERTISE_KEYS)
+        self._secret = random_bytes(KEY, generator=self._generator)
+        return Key(self.number, public_key(self._secret))
+
+    def deal(self, vector: Integers, keys: Iterable[Key], second: Integers | None = None) -> list[Dealt]:
+        """Shares of ``vector`` for every member. A cheating dealer puts another one into the ``second``."""
+        self._enter(ByzPhase.DEAL)
+        rules, others = self.rules, [member for member in self.rules.members if member != self.number]
+        self._channels = {key.client: agree(self._secret, key.sealing, b"deal") for key in keys}
+        if set(self._channels) != set(others):
+            raise ValueError(
+                f"client {self.number} expected the keys of {others}, got {list(self._channels)}"
+            )
+        blocks = with_blind(cut(elements(vector), rules.blocks), generator=self._generator)
+        reverse = blocks[::-1]
+        if second is not None:
+            reverse = np.column_stack([cut(elements(second), rules.blocks)[::-1], reverse[:, -1]])
+        self._sharings = tuple(
+            hidden(order, rules.colluders, generator=self._generator) for order in (blocks, reverse)
+        )
+        self._masks = uniform((rules.product_terms, len(rules.members)), generator=self._generator)
+        self._masks[rules.blocks - 1] = 0
+        points = [point(place) for place in range(len(rules.members))]
+        dealt = [shares(rows, points) for rows in (*self._sharings, self._masks)]
+        each = {member: Share(*rows) for member, *rows in zip(rules.members, *dealt, strict=True)}
+        self._held[self.number] = each[self.number]
+        return [self._sealed(other, each[other]) for other in others]
+
+    def _sealed(self, other: int, share: Share) -> Dealt:
+        plain = to_bytes(np.concatenate([share.first, share.second, share.masks]))
+        header = self._header(self.number, other)
+        return Dealt(
+            self.number, other, seal(self._channels[other], plain, header, generator=self._generator)
+        )
+
+    def _header(self, sender: int, recipient: int) -> bytes:
+        return self.rules.session.hex().encode() + f" {sender}>{recipient}".encode()
+
+    def combine(self, received: Iterable[Dealt], coin: Coin) -> Numbers:
+        """Keep the others' shares, and publish the combinations of what was dealt, now that it is fixed."""
+        self._enter(ByzPhase.COMBINE)
+        for message in received:
+            try:
+                self._keep(message)
+            except ValueError as reason:
+                self.refused.append(str(reason))
+        self._coin, rules = coin.value, self.rules
+        first, second = (combine(rows, coin.value) for rows in self._sharings)
+        masks = np.delete(combine(self._masks, coin.value), rules.blocks - 1)
+        return Numbers(self.number, np.concatenate([first, second[rules.blocks :], masks]))
+
+    def _keep(self, message: Dealt) -> None:
+        sender = message.sender
+        if message.recipient != self.number:
+            raise ValueError(f"client {self.number} got shares for client {message.recipient}: refused")
+        if sender not in self._channels or sender in self._held:
+            what = "a second time" if sender in self._held else "from a stranger"
+            raise ValueError(f"client {self.number} got shares of client {sender} {what}: refused")
+        plain = from_bytes(unseal(self._channels[sender], message.sealed, self._header(sender, self.number)))
+        sizes = [len(row) for row in (self._held[self.number].first, self._held[self.number].second)]
+        if len(plain) != sum(sizes) + len(self.rules.members):
+            raise ValueError(f"client {self.number} got shares of another length from client {sender}")
+        self._held[sender] = Share(*np.split(plain, np.cumsum(sizes)))
+
+    def complain(self, combinations: Iterable[Numbers]) -> Names:
+        """The dealers whose shares do not fit what they published, or of whom something is missing."""
+        self._enter(ByzPhase.COMPLAIN)
+        sizes = self.rules.terms, self.rules.colluders, self.rules.product_terms - 1
+        published = {m.client: m.values for m in combinations if len(m.values) == sum(sizes)}
+        dealers = [dealer for dealer in self.rules.members if dealer in published and dealer in self._held]
+        first, rest, masks = np.split(np.stack([published[n] for n in dealers]), np.cumsum(sizes)[:2], axis=1)
+        # The second sharing's blocks are not sent: they must be the first one's, in reverse.
+        blocks = self.rules.blocks
+        second = np.concatenate([first[:, :blocks][:, ::-1], rest], axis=1)
+        masks = np.insert(masks, blocks - 1, 0, axis=1)
+        held = [self._held[dealer] for dealer in dealers]
+        own = point(self.rules.members.index(self.number))
+        good = np.ones(len(dealers), bool)
+        for name, rows in (("first", first), ("second", second), ("masks", masks)):
+            good &= fits(np.stack([getattr(share, name) for share in held]), rows, own, self._coin)
+        fine = {dealer for dealer, fit in zip(dealers, good, strict=True) if fit}
+        # Should such a dealer be accepted all the same, this holder's answers are among the wrong ones.
+        mine = self._held[self.number]
+        nothing = Share(*(np.zeros_like(row) for row in (mine.first, mine.second, mine.masks)))
+        for dealer in self.rules.members:
+            self._held.setdefault(dealer, nothing)
+        return Names(self.number, tuple(n for n in self.rules.members if n not in fine))
+
+    def distances(self, accepted: Names) -> Numbers:
+        """This holder's value of h for every pair of accepted dealers."""
+        self._enter(ByzPhase.DISTANCES)
+        if not set(accepted.names) <= self._held.keys():
+            raise ValueError(f"client {self.number} has no shares of all of {accepted.names}: refused")
+        self._accepted = accepted.names
+        held = [self._held[dealer] for dealer in accepted.names]
+        places = [self.rules.members.index(dealer) for dealer in accepted.names]
+        # The last entry belongs to the check, not to the vector.
+        first, second = (np.stack([getattr(s, name)[:-1] for s in held]) for name in ("first", "second"))
+        masks = np.stack([share.masks[places] for share in held])
+        rows = [
+            add(dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :])), _both(masks, n))
+            for n in range(len(held) - 1)
+        ]
+        return Numbers(self.number, np.concatenate(rows))
+
+    def sum(self, selected: Names) -> Numbers:
+        """The sum of the selected dealers' shares. Refused for fewer than agreed on, or for strangers."""
+        self._enter(ByzPhase.SUM)
+        names = set(selected.names)
+        if len(names) < self.rules.selected or not names <= set(self._accepted):
+            raise ValueError(
+                f"client {self.number} adds up at least {self.rules.selected} accepted clients, "
+                f"was asked for {selected.names}: refused"
+            )
+        return Numbers(self.number, total(np.stack([self._held[n].first[:-1] for n in sorted(names)]), 0))
+
+    def _enter(self, phase: ByzPhase) -> None:
+        if phase != (0 if self._phase is None else self._phase + 1):
+            raise ValueError(f"client {self.number}: {phase.name} comes out of order or again, refused")
+        self._phase = phase
+
+
+def _both(masks: Elements, n: int) -> Elements:
+    """The masks of the pairs of dealer n with each later one, from both sides."""
+    return add(masks[n, n + 1 :], masks[n + 1 :, n])

@@ -1,0 +1,1 @@
+"""The arithmetic and cryptography that protocols stand on."""

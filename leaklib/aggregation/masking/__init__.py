@@ -1,0 +1,1 @@
+"""What SecAgg and CCESA share: graphs, masks, the parties, and the round."""

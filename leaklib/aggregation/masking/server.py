@@ -1,0 +1,127 @@
+"""The server of secure aggregation: it passes messages on, and takes off the masks that clients let it.
+
+What is left of y_u after PRG(b_u) and the masks that u shared with the dead are gone still holds the masks
+that u shares with the living. These cancel in the sum over every connected part of the graph of survivors,
+and in no smaller sum.
+
+Source: see client.py.
+Chapter: 10.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from leaklib.aggregation.crypto.fixed_point import Words
+from leaklib.aggregation.crypto.primitives import KEY, keystream, public_key
+from leaklib.aggregation.crypto.shamir import combine
+from leaklib.aggregation.masking.client import Rules, pair_mask
+from leaklib.aggregation.masking.graph import Graph, components
+from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
+
+Thing = TypeVar("Thing")
+
+
+class Server:
+    """A server that follows the protocol. ``thresholds``: how many shares open a secret of each client."""
+
+    def __init__(self, graph: Graph, thresholds: Mapping[int, int], rules: Rules) -> None:
+        self.graph, self.thresholds, self.rules = graph, thresholds, rules
+        self.keys: dict[int, Keys] = {}
+        self.shares: dict[int, dict[int, SealedShares]] = {}  # by sender, then by recipient
+        self.masked: dict[int, Masked] = {}
+        self.signatures: dict[int, Signature] = {}
+        self.revealed: dict[int, Revealed] = {}
+
+    def receive_keys(self, keys: Keys) -> None:
+        """Of a client that takes part."""
+        _put(self.keys, keys.client, keys, self.graph)
+
+    def keys_for(self, client: int) -> list[Keys]:
+        """Its neighbors' public keys."""
+        return [keys for other, keys in self.keys.items() if other in self.graph[client]]
+
+    def receive_shares(self, shares: SealedShares) -> None:
+        """What one client deals to one neighbor."""
+        dealt = self.shares.setdefault(shares.sender, {})
+        _put(dealt, shares.recipient, shares, self.graph[shares.sender] & self.keys.keys())
+
+    def shares_for(self, client: int) -> list[SealedShares]:
+        """What its neighbors dealt to it."""
+        return [dealt[client] for dealt in self.shares.values() if client in dealt]
+
+    def receive_input(self, masked: Masked) -> None:
+        """A masked update."""
+        _put(self.masked, masked.client, masked, self.keys)
+
+    def survivors_for(self, client: int) -> Survivors:
+        """Whose update came, of the client and those neighbors that dealt shares, and whose did not."""
+        known = (self.graph[client] & self.shares.keys()) | {client}
+        return Survivors(tuple(sorted(known & self.masked.keys())), tuple(sorted(known - self.masked.keys())))
+
+    def receive_signature(self, signature: Signature) -> None:
+        """A client's signature on what it was told of the survivors."""
+        _put(self.signatures, signature.client, signature, self.masked)
+
+    def receive_revealed(self, revealed: Revealed) -> None:
+        """A client's shares of what its neighbors may be unmasked with."""
+        _put(self.revealed, revealed.client, revealed, self.masked)
+
+    def sums(self) -> dict[tuple[int, ...], Words]:
+        """For each connected part of the survivors, the sum of their updates: what the server can read.
+
+        ValueError if not enough shares have come for some mask.
+        """
+        parts = components(self.graph, self.masked)
+        dead = {client: self.masking_key(client) for client in self.shares if self._leaves_masks(client)}
+        sums = {}
+        for part in parts:
+            total = np.zeros_like(self.masked[part[0]].words)
+            for client in part:
+                total += self.still_masked(client, dead)
+            sums[part] = total & np.uint32(2**self.rules.bits - 1)
+        return sums
+
+    def _leaves_masks(self, client: int) -> bool:
+        """Whether the client is dead, and some survivor added a mask for it."""
+        return client not in self.masked and not self.graph[client].isdisjoint(self.masked)
+
+    def still_masked(self, client: int, dead: Mapping[int, bytes]) -> Words:
+        """The client's update under no other masks than those that it shares with the living."""
+        words = self.masked[client].words.copy()
+        if self.rules.double:
+            seed = self._secret(client, {r.client: r.seeds[client] for r in self._tell(client, "seeds")})
+            words -= keystream(seed, len(words))
+        for other in self.graph[client] & dead.keys():
+            words += pair_mask(dead[other], self.keys[client].masking, other, client, len(words))
+        return words
+
+    def masking_key(self, client: int) -> bytes:
+        """The secret masking key of a client, from its neighbors' shares."""
+        key = self._secret(client, {r.client: r.keys[client] for r in self._tell(client, "keys")})
+        if public_key(key) != self.keys[client].masking:
+            raise ValueError(
+                f"the shares of client {client}'s key do not give its key: one was tampered with"
+            )
+        return key
+
+    def _tell(self, client: int, what: str) -> list[Revealed]:
+        return [revealed for revealed in self.revealed.values() if client in getattr(revealed, what)]
+
+    def _secret(self, client: int, shares: dict[int, int]) -> bytes:
+        needed = self.thresholds[client]
+        if len(shares) < needed:
+            raise ValueError(
+                f"client {client} cannot be unmasked: {needed} shares are needed, {len(shares)} came"
+            )
+        return combine(dict(list(shares.items())[:needed]), KEY)
+
+
+def _put(into: dict[int, Thing], name: int, message: Thing, allowed: Iterable[int]) -> None:
+    kind = type(message).__name__
+    if name not in allowed:
+        raise ValueError(f"the server expects no {kind} of client {name}: refused")
+    if name in into:
+        raise ValueError(f"the server has the {kind} of client {name} already: refused")
+    into[name] = message

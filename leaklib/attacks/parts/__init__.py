@@ -1,0 +1,1 @@
+"""What attacks share besides the search: labels, layers, checks."""

@@ -1,0 +1,205 @@
+"""The one optimisation loop: find inputs whose update looks like the one observed.
+
+    x̂, ŷ = argmin D(step(model, x, y), observed)
+
+Where a mechanism changed the update, it supplies what D sees of both: see ``compare``.
+
+Each evaluation computes D and its gradient, then an optimiser moves the guess; the best (loss, guess) pair
+that was evaluated together is kept. Several starts can share each evaluation, as lanes of one computation.
+
+A start that no longer improves is over: it explains the update, or it is stuck. A stuck one shows in its own
+loss, as does one that is still worse than mid-grey pictures after 200 evaluations; the search then begins
+again from fresh noise, within the same budget.
+
+Chapter: 2, 4, 5, 8.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.labels import num_classes
+from leaklib.attacks.search.objectives import squared_error
+from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
+
+PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
+WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
+STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
+
+
+def mid_grey(model: nn.Module, update: Update) -> Tensor:
+    """Pictures of the batch's shape at 0.5 everywhere: what one guesses without looking at the update."""
+    weight = next(model.parameters())
+    return weight.new_full((update.num_examples, *update.input_shape), 0.5)
+
+
+def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
+    """How far ``candidate`` is from the update by ``objective``, seen through the update's mechanism."""
+    if update.mechanism is None:
+        return objective(candidate, update.tensors)
+    return update.mechanism.distance(candidate, update.tensors, objective)
+
+
+def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
+    """The reconstruction of ``inputs``, clamped to [0, 1], and how well exactly these explain the update."""
+    inputs = inputs.detach().to(next(model.parameters())).clamp(0, 1)
+    labels = labels.to(inputs.device)
+    loss, baseline = (
+        compare(update.step(model, candidate, labels), update, squared_error).item()
+        for candidate in (inputs, mid_grey(model, update))
+    )
+    return Reconstruction(inputs, labels, loss, baseline)
+
+
+@dataclass
+class _Search:
+    """What is looked for, how a guess is judged, and how much of the budget is spent.
+
+    A point is the flat vector of the unknowns of all lanes: inputs and, where labels are unknown, logits.
+    """
+
+    model: nn.Module
+    update: Update
+    labels: Labels | None
+    lanes: int
+    evaluations: int
+    objective: Objective
+    prior: Callable[[Tensor, float], Tensor] | None
+    callback: Callback | None
+    spent: int = 0
+    restart: int = 0
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """A start for every lane: inputs near mid-grey, and random logits.
+
+        DLG starts from N(0, 1). Near grey the sigmoids of the first layer are not saturated, and the same
+        pictures need about a third of the evaluations.
+        """
+        parts, size = [], self.update.num_examples
+        for _ in range(self.lanes):
+            pixels = size * math.prod(self.update.input_shape)
+            parts.append(0.5 + 0.1 * torch.randn(pixels, generator=generator))
+            if self.labels is None:
+                parts.append(torch.randn(size * num_classes(self.update), generator=generator))
+        return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
+
+    def split(self, point: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
+        """Each lane's inputs and labels: the given ones, or soft ones from its logits."""
+        size, shape = self.update.num_examples, self.update.input_shape
+        unknowns, pixels = point.view(lanes, -1), size * math.prod(shape)
+        inputs = unknowns[:, :pixels].reshape(lanes, size, *shape)
+        if self.labels is not None:
+            return inputs, self.labels.to(point.device).expand(lanes, -1)
+        return inputs, unknowns[:, pixels:].reshape(lanes, size, -1).softmax(-1)
+
+    def evaluate(self, point: Tensor) -> tuple[Tensor, bool]:
+        """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
+        inputs, targets = self.split(point, self.lanes)
+        losses = self.distances(inputs, targets)
+        if self.prior is not None:
+            losses = losses + self.prior(inputs, self.spent / self.evaluations)
+        self.spent += self.lanes
+        (point.grad,) = torch.autograd.grad(losses.sum(), point)
+        losses = losses.detach()
+        if self.callback is None:
+            return losses, False
+        best = losses.argmin()
+        guess = inputs[best].detach().clone()
+        return losses, bool(self.callback(Progress(self.spent, losses[best].item(), guess, self.restart)))
+
+    def distances(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
+        step, update, objective = self.update.step, self.update, self.objective
+        wide = sum(weight.numel() for weight in self.model.parameters()) > WIDE
+        if len(inputs) == 1 or (wide and inputs.device.type == "cpu"):
+            guesses = zip(inputs, targets, strict=True)
+            return torch.stack([compare(step(self.model, *guess), update, objective) for guess in guesses])
+        candidates = step(self.model, inputs, targets, lanes=True)
+        return torch.vmap(lambda candidate: compare(candidate, update, objective))(candidates)
+
+    def reconstruct(self, lane: Tensor) -> Reconstruction:
+        inputs, targets = self.split(lane, 1)
+        labels = targets[0].argmax(1) if self.labels is None else self.labels
+        return explain(self.model, self.update, inputs[0], labels)
+
+
+def match(
+    model: nn.Module,
+    update: Update,
+    *,
+    generator: torch.Generator,
+    optimizer: Callable[[Tensor], Optimizer],
+    evaluations: int,
+    labels: Labels | None,
+    restarts: int = 0,
+    lanes: int = 1,
+    stray: int | None = None,
+    patience: int | None = PATIENCE,
+    objective: Objective = squared_error,
+    prior: Callable[[Tensor, float], Tensor] | None = None,
+    callback: Callback | None = None,
+) -> Reconstruction:
+    """Minimise ``objective`` plus ``prior`` over the inputs and, if ``labels`` is None, over soft labels too.
+
+    ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
+    together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
+    them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the guesses of all lanes,
+    lanes×N×C×H×W, and the share of the budget that is spent; it returns one number per lane. A start is over
+    after ``patience`` evaluations without progress (None: when the budget is spent, for optimisers that
+    follow a schedule). After ``stray`` evaluations without a new best the search goes back to its best point
+    with a new optimizer; None: never.
+    """
+    check_update(model, update)
+    search = _Search(model, update, labels, lanes, evaluations, objective, prior, callback)
+    best_loss, best = math.inf, None
+    for search.restart in range(restarts + 1):
+        more = search.restart < restarts
+        loss, lane, stopped = _descend(search, search.draw(generator), optimizer, more, stray, patience)
+        if best is None or loss < best_loss:
+            best_loss, best = loss, search.reconstruct(lane)
+        if stopped or evaluations - search.spent < lanes or best_loss <= STUCK * best.baseline:
+            break
+    assert best is not None
+    return replace(best, evaluations=search.spent, restarts=search.restart + lanes - 1)
+
+
+def _descend(
+    search: _Search,
+    point: Tensor,
+    optimizer: Callable[[Tensor], Optimizer],
+    more: bool,
+    stray: int | None,
+    patience: int | None,
+) -> tuple[float, Tensor, bool]:
+    """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
+
+    If ``more`` starts are allowed, one that is worse than mid-grey after PATIENCE evaluations is given up.
+    """
+    lanes, mover = search.lanes, optimizer(point)
+    best_losses, best = point.new_full((lanes,), math.inf), point.detach().clone().view(lanes, -1)
+    milestone, since, newest, stopped = math.inf, 0, 0, False
+    for count in range(1, (search.evaluations - search.spent) // lanes + 1):
+        losses, stopped = search.evaluate(point)
+        better = losses < best_losses
+        if better.any():
+            best_losses, newest = losses.minimum(best_losses), count
+            best = torch.where(better[:, None], point.detach().view(lanes, -1), best)
+        lowest, lane = best_losses.min(0)
+        if lowest < 0.9 * milestone:
+            milestone, since = lowest.item(), count
+        if stopped or not torch.isfinite(losses).any() or (patience and count - since >= patience):
+            break
+        if more and count == PATIENCE and lowest > search.reconstruct(best[lane]).baseline:
+            break
+        if stray is not None and count - newest >= stray:
+            point, newest = best.reshape(-1).clone().requires_grad_(), count
+            mover = optimizer(point)
+        else:
+            mover.step()
+    lowest, lane = best_losses.min(0)
+    return lowest.item(), best[lane], stopped

@@ -1,0 +1,146 @@
+"""Can this update be inverted at all? The Jacobian of the gradient map decides.
+
+    J = ∂G/∂x at the true batch, with singular values σ₁ ≥ … ≥ σ_d
+
+Rank d: the batch is isolated among those with its update. Rank below d: a whole surface of batches shares it.
+With noise of standard deviation s on every number, no unbiased attack has a mean squared error below
+s² Σ 1/σᵢ² / d; with a Gaussian prior of variance τ² on every pixel it is Σ 1/(σᵢ²/s² + 1/τ²) / d for a linear
+map.
+
+Source: the bound on unbiased attacks is Cramér and Rao's, for gradients as in Hannun, Guo, van der Maaten,
+"Measuring Data Leakage in Machine-Learning Models with Fisher Information", UAI 2021.
+Chapter: 3.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.search.jacobian import GradientMap, pixels
+from leaklib.identifiability.counting import Bound, counting_bounds
+from leaklib.types import Inputs, Labels, Update
+
+MEMORY = 1 << 30  # bytes of J that are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Identifiability:
+    """What the Jacobian of the gradient map at one batch says about inverting its update.
+
+    ``bounds`` are the counting bounds, the last one on the batch itself. ``factor`` is R of J = QR, with J's
+    singular values and null space: unknowns × unknowns, fewer rows if there are fewer equations.
+    """
+
+    unknowns: int
+    equations: int
+    bounds: tuple[Bound, ...]
+    singular_values: Float64[Tensor, "n"]
+    factor: Float64[Tensor, "n unknowns"]
+    shape: torch.Size
+
+    @property
+    def counting_bound(self) -> int:
+        """No weights and no picture give a higher rank."""
+        return self.bounds[-1].rank
+
+    @property
+    def tolerance(self) -> float:
+        """Singular values up to here may be nothing but rounding: equations · ε · σ₁, as NumPy has it."""
+        return self.equations * torch.finfo(torch.float64).eps * self.singular_values[0].item()
+
+    @property
+    def rank(self) -> int:
+        """How many singular values are above the tolerance."""
+        return int((self.singular_values > self.tolerance).sum())
+
+    @property
+    def gap(self) -> float:
+        """The smallest singular value that counts, over the next one, or over the tolerance if all count.
+
+        What the rank rests on: at a gap of ten thousand it is beyond doubt, at ten it is a matter of taste.
+        """
+        if self.rank == 0:
+            return math.nan
+        rest = self.singular_values[self.rank :].tolist() or [self.tolerance]
+        return self.singular_values[self.rank - 1].item() / max(rest[0], torch.finfo(torch.float64).tiny)
+
+    @property
+    def identifiable(self) -> bool:
+        """Whether the batch is isolated: every small change of it changes the update, to first order."""
+        return self.rank == self.unknowns
+
+    @property
+    def condition_number(self) -> float:
+        """σ₁ / σ_d: how much worse the worst direction is than the best; inf if not identifiable."""
+        spectrum = self.singular_values
+        return (spectrum[0] / spectrum[-1]).item() if self.identifiable else math.inf
+
+    def predicted_psnr(self, noise_std: float, *, prior_std: float | None = None) -> float:
+        """The best PSNR in dB that is to be expected with Gaussian noise on every number of the update.
+
+        Without a prior: of unbiased attacks, -inf if not identifiable. With one: of any attack, where the
+        gradient map is linear over the prior's range, pixels independent with standard deviation
+        ``prior_std``. Where ``identifiability`` was given the noise, ``noise_std`` counts in units of it.
+        """
+        for name, value in (("noise_std", noise_std), ("prior_std", prior_std)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+        precision = (self.singular_values / noise_std).square()
+        precision = torch.cat([precision, precision.new_zeros(self.unknowns - len(precision))])
+        if prior_std is None:
+            if not self.identifiable:
+                return -math.inf
+        else:
+            precision = precision + prior_std**-2
+        return -10 * precision.reciprocal().mean().log10().item()
+
+    def null_space(self) -> Float64[Tensor, "nullity batch ..."]:
+        """Orthonormal directions in which the batch can move and the update, to first order, does not."""
+        basis = torch.linalg.svd(self.factor)[2]
+        return basis[self.rank :].view(-1, *self.shape)
+
+
+def identifiability(
+    model: nn.Module,
+    update: Update,
+    inputs: Inputs,
+    labels: Labels,
+    *,
+    noise: Mapping[str, float] | None = None,
+    memory: int = MEMORY,
+    progress: Callable[[int, int], None] | None = None,
+) -> Identifiability:
+    """The full analysis at the batch ``inputs`` (N×C×H×W in [0, 1]), ``labels`` that ``update`` comes from.
+
+    The labels count as known. ``noise`` is the standard deviation on each tensor of the update, where it is
+    not the same on all. J is held in pieces of ``memory`` bytes, each of which costs one pass of forward mode
+    over all columns; R takes as much again as unknowns² numbers do. ``progress`` is called with how many
+    columns are done, and of how many. For too many unknowns for that: ``extremes`` (extremes.py).
+    """
+    check_update(model, update)
+    expected = (update.num_examples, *update.input_shape)
+    if tuple(inputs.shape) != expected:
+        raise ValueError(f"expected the batch behind the update, {expected}, got {tuple(inputs.shape)}")
+    gradient = GradientMap(model, update, labels, noise)
+    unknowns, equations = pixels(inputs).numel(), gradient.equations
+    rows = max(1, memory // (8 * unknowns))
+    passes = range(0, equations, rows)
+    factor = torch.zeros(0, unknowns, dtype=torch.float64, device=gradient.device)
+    for number, first in enumerate(passes):
+        report = progress and _shifted(progress, number * unknowns, len(passes) * unknowns)
+        piece = gradient.transposed(inputs, slice(first, first + rows), report).T
+        # The R of pieces under each other is that of all: what is held stays small.
+        factor = torch.linalg.qr(torch.cat([factor, piece]) if number else piece, mode="r").R
+    spectrum = torch.linalg.svdvals(factor)
+    return Identifiability(
+        unknowns, equations, counting_bounds(model, update), spectrum, factor, inputs.shape
+    )
+
+
+def _shifted(progress: Callable[[int, int], None], before: int, total: int) -> Callable[[int, int], None]:
+    return lambda done, _: progress(before + done, total)
