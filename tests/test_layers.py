@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "leaklib"
 ROOMS = [
     {"types"},
     {"rng"},
-    {"client", "metrics", "accounting"},
+    {"client", "metrics", "accounting", "report"},
     {"data", "models", "mechanisms", "aggregation"},
     {"attacks"},
     {"identifiability"},
