@@ -93,7 +93,7 @@ class TokenRecovery(AttackBase):
         if not isinstance(model, Transformer) or len(model.blocks) < 2:
             got = "1" if isinstance(model, Transformer) else type(model).__name__
             raise ValueError(f"TokenRecovery needs a TinyTransformer with at least 2 blocks, got {got}")
-        _, scale = steps_and_scale("TokenRecovery", update)
+        scale = steps_and_scale("TokenRecovery", update)[1]
         tensors = {name: tensor.double() / scale for name, tensor in update.tensors.items()}
         exact = copy.deepcopy(model).double()
         with torch.no_grad():
