@@ -8,7 +8,7 @@ which leaves fewer unknowns and fewer bad basins.
 Source: Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019; Zhao, Mopuri, Bilen, "iDLG", arXiv
 2001.02610. Differs from the released code: the loss is relative to the gradient's own scale, the start is
 near mid-gray instead of N(0, 1), a stuck run is begun again (see search/matching.py), L-BFGS has no absolute
-stopping thresholds (see search/lbfgs.py), and a prior can be added, which is off by default.
+stopping thresholds (see search/optimizers.py), and a prior can be added, which is off by default.
 Chapter: 4, 7, 8.
 """
 
@@ -21,9 +21,9 @@ from torch.optim import Adam, Optimizer
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_label, num_classes
-from leaklib.attacks.search.lbfgs import LBFGS
 from leaklib.attacks.search.matching import compare, match, mid_gray
 from leaklib.attacks.search.objectives import squared_error, total_variation
+from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
 from leaklib.types import Callback, Labels, Reconstruction, Update
 

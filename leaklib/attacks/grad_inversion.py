@@ -22,7 +22,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.adam import BoxedAdam
 from leaklib.attacks.search.matching import compare, match, mid_gray
 from leaklib.attacks.search.objectives import (
     batch_norm_prior,
@@ -30,6 +29,7 @@ from leaklib.attacks.search.objectives import (
     group_consistency,
     total_variation,
 )
+from leaklib.attacks.search.optimizers import BoxedAdam
 from leaklib.fields import Count, NonNegative, Positive, Proportion
 from leaklib.types import Callback, Reconstruction, Tensors, Update
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from leaklib.attacks.dlg import DLG, IDLG
-from leaklib.attacks.search.lbfgs import LBFGS
 from leaklib.attacks.search.matching import PATIENCE, STUCK, match
+from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr
