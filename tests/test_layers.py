@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "leaklib"
 # A module may import from rooms above its own; within a room only from its own folder.
 ROOMS = [
     {"types"},
-    {"rng", "fields"},
+    {"rng", "fields", "tensors"},
     {"client", "metrics", "accounting", "report"},
     {"data", "models", "mechanisms", "aggregation"},
     {"attacks"},
