@@ -35,11 +35,7 @@ class GradientMap:
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        update: Update,
-        labels: Labels,
-        noise: Mapping[str, float] | None = None,
+        self, model: nn.Module, update: Update, labels: Labels, noise: Mapping[str, float] | None = None
     ) -> None:
         self.model = copy.deepcopy(model).double()
         self.device = next(self.model.parameters()).device
