@@ -1,4 +1,4 @@
-"""The front door's names and their homes: for type checkers, and for ``__init__.py``, which reads this file."""
+"""The front door's names and their homes: for type checkers, and for ``__init__.py``, which reads this."""
 
 from leaklib.accounting import classic_noise_multiplier as classic_noise_multiplier
 from leaklib.accounting import epsilon as epsilon

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.parts.base import AttackBase
 from leaklib.types import Attack, Callback, Reconstruction, Update
 
 
 @dataclass(frozen=True)
-class Naive:
+class Naive(AttackBase):
     """``attack`` as if the client had sent what it computed.
 
     The ``loss`` of the result is that attacker's own: it compares with the entries as they came.
@@ -24,12 +25,7 @@ class Naive:
 
     attack: Attack = InvertingGradients()
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
+    def reconstruct(
+        self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         return self.attack(model, replace(update, mechanism=None), generator=generator, callback=callback)

@@ -13,22 +13,18 @@ import torch
 from torch import nn
 
 from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.parts.base import AttackBase
 from leaklib.types import Attack, Callback, Reconstruction, Update
 
 
 @dataclass(frozen=True)
-class Precise:
+class Precise(AttackBase):
     """``attack`` on the same numbers, computed in float64; the inputs come back in the model's type."""
 
     attack: Attack = InvertingGradients()
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
+    def reconstruct(
+        self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         weight = next(model.parameters())
         doubled = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})

@@ -127,13 +127,14 @@ def identifiability(
     if tuple(inputs.shape) != expected:
         raise ValueError(f"expected the batch behind the update, {expected}, got {tuple(inputs.shape)}")
     gradient = GradientMap(model, update, labels, noise)
-    unknowns, equations = pixels(inputs).numel(), gradient.equations
+    pictures, equations = update.to_pictures(pixels(inputs)), gradient.equations
+    unknowns = pictures.numel()
     rows = max(1, memory // (8 * unknowns))
     passes = range(0, equations, rows)
     factor = torch.zeros(0, unknowns, dtype=torch.float64, device=gradient.device)
     for number, first in enumerate(passes):
         report = progress and _shifted(progress, number * unknowns, len(passes) * unknowns)
-        piece = gradient.transposed(inputs, slice(first, first + rows), report).T
+        piece = gradient.transposed(pictures, slice(first, first + rows), report).T
         # The R of pieces under each other is that of all: what is held stays small.
         factor = torch.linalg.qr(torch.cat([factor, piece]) if number else piece, mode="r").R
     spectrum = torch.linalg.svdvals(factor)

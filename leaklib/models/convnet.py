@@ -12,22 +12,17 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from leaklib.fields import Checked, Count, Several
 from leaklib.models.parts.build import Normalize, seeded
 
 
 @dataclass(frozen=True)
-class ConvNet:
+class ConvNet(Checked):
     """Convolutional network of ``width`` channels for N×3×32×32 pictures in [0, 1]."""
 
-    width: int = 64
-    num_classes: int = 10
+    width: Count = 64
+    num_classes: Several = 10
     activation: Callable[[], nn.Module] = nn.GELU
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
 
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""

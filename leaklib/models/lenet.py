@@ -13,30 +13,26 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from leaklib.fields import Checked, Count, Positive, Several
 from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 
 
 @dataclass(frozen=True)
-class LeNet:
+class LeNet(Checked):
     """DLG's LeNet, for N×3×32×32 pictures unless ``input_shape`` says otherwise.
 
     ``input_shape`` is channels × height × width, at least 1 × 4 × 4. ``init_scale`` a draws every weight and
     bias from U(-a, a), as the released code does with a = 1/2; None keeps PyTorch's default initialisation.
     """
 
-    num_classes: int = 10
-    channels: int = 12
-    init_scale: float | None = 0.5
+    num_classes: Several = 10
+    channels: Count = 12
+    init_scale: Positive | None = 0.5
     input_shape: tuple[int, int, int] = (3, 32, 32)
 
     def __post_init__(self) -> None:
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
-        if self.channels < 1:
-            raise ValueError(f"channels must be at least 1, got {self.channels}")
-        if self.init_scale is not None and not self.init_scale > 0:
-            raise ValueError(f"init_scale must be above 0 or None, got {self.init_scale}")
+        super().__post_init__()
         if self.input_shape[0] < 1 or min(self.input_shape[1:]) < 4:
             raise ValueError(f"input_shape must be at least 1 × 4 × 4, got {self.input_shape}")
 

@@ -15,20 +15,17 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from leaklib.fields import Checked, Several
 from leaklib.models.parts.build import seeded
 
 
 @dataclass(frozen=True)
-class LeNet5:
+class LeNet5(Checked):
     """LeNet-5 for N×3×32×32 pictures, with PyTorch's default initialisation."""
 
-    num_classes: int = 10
+    num_classes: Several = 10
     activation: Callable[[], nn.Module] = nn.Sigmoid
     pool: Callable[[int], nn.Module] = nn.AvgPool2d
-
-    def __post_init__(self) -> None:
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
 
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""

@@ -12,24 +12,22 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from leaklib.fields import Checked, Count, Several
 from leaklib.models.parts.build import seeded
 
 
 @dataclass(frozen=True)
-class Mlp:
+class Mlp(Checked):
     """Fully connected network of ``hidden`` units for pictures of ``input_shape``, in [0, 1]."""
 
     input_shape: tuple[int, ...] = (1, 8, 8)
-    hidden: int = 32
-    num_classes: int = 10
+    hidden: Count = 32
+    num_classes: Several = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.input_shape or min(self.input_shape) < 1:
             raise ValueError(f"input_shape must be sizes of at least 1, got {self.input_shape}")
-        if self.hidden < 1:
-            raise ValueError(f"hidden must be at least 1, got {self.hidden}")
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
 
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from leaklib.fields import Checked, Count, Several
 from leaklib.models.parts.build import Normalize, seeded
 
 WEIGHTS = "resnet.npz"
@@ -45,25 +46,20 @@ class Block(nn.Module):
 
 
 @dataclass(frozen=True)
-class ResNet:
+class ResNet(Checked):
     """Residual network for N×3×32×32 pictures in [0, 1].
 
     ``trained`` loads the weights and running statistics that come with the package; they exist for the
     default ``width``, ``blocks`` and ``num_classes`` only, and do not depend on the seed.
     """
 
-    width: int = 16
-    blocks: int = 1
-    num_classes: int = 8
+    width: Count = 16
+    blocks: Count = 1
+    num_classes: Several = 8
     trained: bool = False
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, got {self.blocks}")
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
+        super().__post_init__()
         if self.trained and replace(self, trained=False) != ResNet():
             raise ValueError(
                 f"trained weights come for the default shape only, got width {self.width}, blocks "
