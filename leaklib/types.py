@@ -251,8 +251,8 @@ class View:
 class Reconstruction:
     """What an attack believes the batch was, and how well that belief explains the update.
 
-    ``inputs`` are images within the update's bounds, or tokens; ``labels`` class indices. ``loss`` is the squared distance
-    between the update and what the client step makes of exactly these inputs and labels, divided by the
+    ``inputs`` are images within the update's bounds, or tokens; ``labels`` class indices. ``loss`` is the
+    squared distance between the update and what the client step makes of exactly these inputs and labels, divided by the
     update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where a mechanism
     changed the update, that is the distance that the mechanism supplies for squares; what it lost may keep
     the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty texts with

@@ -118,9 +118,7 @@ def _check_layers(layers: Layers, gradients: Tensors) -> None:
         if why := _refusal(layer):
             raise ValueError(f"Recursive cannot undo {name} ({type(layer).__name__}): {why}")
         if any(not weight.requires_grad for weight in layer.parameters()):
-            raise ValueError(
-                f"Recursive cannot undo {name}: it is frozen, so the update has no gradient of it"
-            )
+            raise ValueError(f"Recursive cannot undo {name}: it is frozen, its gradient was not sent")
         own = [f"{name}.{weight}" for weight, _ in layer.named_parameters()]
         if (own and names.count(name) > 1) or not gradients.keys() >= set(own):
             raise ValueError(f"Recursive cannot undo {name}: its weights are used in two places")

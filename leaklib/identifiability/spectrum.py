@@ -115,9 +115,9 @@ def identifiability(
     memory: int = MEMORY,
     progress: Callable[[int, int], None] | None = None,
 ) -> Identifiability:
-    """The full analysis at the batch ``inputs`` (N×C×H×W in [0, 1]), ``labels`` that ``update`` comes from.
+    """The full analysis at the batch ``inputs`` (N×C×H×W), ``labels`` that ``update`` comes from.
 
-    The labels count as known. ``noise`` is the standard deviation on each tensor of the update, where it is
+    J is per unit of pictures in [0, 1], whatever the update's bounds. The labels count as known. ``noise`` is the standard deviation on each tensor of the update, where it is
     not the same on all. J is held in pieces of ``memory`` bytes, each of which costs one pass of forward mode
     over all columns; R takes as much again as unknowns² numbers do. ``progress`` is called with how many
     columns are done, and of how many. For too many unknowns for that: ``extremes`` (extremes.py).

@@ -13,8 +13,8 @@ def check_update(model: nn.Module, update: Update) -> None:
     weights = trained(model)
     if missing := sorted(weights.keys() - update.tensors.keys()):
         raise ValueError(
-            f"the update lacks {listed(missing)}: it must hold one tensor for each of the model's weights that "
-            f"is not frozen"
+            f"the update lacks {listed(missing)}: it must hold one tensor for each of the model's weights "
+            f"that is not frozen"
         )
     if extra := sorted(update.tensors.keys() - weights.keys()):
         raise ValueError(

@@ -47,7 +47,7 @@ def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
 
 
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
-    """The reconstruction of ``inputs``, moved into the bounds, and how well exactly these explain the update."""
+    """The reconstruction of ``inputs``, moved into the bounds, and how well exactly these explain it."""
     inputs = update.clamp(inputs.detach().to(next(model.parameters())))
     labels = labels.to(inputs.device)
     loss, baseline = (
@@ -58,7 +58,7 @@ def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) ->
 
 
 def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
-    """``explain`` for a closed form: ValueError if its inputs explain the update, but not within the bounds."""
+    """``explain`` for closed forms: ValueError if only what lies beyond the bounds explains the update."""
     found, exact = explain(model, update, inputs, labels), inputs.detach().to(next(model.parameters()))
     enough = STUCK * found.baseline
     if found.loss > enough:
@@ -166,9 +166,9 @@ def match(
     ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
     together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
     them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the pictures of all lanes,
-    lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it returns one number per lane. A start is over
-    after ``patience`` evaluations without progress (None: when the budget is spent, for optimisers that
-    follow a schedule). After ``stray`` evaluations without a new best the search goes back to its best point
+    lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it returns one number per lane. A
+    start is over after ``patience`` evaluations without progress (None: when the budget is spent, for
+    optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to its best point
     with a new optimizer; None: never.
     """
     check_update(model, update)
