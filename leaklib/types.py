@@ -252,14 +252,14 @@ class Reconstruction:
     """What an attack believes the batch was, and how well that belief explains the update.
 
     ``inputs`` are images within the update's bounds, or tokens; ``labels`` class indices. ``loss`` is the
-    squared distance between the update and what the client step makes of exactly these inputs and labels, divided by the
-    update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where a mechanism
-    changed the update, that is the distance that the mechanism supplies for squares; what it lost may keep
-    the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty texts with
-    these labels. A loss that is not far below the baseline means that nothing was recovered, and shows it
-    without the truth; the loss alone can mislead, since on some networks the labels explain nearly all of the
-    update. ``evaluations`` counts gradients of the matching
-    loss over all ``restarts``; both are 0 for closed forms.
+    squared distance between the update and what the client step makes of exactly these inputs and labels,
+    divided by the update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where
+    a mechanism changed the update, that is the distance that the mechanism supplies for squares; what it lost
+    may keep the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty
+    texts with these labels. A loss that is not far below the baseline means that nothing was recovered, and
+    shows it without the truth; the loss alone can mislead, since on some networks the labels explain nearly
+    all of the update. ``evaluations`` counts gradients of the matching loss over all ``restarts``; both are 0
+    for closed forms.
     """
 
     inputs: Inputs

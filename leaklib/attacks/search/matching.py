@@ -168,8 +168,8 @@ def match(
     them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the pictures of all lanes,
     lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it returns one number per lane. A
     start is over after ``patience`` evaluations without progress (None: when the budget is spent, for
-    optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to its best point
-    with a new optimizer; None: never.
+    optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to
+    its best point with a new optimizer; None: never.
     """
     check_update(model, update)
     if labels is None:
