@@ -143,7 +143,9 @@ class FedAvg(Checked):
         for _ in range(self.epochs):
             for some in zip(inputs.split(size, examples), labels.split(size, examples), strict=True):
                 gradient = _gradient(model, self.loss, (weights, buffers), *some, lanes)
-                weights = {name: weight - self.lr * gradient[name] for name, weight in weights.items()}
+                weights = {
+                    n: (weight - self.lr * gradient[n]).requires_grad_() for n, weight in weights.items()
+                }
         return {name: start[name] - weights[name] for name in start}
 
 
