@@ -30,9 +30,9 @@ from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.top_k import TopK
 from leaklib.metrics import score
 from leaklib.models.lenet import LeNet
+from leaklib.named import flatten
 from leaklib.results.sweeps import MECHANISMS, NETWORKS, SIZES
 from leaklib.rng import generator
-from leaklib.tensors import flatten
 from leaklib.types import Update
 
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "theory.json"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.labels import infer_label, num_classes
+from leaklib.attacks.parts.labels import check_head, infer_label, num_classes
 from leaklib.attacks.search.matching import compare, match, mid_gray
 from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.attacks.search.optimizers import LBFGS
@@ -117,4 +117,5 @@ class IDLG(_Matching):
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
+        check_head(model, update)
         return self.match(model, update, infer_label(update), generator, callback)

@@ -61,7 +61,7 @@ class GaussNewton(AttackBase):
         for fit.restart in range(self.restarts + 1):
             noise = torch.randn(gray.shape, generator=generator, dtype=torch.float64)
             point = fit.descend(gray.double() + self.spread * noise.to(gray.device))
-            found.append(explain(model, update, point, labels))
+            found.append(explain(model, update, update.to_inputs(point), labels))
             if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
                 break
         best = min(found, key=lambda guess: guess.loss)
@@ -101,7 +101,8 @@ class _Fit:
         for step in range(1, self.attack.steps + 1):
             self.spent += 1
             if self.callback is not None:
-                progress = Progress(self.spent, loss, point.to(self.dtype), self.restart)
+                guess = self.gradient.to_inputs(point).to(self.dtype)
+                progress = Progress(self.spent, loss, guess, self.restart)
                 self.stopped = bool(self.callback(progress))
             if self.stopped or step == self.attack.steps:
                 break

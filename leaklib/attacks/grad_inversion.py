@@ -65,7 +65,7 @@ class GradInversion(AttackBase):
         def prior(images: Tensor, spent: float) -> Tensor:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)
             if statistics:
-                scores = [batch_norm_prior(model, lane, statistics) for lane in images]
+                scores = [batch_norm_prior(model, update.to_inputs(lane), statistics) for lane in images]
                 # The batch's own statistics are knowledge and stay; running ones are a hint and fade.
                 weight = self.batch_norm * (1 if self.statistics == "exact" else self.anneal**spent)
                 penalty = penalty + weight * torch.stack(scores)

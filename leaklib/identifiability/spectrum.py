@@ -115,25 +115,27 @@ def identifiability(
     memory: int = MEMORY,
     progress: Callable[[int, int], None] | None = None,
 ) -> Identifiability:
-    """The full analysis at the batch ``inputs`` (N×C×H×W in [0, 1]), ``labels`` that ``update`` comes from.
+    """The full analysis at the batch ``inputs`` (N×C×H×W), ``labels`` that ``update`` comes from.
 
-    The labels count as known. ``noise`` is the standard deviation on each tensor of the update, where it is
-    not the same on all. J is held in pieces of ``memory`` bytes, each of which costs one pass of forward mode
-    over all columns; R takes as much again as unknowns² numbers do. ``progress`` is called with how many
-    columns are done, and of how many. For too many unknowns for that: ``extremes`` (extremes.py).
+    J is per unit of pictures in [0, 1], whatever the update's bounds. The labels count as known. ``noise`` is
+    the standard deviation on each tensor of the update, where it is not the same on all. J is held in pieces
+    of ``memory`` bytes, each of which costs one pass of forward mode over all columns; R takes as much again
+    as unknowns² numbers do. ``progress`` is called with how many columns are done, and of how many. For too
+    many unknowns for that: ``extremes`` (extremes.py).
     """
     check_update(model, update)
     expected = (update.num_examples, *update.input_shape)
     if tuple(inputs.shape) != expected:
         raise ValueError(f"expected the batch behind the update, {expected}, got {tuple(inputs.shape)}")
     gradient = GradientMap(model, update, labels, noise)
-    unknowns, equations = pixels(inputs).numel(), gradient.equations
+    pictures, equations = update.to_pictures(pixels(inputs)), gradient.equations
+    unknowns = pictures.numel()
     rows = max(1, memory // (8 * unknowns))
     passes = range(0, equations, rows)
     factor = torch.zeros(0, unknowns, dtype=torch.float64, device=gradient.device)
     for number, first in enumerate(passes):
         report = progress and _shifted(progress, number * unknowns, len(passes) * unknowns)
-        piece = gradient.transposed(inputs, slice(first, first + rows), report).T
+        piece = gradient.transposed(pictures, slice(first, first + rows), report).T
         # The R of pieces under each other is that of all: what is held stays small.
         factor = torch.linalg.qr(torch.cat([factor, piece]) if number else piece, mode="r").R
     spectrum = torch.linalg.svdvals(factor)

@@ -37,8 +37,8 @@ from torch import Tensor
 from leaklib.fields import Count, FiniteNonNegative, Inner, check, within
 from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.parts.payload import noise_scale, send
+from leaklib.named import flatten, unflatten
 from leaklib.rng import given
-from leaklib.tensors import flatten, unflatten
 from leaklib.types import Update
 
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn
