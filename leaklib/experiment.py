@@ -6,16 +6,15 @@ Chapter: 1.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
 from leaklib.aggregation.plain import Plain
 from leaklib.client import share
 from leaklib.data import Data
 from leaklib.mechanisms.identity import Identity
 from leaklib.metrics import Score, score
+from leaklib.models.parts.build import Architecture
 from leaklib.rng import generator
 from leaklib.types import (
     Aggregation,
@@ -28,13 +27,6 @@ from leaklib.types import (
     Update,
     View,
 )
-
-
-@runtime_checkable
-class Architecture(Protocol):
-    """A network that can be built from a seed: see models/."""
-
-    def build(self, seed: int) -> nn.Module: ...
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ Chapter: 3.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from leaklib.attacks.parts.checks import check_update
-from leaklib.attacks.search.jacobian import GradientMap, pixels
+from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
 from leaklib.fields import Positive, check
 from leaklib.identifiability.counting import Bound, counting_bounds
 from leaklib.types import Inputs, Labels, Update
@@ -113,7 +113,7 @@ def identifiability(
     *,
     noise: Mapping[str, float] | None = None,
     memory: int = MEMORY,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Pass | None = None,
 ) -> Identifiability:
     """The full analysis at the batch ``inputs`` (N×C×H×W), ``labels`` that ``update`` comes from.
 
@@ -144,5 +144,5 @@ def identifiability(
     )
 
 
-def _shifted(progress: Callable[[int, int], None], before: int, total: int) -> Callable[[int, int], None]:
+def _shifted(progress: Pass, before: int, total: int) -> Pass:
     return lambda done, _: progress(before + done, total)
