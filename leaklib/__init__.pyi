@@ -20,7 +20,7 @@ from leaklib.attacks.imprint import Imprint as Imprint
 from leaklib.attacks.inverting_gradients import InvertingGradients as InvertingGradients
 from leaklib.attacks.linear_layer import LinearLayer as LinearLayer
 from leaklib.attacks.naive import Naive as Naive
-from leaklib.attacks.precise import Precise as Precise
+from leaklib.attacks.naive import Precise as Precise
 from leaklib.attacks.recursive import Recursive as Recursive
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
 from leaklib.client import Average as Average

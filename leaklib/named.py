@@ -1,4 +1,4 @@
-"""Tensors by parameter name, from whatever order and container someone's own gradients or weights come in.
+"""Tensors by parameter name: from whatever order and container someone's own come in, to one vector and back.
 
 Frozen parameters (``requires_grad`` False) take no part in an update, and tied ones count once, under the
 first of their names in ``model.named_parameters()``.
@@ -7,6 +7,7 @@ first of their names in ``model.named_parameters()``.
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
@@ -75,3 +76,17 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     """Names for a sentence, in order, and not more than one can read."""
     names = sorted(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def flatten(tensors: Tensors) -> Float[Tensor, "entries"]:
+    """All entries in a row, tensor after tensor in their own order. Of several float types the widest."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors.values()])
+
+
+def unflatten(values: Float[Tensor, "entries"], like: Tensors) -> Tensors:
+    """What ``flatten`` made a row of, with the names, shapes, float types and devices of ``like``."""
+    parts = values.split([tensor.numel() for tensor in like.values()])
+    return {
+        name: part.view(tensor.shape).to(tensor)
+        for (name, tensor), part in zip(like.items(), parts, strict=True)
+    }

@@ -22,14 +22,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.adam import BoxedAdam
-from leaklib.attacks.search.matching import compare, match, mid_gray
+from leaklib.attacks.search.matching import Search, compare, mid_gray
 from leaklib.attacks.search.objectives import (
     batch_norm_prior,
     cosine_distance,
     group_consistency,
     total_variation,
 )
+from leaklib.attacks.search.optimizers import BoxedAdam
 from leaklib.fields import Count, NonNegative, Positive, Proportion
 from leaklib.types import Callback, Reconstruction, Tensors, Update
 
@@ -73,19 +73,18 @@ class GradInversion(AttackBase):
                 penalty = penalty + self.group * group_consistency(images)
             return unit * penalty
 
-        return match(
+        return Search(
             model,
             update,
-            generator=generator,
-            optimizer=lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=True),
+            labels,
+            lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=True),
             evaluations=self.steps * self.seeds,
-            labels=labels,
             lanes=self.seeds,
             patience=None,
             objective=cosine_distance,
             prior=prior,
             callback=callback,
-        )
+        ).run(generator)
 
     def _statistics(self, model: nn.Module, update: Update) -> Tensors:
         """What the prior asks for, per BatchNorm layer; empty if it is off."""

@@ -9,7 +9,7 @@ Source: Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients – How eas
 federated learning?", NeurIPS 2020, and the released code. Differs: α is relative to the distance
 that mid-gray pictures score, so that one value serves every network, and falls over the steps; the step size
 falls smoothly; restarts are evaluated together; neither the distance nor Adam has an absolute
-threshold (see search/objectives.py and search/adam.py).
+threshold (see search/objectives.py and search/optimizers.py).
 Chapter: 5.
 """
 
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.adam import BoxedAdam
-from leaklib.attacks.search.matching import compare, match, mid_gray
+from leaklib.attacks.search.matching import Search, compare, mid_gray
 from leaklib.attacks.search.objectives import cosine_distance, total_variation
+from leaklib.attacks.search.optimizers import BoxedAdam
 from leaklib.fields import Count, Natural, NonNegative, Positive, Proportion
 from leaklib.types import Callback, Reconstruction, Update
 
@@ -57,16 +57,15 @@ class InvertingGradients(AttackBase):
             return weight * self.anneal**spent * total_variation(images)
 
         lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
-        return match(
+        return Search(
             model,
             update,
-            generator=generator,
-            optimizer=lambda point: BoxedAdam(point, lr=lr, steps=self.steps, signed=self.signed),
+            labels,
+            lambda point: BoxedAdam(point, lr=lr, steps=self.steps, signed=self.signed),
             evaluations=self.steps * lanes,
-            labels=labels,
             lanes=lanes,
             patience=None,
             objective=cosine_distance,
             prior=prior,
             callback=callback,
-        )
+        ).run(generator)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from leaklib.attacks.parts.checks import check_update
 from leaklib.attacks.search.jacobian import GradientMap, pixels
+from leaklib.fields import Positive, check
 from leaklib.identifiability.counting import Bound, counting_bounds
 from leaklib.types import Inputs, Labels, Update
 
@@ -87,9 +88,8 @@ class Identifiability:
         gradient map is linear over the prior's range, pixels independent with standard deviation
         ``prior_std``. Where ``identifiability`` was given the noise, ``noise_std`` counts in units of it.
         """
-        for name, value in (("noise_std", noise_std), ("prior_std", prior_std)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+        check("noise_std", noise_std, Positive)
+        check("prior_std", prior_std, Positive | None)
         precision = (self.singular_values / noise_std).square()
         precision = torch.cat([precision, precision.new_zeros(self.unknowns - len(precision))])
         if prior_std is None:

@@ -34,11 +34,12 @@ from dp_accounting import rdp
 from jaxtyping import Float
 from torch import Tensor
 
-from leaklib.fields import Count, FiniteNonNegative, within
+from leaklib.fields import Count, FiniteNonNegative, Inner, check, within
 from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import send
+from leaklib.mechanisms.parts.payload import noise_scale, send
+from leaklib.named import flatten, unflatten
 from leaklib.rng import given
-from leaklib.types import Tensors, Update
+from leaklib.types import Update
 
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn
 ORDERS = (*range(2, 64), *range(64, 256, 8), *range(256, 1025, 32))
@@ -62,24 +63,20 @@ class Skellam(MechanismBase):
     fraction_bits: Annotated[int, within(0, 40)] = 16
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        if update.sensitivity is None:
-            raise ValueError(
-                "Skellam needs an update of bounded sensitivity, got one without: clip first, by "
-                "ClipNorm(...) or FedSGD(max_grad_norm=...)"
-            )
-        if update.statistics is not None:
-            raise ValueError(
-                "Skellam protects the update alone, and BatchNorm statistics travel along without noise: "
-                "share without reveal_statistics"
-            )
+        sensitivity = noise_scale(update, self)
         generator = given(generator, "mechanism")
-        steps = torch.cat([t.detach().cpu().double().reshape(-1) for t in update.tensors.values()])
+        steps = flatten(update.tensors).detach().cpu().double()
         draw = torch.rand(len(steps), generator=generator, dtype=steps.dtype)
         rounded = (steps * 2.0**self.fraction_bits + draw).floor()
-        largest = self.rounded(update.sensitivity, len(steps)) * 2.0**self.fraction_bits
+        largest = self.rounded(sensitivity, len(steps)) * 2.0**self.fraction_bits
         variance = (self.noise_multiplier * largest) ** 2 / self.clients
         noisy = (rounded + _noise(len(steps), variance, generator)) / 2.0**self.fraction_bits
-        return send(update, _shaped(noisy, update.tensors), self)
+        sent = unflatten(noisy, update.tensors)
+        if not torch.equal(flatten(sent).cpu().double(), noisy):
+            raise ValueError(
+                "some numbers need more digits than their float type has: lower fraction_bits, or use float64"
+            )
+        return send(update, sent, self)
 
     def rounded(self, sensitivity: int | float, entries: int) -> float:
         """S: how far the rounded update of ``entries`` can move if the exact one moves by ``sensitivity``."""
@@ -92,8 +89,7 @@ class Skellam(MechanismBase):
         Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values
         in one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
         """
-        if not 0 < delta < 1:
-            raise ValueError(f"delta must be above 0 and below 1, got {delta}")
+        check("delta", delta, Inner)
         if self.noise_multiplier == 0:
             return math.inf
         l2 = self.rounded(sensitivity, entries) * 2.0**self.fraction_bits
@@ -119,20 +115,3 @@ def _noise(entries: int, variance: float, generator: torch.Generator) -> Float[T
     rate = torch.full((2, entries), variance / 2, dtype=torch.float64)
     positive, negative = torch.poisson(rate, generator=generator)
     return positive - negative
-
-
-def _shaped(values: Float[Tensor, "entries"], like: Tensors) -> Tensors:
-    parts = values.split([tensor.numel() for tensor in like.values()])
-    shaped = {
-        name: part.view(tensor.shape).to(tensor)
-        for (name, tensor), part in zip(like.items(), parts, strict=True)
-    }
-    exact = all(
-        torch.equal(shaped[name].cpu().double().flatten(), part)
-        for name, part in zip(like, parts, strict=True)
-    )
-    if not exact:
-        raise ValueError(
-            "some numbers need more digits than their float type has: lower fraction_bits, or use float64"
-        )
-    return shaped

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.named import flatten
 from leaklib.types import Objective, Tensors, Update
 
 SHARPNESS = 20.0  # κ: an entry of a tenth of the median counts as decided; with 100 few are left that lead on
@@ -39,6 +40,6 @@ class SignSGD(MechanismBase):
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective between smooth signs of the candidate and the signs that were sent."""
-        sizes = torch.cat([tensor.detach().abs().reshape(-1) for tensor in candidate.values()])
+        sizes = flatten(candidate).detach().abs()
         sharpness = SHARPNESS / sizes.median().clamp_min(torch.finfo(sizes.dtype).tiny)
         return objective({name: (t * sharpness).tanh() for name, t in candidate.items()}, observed)

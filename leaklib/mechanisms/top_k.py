@@ -20,6 +20,7 @@ from torch import Tensor
 from leaklib.fields import Proportion
 from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.named import flatten, unflatten
 from leaklib.types import Objective, Tensors, Update
 
 
@@ -37,13 +38,11 @@ class TopK(MechanismBase):
         return max(1, round(self.fraction * entries))
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        flat = torch.cat([tensor.reshape(-1) for tensor in update.tensors.values()])
+        flat = flatten(update.tensors)
         largest = flat.abs().argsort(descending=True, stable=True)[: self.kept(len(flat))]
         sparse = torch.zeros_like(flat)
         sparse[largest] = flat[largest]
-        parts = sparse.split([tensor.numel() for tensor in update.tensors.values()])
-        shaped = zip(update.tensors.items(), parts, strict=True)
-        return send(update, {name: part.view_as(tensor) for (name, tensor), part in shaped}, self)
+        return send(update, unflatten(sparse, update.tensors), self)
 
     def encode(self, payload: Payload) -> Payload:
         """Fewer values, and where they stand: an index each, or one bit per entry if that is shorter."""

@@ -6,14 +6,13 @@ initialisation, pictures normalised inside. GELU by default: smooth, and zero al
 Chapter: 5.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 from leaklib.fields import Checked, Count, Several
-from leaklib.models.parts.build import Normalize, seeded
+from leaklib.models.parts.build import Normalize, convolutions, sequential
 
 
 @dataclass(frozen=True)
@@ -26,20 +25,7 @@ class ConvNet(Checked):
 
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""
-        w = self.width
-        return seeded(
+        return sequential(
             seed,
-            lambda: nn.Sequential(
-                OrderedDict(
-                    normalize=Normalize(),
-                    conv1=nn.Conv2d(3, w, 5, stride=2, padding=2),  # 32 × 32 -> 16 × 16
-                    act1=self.activation(),
-                    conv2=nn.Conv2d(w, w, 5, stride=2, padding=2),  # -> 8 × 8
-                    act2=self.activation(),
-                    conv3=nn.Conv2d(w, w, 5, stride=1, padding=2),  # -> 8 × 8
-                    act3=self.activation(),
-                    flatten=nn.Flatten(),
-                    fc=nn.Linear(w * 8 * 8, self.num_classes),
-                )
-            ),
+            lambda: {"normalize": Normalize(), **convolutions(self.width, self.num_classes, self.activation)},
         )

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from leaklib.attacks.search.objectives import flatten
+from leaklib.named import flatten
 from leaklib.types import Inputs, Labels, Tensors, Update
 
 LANES = 32  # directions in one computation: more are not faster, and cost memory
@@ -36,11 +36,7 @@ class GradientMap:
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        update: Update,
-        labels: Labels,
-        noise: Mapping[str, float] | None = None,
+        self, model: nn.Module, update: Update, labels: Labels, noise: Mapping[str, float] | None = None
     ) -> None:
         self.model = copy.deepcopy(model).double()
         self.device = next(self.model.parameters()).device
