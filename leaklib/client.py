@@ -143,9 +143,8 @@ class FedAvg(Checked):
         for _ in range(self.epochs):
             for some in zip(inputs.split(size, examples), labels.split(size, examples), strict=True):
                 gradient = _gradient(model, self.loss, (weights, buffers), *some, lanes)
-                weights = {
-                    n: (weight - self.lr * gradient[n]).requires_grad_() for n, weight in weights.items()
-                }
+                moved = ((name, weight - self.lr * gradient[name]) for name, weight in weights.items())
+                weights = {name: weight.requires_grad_() for name, weight in moved}
         return {name: start[name] - weights[name] for name in start}
 
 

@@ -205,7 +205,7 @@ class Update:
 
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and the highest value, in a shape that meets the channels of any number of inputs."""
-        ends = torch.tensor(self.bounds).to(like).view(-1, 2).T
+        ends = torch.tensor(self.bounds, dtype=torch.float64).to(like).view(-1, 2).T
         low, high = ends.reshape(2, -1, *[1] * (len(self.input_shape) - 1))
         return low, high
 

@@ -34,7 +34,7 @@ def twin(
     steps: int = 6,
     progress: Pass | None = None,
 ) -> Float64[Tensor, "batch ..."]:
-    """A batch within the bounds with the update of ``inputs`` and ``labels``, near to ``toward``.
+    """A batch within the bounds with the update of ``inputs`` and ``labels``, walked near to ``toward``.
 
     Each of the ``steps`` takes a Jacobian and its eigenvectors. ``progress`` hears of every step. Raises
     ValueError if the null space is empty: then the batch has no twin nearby.
