@@ -23,7 +23,7 @@ from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.checks import check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
-from leaklib.attacks.search.matching import STUCK, explain, mid_gray
+from leaklib.attacks.search.matching import STUCK, explain
 from leaklib.fields import Count, FiniteNonNegative, Natural, Positive
 from leaklib.types import Callback, Progress, Reconstruction, Update
 
@@ -55,12 +55,12 @@ class GaussNewton(AttackBase):
     ) -> Reconstruction:
         check_uncompressed("GaussNewton", update)
         labels = infer_labels(model, update)
-        gray = mid_gray(model, update)
-        fit = _Fit(self, GradientMap(model, update, labels), update, gray.dtype, callback)
+        weight, shape = next(model.parameters()), (update.num_examples, *update.input_shape)
+        fit = _Fit(self, GradientMap(model, update, labels), update, weight.dtype, callback)
         found = []
         for fit.restart in range(self.restarts + 1):
-            noise = torch.randn(gray.shape, generator=generator, dtype=torch.float64)
-            point = fit.descend(gray.double() + self.spread * noise.to(gray.device))
+            noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+            point = fit.descend(GRAY + self.spread * noise.to(weight.device))
             found.append(explain(model, update, update.to_inputs(point), labels))
             if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
                 break
