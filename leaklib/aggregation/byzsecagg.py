@@ -13,19 +13,19 @@ is multi-Krum's.
 Chapter: 11.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
-from leaklib.aggregation.byzantine.messages import ByzPhase
-from leaklib.aggregation.byzantine.round import ByzRound, play, quantized
+from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
 from leaklib.aggregation.byzantine.server import ByzServer
-from leaklib.aggregation.crypto import fixed_point
+from leaklib.aggregation.crypto.fixed_point import decode, shaped
 from leaklib.aggregation.crypto.primitives import random_bytes
-from leaklib.aggregation.parts.pooled import check_alike, pooled
-from leaklib.aggregation.parts.wire import tally
+from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
+from leaklib.aggregation.parts.wire import Exchange
+from leaklib.rng import given
 from leaklib.types import Update, View
 
 
@@ -78,34 +78,28 @@ class ByzSecAgg:
         decoding, krum = 2 * (self.blocks + self.colluders) - 1, self.selected + 3
         return 2 * self.byzantine + self.dropouts + max(decoding, krum)
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
-        r = self.start(tuple(update.client for update in updates), generator=generator)
-        integers = {}
-        for update in updates:
-            with r.clock.of(update.client):
-                integers[update.client] = quantized(update.tensors, self.fraction_bits)
-        squares, selected, total = play(r, integers, self.liars, self.forgers, self.dropped)
-        by_client = {update.client: update for update in updates}
+        by_client, integers = {update.client: update for update in updates}, {}
+        r = self.start(tuple(by_client), generator=given(generator, "aggregation"))
+        for name, update in by_client.items():
+            with r.clock.of(name):
+                integers[name] = quantized(update.tensors, self.fraction_bits)
+        squares, selected, total = robust_sum(r, integers, self.liars, self.forgers, self.dropped)
         scale = 2**self.fraction_bits
         mean = torch.from_numpy(total).double() / (scale * len(selected))
+        distances = torch.tensor([[s / scale**2 for s in row] for row in squares], dtype=torch.float64)
         theirs = tuple(by_client[client] for client in selected)
         leaks = {
             "accepted": r.server.accepted(),
-            "squared distances": torch.tensor(
-                [[s / scale**2 for s in row] for row in squares], dtype=torch.float64
-            ),
+            "squared distances": distances,
             "selected": selected,
             "liars": tuple(sorted(r.server.liars)),
         }
-        return View(
-            (pooled(theirs, fixed_point.shaped(mean, theirs[0].tensors)),),
-            tuple(_sealed(update, r.server) for update in updates),
-            leaks,
-            tally(r.wire, r.clock, len(ByzPhase), len(updates)),
-        )
+        sealed = tuple(_sealed(update, r.server) for update in updates)
+        return View((pooled(theirs, shaped(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
 
-    def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> ByzRound:
+    def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
         if len(members) < self.least:
             raise ValueError(
@@ -119,7 +113,7 @@ class ByzSecAgg:
         session = random_bytes(8, generator=generator)
         rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)
         clients = {number: ByzClient(number, rules, generator=generator) for number in members}
-        return ByzRound(clients, ByzServer(rules, generator=generator), generator)
+        return Exchange(clients, ByzServer(rules, generator=generator))
 
 
 def _sealed(update: Update, server: ByzServer) -> Update:
@@ -127,5 +121,4 @@ def _sealed(update: Update, server: ByzServer) -> Update:
     sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
     entries = sum(tensor.numel() for tensor in update.tensors.values())
     words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
-    tensors = fixed_point.shaped(fixed_point.decode(words, 20), update.tensors)
-    return replace(update, tensors=tensors, mechanism=None, sensitivity=None)
+    return unreadable(update, shaped(decode(words, 20), update.tensors))

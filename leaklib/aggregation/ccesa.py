@@ -26,15 +26,15 @@ from math import log, sqrt
 import torch
 
 from leaklib.aggregation.masking.graph import Graph, components, erdos_renyi
-from leaklib.aggregation.masking.messages import Drop, Phase
-from leaklib.aggregation.masking.round import majorities, present, start, view
+from leaklib.aggregation.masking.messages import Drop, Dropped, Phase
+from leaklib.aggregation.masking.round import check_fields, majorities, present, start, view
 from leaklib.aggregation.parts.pooled import check_alike
-from leaklib.aggregation.secagg import Dropped, check_fields, drops
+from leaklib.rng import given
 from leaklib.types import Update, View
 
 
 def recommended_probability(clients: int, dropout: float = 0.0) -> float:
-    """p* for so many clients, at most 1. ``dropout`` is the share of clients that are gone at the end."""
+    """p* for so many clients, at most 1. ``dropout`` is the fraction of clients that are gone at the end."""
     if not 0 <= dropout < 0.5:
         raise ValueError(f"dropout must be in 0..0.5, 0.5 left out, got {dropout}")
     others = clients - 1
@@ -74,7 +74,7 @@ def private(graph: Graph, survivors: Collection[int], colluders: Collection[int]
 class CCESA:
     """Secure aggregation on a random graph in which ``edge_probability`` joins a pair; None is p*.
 
-    ``dropout`` is the share of clients that p* allows for. The other fields are those of ``SecAgg``.
+    ``dropout`` is the fraction of clients that p* allows for. The other fields are those of ``SecAgg``.
 
     The server reads the sum of every connected part of the graph of survivors. The call raises ValueError
     where the round is not reliable; what the server could read of some parts is then not told.
@@ -88,7 +88,7 @@ class CCESA:
     bits: int = 32
 
     def __post_init__(self) -> None:
-        check_fields(self.threshold, self.dropped, self.fraction_bits, self.bits)
+        check_fields(self.dropped, self.fraction_bits, self.bits)
         if self.edge_probability is not None and not 0 <= self.edge_probability <= 1:
             raise ValueError(f"edge_probability must be in 0..1 or None, got {self.edge_probability}")
         recommended_probability(2, self.dropout)
@@ -100,9 +100,9 @@ class CCESA:
             probability = recommended_probability(len(clients), self.dropout)
         return erdos_renyi(clients, probability, generator=generator)
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
-        graph = self.graph([update.client for update in updates], generator=generator)
-        thresholds = majorities(graph, self.threshold)
-        r = start(graph, thresholds, generator=generator, bits=self.bits)
-        return view(updates, r, drops(self.dropped), self.fraction_bits)
+        source = given(generator, "aggregation")
+        graph = self.graph([update.client for update in updates], generator=source)
+        r = start(graph, majorities(graph, self.threshold), generator=source, bits=self.bits)
+        return view(updates, r, self.dropped, self.fraction_bits)

@@ -37,7 +37,7 @@ class CentralDP:
         if not 0 < self.noise_multiplier < math.inf:
             raise ValueError(f"noise_multiplier must be above 0 and finite, got {self.noise_multiplier}")
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)  # a mean needs at least one
         exact = pooled(updates, mean(updates))
         if exact.sensitivity is None:

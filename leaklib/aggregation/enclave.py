@@ -192,7 +192,7 @@ class Enclave:
         if not 0 < self.timeout < threading.TIMEOUT_MAX:
             raise ValueError(f"timeout must be above 0 seconds and finite, got {self.timeout}")
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         first = check_alike(updates)
         begun = time.process_time()
         width = 8 if any(t.dtype == torch.float64 for t in first.tensors.values()) else 4

@@ -204,6 +204,10 @@ class ByzClient:
             )
         return Numbers(self.number, total(np.stack([self._held[n].first[:-1] for n in sorted(names)]), 0))
 
+    def lie(self, true: Numbers) -> Numbers:
+        """What a liar answers instead: as many random numbers."""
+        return Numbers(self.number, uniform(true.values.shape, generator=self._generator))
+
     def _enter(self, phase: ByzPhase) -> None:
         if phase != (0 if self._phase is None else self._phase + 1):
             raise ValueError(f"client {self.number}: {phase.name} comes out of order or again, refused")

@@ -4,7 +4,7 @@ Source and differences: see client.py.
 Chapter: 11.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from leaklib.aggregation.byzantine.messages import Coin, Dealt, Key, Names, Numb
 from leaklib.aggregation.crypto.decode import correct
 from leaklib.aggregation.crypto.field import Elements, signed
 from leaklib.aggregation.crypto.ramp import point
+from leaklib.aggregation.parts.codec import Message
 
 
 class ByzServer:
@@ -32,29 +33,34 @@ class ByzServer:
         self.liars: set[int] = set()
 
     def receive_key(self, key: Key) -> None:
-        self._fresh(key.client, self.keys, "a key")
-        self.keys[key.client] = key
+        """A member's public key."""
+        self._put(self.keys, key.client, key, "a key")
+
+    def keys_for(self, client: int) -> list[Key]:
+        """All others' public keys."""
+        return [key for key in self.keys.values() if key.client != client]
 
     def receive_shares(self, message: Dealt) -> None:
-        pair = message.sender, message.recipient
-        self._fresh(message.sender, (), "shares")
-        if message.recipient not in self.rules.members or pair in self.dealt:
-            raise ValueError(
-                f"shares from client {pair[0]} for {pair[1]} came twice or for a stranger: refused"
-            )
-        self.dealt[pair] = message
+        """What one member deals to another."""
+        if message.recipient not in self.rules.members:
+            raise ValueError(f"shares from client {message.sender} for a stranger: refused")
+        self._put(self.dealt, (message.sender, message.recipient), message, "shares")
+
+    def shares_for(self, client: int) -> list[Dealt]:
+        """What was dealt to it."""
+        return [message for message in self.dealt.values() if message.recipient == client]
 
     def draw_coin(self) -> Coin:
         """Drawn once all shares have arrived: no dealer can change them any more."""
         return Coin(draw_coin(generator=self._generator))
 
     def receive_combination(self, message: Numbers) -> None:
-        self._fresh(message.client, self.combinations, "a combination")
-        self.combinations[message.client] = message
+        """What a dealer publishes of its sharings."""
+        self._put(self.combinations, message.client, message, "a combination")
 
     def receive_complaints(self, message: Names) -> None:
-        self._fresh(message.client, self.complaints, "complaints")
-        self.complaints[message.client] = message
+        """The dealers whose shares a holder found wrong."""
+        self._put(self.complaints, message.client, message, "complaints")
 
     def accepted(self) -> tuple[int, ...]:
         """The dealers of whom at most A holders complain: so many may be lying.
@@ -66,8 +72,8 @@ class ByzServer:
         return tuple(n for n in self.rules.members if against.count(n) <= self.rules.byzantine)
 
     def receive_distances(self, message: Numbers) -> None:
-        self._fresh(message.client, self.answers, "distances")
-        self.answers[message.client] = message
+        """A holder's values for all pairs."""
+        self._put(self.answers, message.client, message, "distances")
 
     def distances(self) -> tuple[tuple[int, ...], ...]:
         """Squared distances between all accepted dealers, as integers of their vectors."""
@@ -84,8 +90,8 @@ class ByzServer:
         return tuple(accepted[i] for i in multi_krum(squares, self.rules.byzantine, self.rules.selected))
 
     def receive_sum(self, message: Numbers) -> None:
-        self._fresh(message.client, self.sums, "a sum")
-        self.sums[message.client] = message
+        """A holder's values for the sum."""
+        self._put(self.sums, message.client, message, "a sum")
 
     def sum(self, entries: int) -> Integers:
         """The sum of the selected vectors, integers."""
@@ -102,8 +108,10 @@ class ByzServer:
         self.liars |= {holders[i] for i in wrong}
         return coefficients
 
-    def _fresh(self, client: int, seen: Collection[int], what: str) -> None:
+    def _put(self, into: dict, key: int | tuple[int, int], message: Message, what: str) -> None:
+        client = key[0] if isinstance(key, tuple) else key
         if client not in self.rules.members:
             raise ValueError(f"client {client} is not in this round: {what} refused")
-        if client in seen:
+        if key in into:
             raise ValueError(f"client {client} sent {what} twice: refused")
+        into[key] = message

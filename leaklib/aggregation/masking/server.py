@@ -15,7 +15,7 @@ import numpy as np
 
 from leaklib.aggregation.crypto.fixed_point import Words
 from leaklib.aggregation.crypto.primitives import KEY, keystream, public_key
-from leaklib.aggregation.crypto.shamir import combine
+from leaklib.aggregation.crypto.shamir import reconstruct
 from leaklib.aggregation.masking.client import Rules, pair_mask
 from leaklib.aggregation.masking.graph import Graph, components
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
@@ -115,7 +115,7 @@ class Server:
             raise ValueError(
                 f"client {client} cannot be unmasked: {needed} shares are needed, {len(shares)} came"
             )
-        return combine(dict(list(shares.items())[:needed]), KEY)
+        return reconstruct(dict(list(shares.items())[:needed]), KEY)
 
 
 def _put(into: dict[int, Thing], name: int, message: Thing, allowed: Iterable[int]) -> None:

@@ -45,6 +45,11 @@ def pooled(updates: tuple[Update, ...], tensors: Tensors) -> Update:
     )
 
 
+def unreadable(update: Update, tensors: Tensors) -> Update:
+    """What arrived in the place of ``update``, masked or encrypted, as ``tensors``."""
+    return replace(update, tensors=tensors, mechanism=None, sensitivity=None)
+
+
 def check_alike(updates: tuple[Update, ...]) -> Update:
     """The first of ``updates``. ValueError unless a mean over all of them makes sense."""
     if not updates:
