@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from leaklib.aggregation.parts.pooled import bytes_sent, check_alike, mean, pooled
-from leaklib.rng import add_noise
+from leaklib.rng import add_noise, given
 from leaklib.types import Cost, Update, View
 
 
@@ -45,6 +45,7 @@ class CentralDP:
                 "CentralDP needs updates of bounded sensitivity, got one without: clip with ClipNorm(...) or "
                 "FedSGD(max_grad_norm=...), and change nothing afterwards"
             )
-        noisy = add_noise(exact.tensors, self.noise_multiplier * exact.sensitivity, generator=generator)
+        std, source = self.noise_multiplier * exact.sensitivity, given(generator, "aggregation")
+        noisy = add_noise(exact.tensors, std, generator=source)
         published = replace(exact, tensors=noisy, sensitivity=None)
         return View((published,), cost=Cost(1, len(updates), bytes_sent(updates), 0))

@@ -16,7 +16,6 @@ Chapter: 12.
 """
 
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -24,18 +23,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import numpy as np
 import torch
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from leaklib.aggregation.crypto.fixed_point import flat, shaped
-from leaklib.aggregation.crypto.primitives import agree, public_key, random_bytes, seal
-from leaklib.aggregation.parts.pooled import check_alike, pooled
+from leaklib.aggregation.crypto.primitives import (
+    NONCE,
+    agree,
+    public_key,
+    random_bytes,
+    seal,
+    sign,
+    verification_key,
+    verify,
+)
+from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.tee import inside
-from leaklib.aggregation.tee.inside import KEY, Closed, header, pack_task, purpose, read, write
+from leaklib.aggregation.tee.inside import KEY, header, pack_task, purpose
+from leaklib.rng import given
 from leaklib.types import Cost, Update, View
 
 CODE = Path(inside.__file__)
@@ -66,8 +76,8 @@ class Attestation:
     def check(self, manufacturer: bytes, measurement: bytes, task: bytes) -> None:
         """ValueError unless ``manufacturer``'s key signed that the expected code serves the expected task."""
         try:
-            Ed25519PublicKey.from_public_bytes(manufacturer).verify(self.signature, self.statement())
-        except (InvalidSignature, ValueError) as error:
+            verify(manufacturer, self.statement(), self.signature, "the manufacturer")
+        except ValueError as error:
             raise ValueError("the attestation is not signed by the manufacturer: nothing is sent") from error
         if self.measurement != measurement:
             raise ValueError(
@@ -79,10 +89,13 @@ class Attestation:
 
 
 class Running:
-    """A started enclave, as the host holds it: two pipes. Every wait ends, with an error that says why."""
+    """A started enclave, as the host holds it. Every wait ends, with an error that says why."""
 
-    def __init__(self, process: subprocess.Popen[bytes], code: Path, timeout: int | float) -> None:
+    def __init__(
+        self, process: Popen[bytes], pipes: tuple[Connection, Connection], code: Path, timeout: int | float
+    ) -> None:
         self.process, self.code, self.timeout, self.late = process, code, timeout, False
+        self.inbox, self.outbox = pipes
         self.timer = threading.Timer(timeout, self._give_up)
         self.timer.daemon = True
         self.timer.start()
@@ -93,24 +106,23 @@ class Running:
 
     def tell(self, message: bytes) -> None:
         """Hand over one message."""
-        assert self.process.stdin is not None
         try:
-            write(self.process.stdin, message)
+            self.outbox.send_bytes(message)
         except OSError as error:  # it refused and ended, or died: its last words are worth more
             self.answer()
             raise RuntimeError("the enclave ended before it had all messages") from error
 
     def answer(self) -> bytes:
         """What it says next. ValueError if it refuses, TimeoutError or RuntimeError if it says nothing."""
-        assert self.process.stdout is not None and self.process.stderr is not None
         try:
-            message = read(self.process.stdout)
-        except Closed:
+            message = self.inbox.recv_bytes()
+        except (EOFError, OSError):
             self.process.kill()
-            code, said = self.process.wait(), self.process.stderr.read().decode(errors="replace").strip()
+            said = self.process.communicate()[1].decode(errors="replace").strip()[-300:]
             if self.late:
                 raise TimeoutError(f"the enclave gave no answer within {self.timeout} s: ended it") from None
-            raise RuntimeError(f"the enclave ended without an answer, code {code}. {said[-300:]}") from None
+            code = self.process.returncode
+            raise RuntimeError(f"the enclave ended without an answer, code {code}. {said}") from None
         if message[:1] == inside.REFUSED:
             raise ValueError(message[1:].decode())
         return message[1:]
@@ -124,8 +136,7 @@ class Running:
         self.tell(seed)
         self.tell(task)
         unsigned = Attestation(measure(self.code), self.answer(), task, b"")
-        signer = Ed25519PrivateKey.from_private_bytes(manufacturer)
-        return replace(unsigned, signature=signer.sign(unsigned.statement()))
+        return replace(unsigned, signature=sign(manufacturer, unsigned.statement()))
 
     def deliver(self, client: int, sealed: bytes) -> None:
         """Carry one client's ciphertext in."""
@@ -133,7 +144,7 @@ class Running:
 
     def mean(self) -> tuple[bytes, float]:
         """The mean, as the bytes of its numbers, and the enclave's processor time in seconds."""
-        self.tell(b"")
+        self.tell(inside.FINISH)
         message = self.answer()
         return message[8:], struct.unpack("<d", message[:8])[0]
 
@@ -141,24 +152,18 @@ class Running:
 @contextmanager
 def started(code: Path, timeout: int | float) -> Iterator[Running]:
     """``code`` as a process of its own, which ends with the block, whatever happens in it."""
-    pipe = subprocess.PIPE
+    (theirs_in, outbox), (inbox, theirs_out) = Pipe(duplex=False), Pipe(duplex=False)
     # -P: the folder of the code has files that are named like modules of others.
-    with subprocess.Popen([sys.executable, "-P", str(code)], stdin=pipe, stdout=pipe, stderr=pipe) as process:
-        running = Running(process, code, timeout)
+    command, into, out = [sys.executable, "-P", str(code)], theirs_in.fileno(), theirs_out.fileno()
+    with inbox, outbox, Popen(command, stdin=into, stdout=out, stderr=PIPE) as process:
+        theirs_in.close()
+        theirs_out.close()
+        running = Running(process, (inbox, outbox), code, timeout)
         try:
             yield running
         finally:
             running.timer.cancel()
             process.kill()
-            _close(process)
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    try:
-        if process.stdin is not None:
-            process.stdin.close()
-    except OSError:  # what it did not read any more
-        pass
 
 
 def seal_update(
@@ -172,9 +177,9 @@ def seal_update(
 
 def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
     """The ciphertext behind its nonce, each number's bytes read as a signed integer, scaled to ±1."""
-    body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), 12)
+    body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), NONCE)
     values = torch.from_numpy(body / 2.0 ** (8 * width - 1))
-    return replace(update, tensors=shaped(values, update.tensors), mechanism=None, sensitivity=None)
+    return unreadable(update, shaped(values, update.tensors))
 
 
 @dataclass(frozen=True)
@@ -193,13 +198,13 @@ class Enclave:
             raise ValueError(f"timeout must be above 0 seconds and finite, got {self.timeout}")
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
-        first = check_alike(updates)
+        first, source = check_alike(updates), given(generator, "aggregation")
         begun = time.process_time()
         width = 8 if any(t.dtype == torch.float64 for t in first.tensors.values()) else 4
-        secrets = {update.client: random_bytes(KEY, generator=generator) for update in updates}
+        secrets = {update.client: random_bytes(KEY, generator=source) for update in updates}
         keys = {client: public_key(secret) for client, secret in secrets.items()}
-        manufacturer, seed = (random_bytes(KEY, generator=generator) for _ in range(2))
-        trusted = Ed25519PrivateKey.from_private_bytes(manufacturer).public_key().public_bytes_raw()
+        manufacturer, seed = (random_bytes(KEY, generator=source) for _ in range(2))
+        trusted = verification_key(manufacturer)
         task = pack_task(sum(t.numel() for t in first.tensors.values()), width, keys)
         prepared = time.process_time() - begun
         with started(CODE, self.timeout) as enclave:
@@ -208,7 +213,7 @@ class Enclave:
             for update in updates:
                 attestation.check(trusted, measure(CODE), task)
                 secret = secrets[update.client]
-                sealed.append(seal_update(update, secret, attestation, width, generator=generator))
+                sealed.append(seal_update(update, secret, attestation, width, generator=source))
             clients = (prepared + time.process_time() - begun) / len(updates)
             begun = time.process_time()
             for update, message in zip(updates, sealed, strict=True):

@@ -13,7 +13,7 @@ Chapter: 10.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,9 +25,7 @@ from leaklib.aggregation.crypto.primitives import (
     keystream,
     public_key,
     random_bytes,
-    seal,
     sign,
-    unseal,
     verify,
 )
 from leaklib.aggregation.crypto.shamir import SHARE, split
@@ -40,6 +38,7 @@ from leaklib.aggregation.masking.messages import (
     Signature,
     Survivors,
 )
+from leaklib.aggregation.parts.party import Party
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def pair_mask(secret: bytes, public: bytes, owner: int, other: int, entries: int
 
 def signed_keys(keys: Keys, session: bytes) -> bytes:
     """What a client signs of its public keys."""
-    return b"keys" + session + Keys(keys.client, keys.sealing, keys.masking).encode()
+    return b"keys" + session + replace(keys, signature=b"").encode()
 
 
 def signed_survivors(survivors: Survivors, session: bytes) -> bytes:
@@ -74,7 +73,7 @@ def signed_survivors(survivors: Survivors, session: bytes) -> bytes:
     return b"survivors" + session + survivors.encode()
 
 
-class Client:
+class Client(Party):
     """Client ``number`` among its ``neighbors``. ``threshold`` shares open each of its two secrets.
 
     Phases are called in their order, each once. ValueError where the protocol says abort.
@@ -90,11 +89,11 @@ class Client:
         generator: torch.Generator,
         signing_key: bytes | None = None,
     ) -> None:
-        self.number, self.neighbors, self.threshold, self.rules = number, neighbors, threshold, rules
-        self._generator, self._signing_key = generator, signing_key
+        super().__init__(number, rules.session, generator=generator)
+        self.neighbors, self.threshold, self.rules = neighbors, threshold, rules
+        self._signing_key = signing_key
         self._phase: Phase | None = None
         self._keys: dict[int, Keys] = {}  # of the neighbors that take part
-        self._channels: dict[int, bytes] = {}
         self._held: dict[int, tuple[int, int]] = {}  # of whom it holds shares: of the seed, and of the key
         self._checked: Survivors | None = None
 
@@ -107,8 +106,7 @@ class Client:
         keys = Keys(self.number, public_key(self._sealing), public_key(self._masking))
         if self._signing_key is None:
             return keys
-        signature = sign(self._signing_key, signed_keys(keys, self.rules.session))
-        return Keys(keys.client, keys.sealing, keys.masking, signature)
+        return replace(keys, signature=sign(self._signing_key, signed_keys(keys, self.rules.session)))
 
     def share_keys(self, received: Iterable[Keys]) -> list[SealedShares]:
         """A share of the seed and of the masking key for each neighbor that advertised keys."""
@@ -119,44 +117,33 @@ class Client:
                 signed = signed_keys(keys, self.rules.session)
                 verify(self.rules.verifiers[keys.client], signed, keys.signature, f"client {keys.client}")
             self._keys[keys.client] = keys
+            self._channels[keys.client] = agree(self._sealing, keys.sealing, b"seal")
         self._enough(len(self._keys) + 1, "hold shares")
-        if len({key for keys in self._keys.values() for key in (keys.sealing, keys.masking)}) < 2 * len(
+        if len({k for keys in self._keys.values() for k in (keys.sealing, keys.masking)}) < 2 * len(
             self._keys
         ):
-            raise ValueError(f"client {self.number}: two clients advertise the same key, refused")
+            raise self._refusal("sees two clients advertise the same key")
         holders = {self.number, *self._keys}
         seeds, keys = (
             split(secret, self.threshold, holders, generator=self._generator)
             for secret in (self._seed, self._masking)
         )
         self._held[self.number] = seeds[self.number], keys[self.number]
-        return [self._sealed(other, seeds[other], keys[other]) for other in self._keys]
-
-    def _sealed(self, other: int, seed: int, key: int) -> SealedShares:
-        channel = agree(self._sealing, self._keys[other].sealing, b"seal")
-        self._channels[other] = channel
-        shares = seed.to_bytes(SHARE, "big") + key.to_bytes(SHARE, "big")
-        header = self._header(self.number, other)
-        return SealedShares(self.number, other, seal(channel, shares, header, generator=self._generator))
-
-    def _header(self, sender: int, recipient: int) -> bytes:
-        return self.rules.session.hex().encode() + f" {sender}>{recipient}".encode()
+        both = {
+            other: b"".join(s[other].to_bytes(SHARE, "big") for s in (seeds, keys)) for other in self._keys
+        }
+        return [SealedShares(self.number, other, self._seal(other, plain)) for other, plain in both.items()]
 
     def masked_input(self, words: Words, received: Iterable[SealedShares]) -> Masked:
         """The update under its masks, and the neighbors' shares kept for later."""
         self._enter(Phase.MASKED_INPUT)
         for message in received:
             if message.recipient != self.number:
-                raise ValueError(
-                    f"client {self.number} got shares meant for client {message.recipient}: refused"
-                )
+                raise self._refusal(f"got shares meant for client {message.recipient}")
             self._expect(message.sender, self._keys, self._held, "shares")
-            header = self._header(message.sender, self.number)
-            opened = unseal(self._channels[message.sender], message.sealed, header)
-            self._held[message.sender] = (
-                int.from_bytes(opened[:SHARE], "big"),
-                int.from_bytes(opened[SHARE:], "big"),
-            )
+            plain = self._unseal(message.sender, message.sealed)
+            seed, key = (int.from_bytes(share, "big") for share in (plain[:SHARE], plain[SHARE:]))
+            self._held[message.sender] = seed, key
         self._enough(len(self._held), "hold shares")
         total = words.copy()
         if self.rules.double:
@@ -173,9 +160,8 @@ class Client:
             raise ValueError(f"client {self.number} has no signing_key: no consistency check")
         self._check(survivors)
         self._checked = survivors
-        return Signature(
-            self.number, sign(self._signing_key, signed_survivors(survivors, self.rules.session))
-        )
+        signed = signed_survivors(survivors, self.rules.session)
+        return Signature(self.number, sign(self._signing_key, signed))
 
     def unmask(self, survivors: Survivors, signatures: Iterable[Signature] = ()) -> Revealed:
         """Its shares of the seeds of the living, and of the keys of the dead."""
@@ -183,26 +169,17 @@ class Client:
         self._check(survivors)
         if self.rules.verifiers is not None:
             self._verify(survivors, signatures, self.rules.verifiers)
-        living = survivors.alive if self.rules.double else ()
-        return Revealed(
-            self.number,
-            {other: self._held[other][0] for other in living},
-            {other: self._held[other][1] for other in survivors.dead},
-        )
+        seeds = {other: self._held[other][0] for other in survivors.alive if self.rules.double}
+        return Revealed(self.number, seeds, {other: self._held[other][1] for other in survivors.dead})
 
     def _check(self, survivors: Survivors) -> None:
         alive, dead = set(survivors.alive), set(survivors.dead)
         if both := sorted(alive & dead):
-            raise ValueError(
-                f"client {self.number} is asked for both shares of client {both[0]}, as alive and as dead: "
-                f"refused"
-            )
+            raise self._refusal(f"is asked for both shares of client {both[0]}, as alive and as dead")
         if strange := sorted((alive | dead) - self._held.keys()):
-            raise ValueError(
-                f"client {self.number} holds no shares of client {strange[0]}, which the list names"
-            )
+            raise self._refusal(f"holds no shares of client {strange[0]}, which the list names")
         if self.number not in alive:
-            raise ValueError(f"client {self.number} sent its update, but is not on the list of survivors")
+            raise self._refusal("sent its update, but is not on the list of survivors")
         self._enough(len(alive), "survive")
 
     def _verify(
@@ -210,29 +187,27 @@ class Client:
     ) -> None:
         """Enough of the survivors were told the same."""
         if survivors != self._checked:
-            raise ValueError(f"client {self.number} signed another list of survivors than it is shown now")
+            raise self._refusal("signed another list of survivors than it is shown now")
         seen: dict[int, Signature] = {}
+        signed = signed_survivors(survivors, self.rules.session)
         for signature in signatures:
             self._expect(signature.client, survivors.alive, seen, "signatures")
-            signed = signed_survivors(survivors, self.rules.session)
             verify(verifiers[signature.client], signed, signature.signature, f"client {signature.client}")
             seen[signature.client] = signature
         self._enough(len(seen), "signed the list of survivors")
 
     def _enter(self, phase: Phase) -> None:
         if self._phase is not None and phase <= self._phase:
-            raise ValueError(f"client {self.number} was in {phase.name} already: each phase happens once")
+            raise self._refusal(f"was in {phase.name} already, and each phase happens once")
         self._phase = phase
 
     def _expect(self, sender: int, allowed: Iterable[int], seen: Mapping[int, object], what: str) -> None:
         if sender not in allowed:
-            raise ValueError(f"client {self.number} expects no {what} from client {sender}: refused")
+            raise self._refusal(f"expects no {what} from client {sender}")
         if sender in seen:
-            raise ValueError(f"client {self.number} got {what} from client {sender} twice: refused")
+            raise self._refusal(f"got {what} from client {sender} twice")
 
     def _enough(self, got: int, do_what: str) -> None:
         if got < self.threshold:
-            raise ValueError(
-                f"client {self.number} needs {self.threshold} clients of its neighborhood that {do_what}, "
-                f"got {got}: refused"
-            )
+            wanted = f"{self.threshold} clients of its neighborhood that {do_what}"
+            raise self._refusal(f"needs {wanted}, got {got}")

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Annotated, Any, NamedTuple, Self, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 NAME = 4  # bytes of a client's name
 
@@ -37,6 +37,9 @@ NameRow = Annotated[
 """Clients' numbers."""
 
 
+AnyMessage = TypeVar("AnyMessage", bound="Message")
+
+
 class Message:
     """Anything that travels."""
 
@@ -49,7 +52,7 @@ class Message:
         return head.pack(*counts) + b"".join(body)
 
     @classmethod
-    def decode(cls, data: bytes) -> Self:
+    def decode(cls: type[AnyMessage], data: bytes) -> AnyMessage:
         """What was sent. ValueError for ``data`` of any other length than it says itself."""
         head, rows = _layout(cls)
         if len(data) < head.size:

@@ -37,7 +37,8 @@ def count(
     """The traffic of every phase of a round that no client refuses, for updates of ``entries`` numbers."""
     # Who takes part in each phase, and how many of their neighbors took part in another.
     there = {phase: frozenset(present(list(graph), dropped, phase)) for phase in Phase}
-    advertised, dealt, masked, _, last = there.values()
+    advertised, dealt, masked, signers, last = there.values()
+    signers = signers if active else frozenset()
 
     def pairs(these: frozenset[int], those: frozenset[int]) -> int:
         return sum(len(graph[client] & those) for client in these)
@@ -45,34 +46,21 @@ def count(
     def listed(these: frozenset[int]) -> int:  # bytes of the lists of survivors that these clients get
         return len(these) * 3 * NAME + pairs(these, dealt) * NAME
 
-    n, signed = len(masked), SIGNATURE if active else 0
-    keys = NAME + 2 * KEY + signed
-    sealed, signature, share = 2 * NAME + SEALED, NAME + SIGNATURE, NAME + SHARE
-    traffic = {
+    keys, sealed, signature = NAME + 2 * KEY + SIGNATURE * active, 2 * NAME + SEALED, NAME + SIGNATURE
+    share, words = NAME + SHARE, 3 * NAME + entries * -(-bits // 8)
+    sharing, arriving, revealed = pairs(dealt, advertised), pairs(masked, dealt), pairs(last, dealt)
+    forwarded = len(signers) * len(last)
+    return {
         Phase.ADVERTISE_KEYS: Traffic(len(advertised), len(advertised) * keys, 0),
-        Phase.SHARE_KEYS: Traffic(
-            2 * pairs(dealt, advertised), pairs(dealt, advertised) * sealed, pairs(dealt, advertised) * keys
-        ),
-        Phase.MASKED_INPUT: Traffic(
-            n + pairs(masked, dealt),
-            n * (3 * NAME + entries * -(-bits // 8)),
-            pairs(masked, dealt) * sealed,
-        ),
-        Phase.CONSISTENCY_CHECK: Traffic(),
+        Phase.SHARE_KEYS: Traffic(2 * sharing, sharing * sealed, sharing * keys),
+        Phase.MASKED_INPUT: Traffic(len(masked) + arriving, len(masked) * words, arriving * sealed),
+        Phase.CONSISTENCY_CHECK: Traffic(2 * len(signers), len(signers) * signature, listed(signers)),
         Phase.UNMASK: Traffic(
-            2 * len(last),
-            len(last) * (3 * NAME + share) + pairs(last, dealt) * share,
-            listed(last),
+            2 * len(last) + forwarded,
+            len(last) * (3 * NAME + share) + revealed * share,
+            listed(last) + forwarded * signature,
         ),
     }
-    if active:
-        signers = there[Phase.CONSISTENCY_CHECK]
-        traffic[Phase.CONSISTENCY_CHECK] = Traffic(
-            2 * len(signers), len(signers) * signature, listed(signers)
-        )
-        forwarded, rest = len(signers) * len(last), traffic[Phase.UNMASK]
-        traffic[Phase.UNMASK] = Traffic(rest.messages + forwarded, rest.up, rest.down + forwarded * signature)
-    return traffic
 
 
 def count_byzantine(protocol: ByzSecAgg, clients: int, entries: int) -> dict[ByzPhase, Traffic]:
@@ -82,16 +70,14 @@ def count_byzantine(protocol: ByzSecAgg, clients: int, entries: int) -> dict[Byz
     terms = protocol.blocks + protocol.colluders
     key, head = NAME + KEY, 2 * NAME
     dealt = 3 * NAME + SEAL + ELEMENT * (2 * (length + 1) + n)
+    told, chosen = head + NAME * n, head + NAME * protocol.selected
+    squares, sums = head + ELEMENT * (pairs // 2), head + ELEMENT * length
     combination = head + ELEMENT * (terms + protocol.colluders + 2 * terms - 2)
     return {
         ByzPhase.ADVERTISE_KEYS: Traffic(n, n * key, 0),
         ByzPhase.DEAL: Traffic(2 * pairs, pairs * dealt, pairs * key),
         ByzPhase.COMBINE: Traffic(pairs + 2 * n, n * combination, pairs * dealt + n * ELEMENT),
         ByzPhase.COMPLAIN: Traffic(n * n + n, n * head, n * n * combination),
-        ByzPhase.DISTANCES: Traffic(
-            2 * there, there * (head + ELEMENT * (pairs // 2)), there * (head + NAME * n)
-        ),
-        ByzPhase.SUM: Traffic(
-            2 * there, there * (head + ELEMENT * length), there * (head + NAME * protocol.selected)
-        ),
+        ByzPhase.DISTANCES: Traffic(2 * there, there * squares, there * told),
+        ByzPhase.SUM: Traffic(2 * there, there * sums, there * chosen),
     }

@@ -10,10 +10,9 @@ from enum import IntEnum
 from time import thread_time
 from typing import Any, Generic, TypeVar
 
-from leaklib.aggregation.parts.codec import Message
+from leaklib.aggregation.parts.codec import AnyMessage, Message
 from leaklib.types import Cost
 
-AnyMessage = TypeVar("AnyMessage", bound=Message)
 Client, Server = TypeVar("Client"), TypeVar("Server")
 
 

@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 from hashlib import sha256
-from typing import IO
+from multiprocessing.connection import Connection
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -24,32 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY = 32  # bytes
 NONCE = 12
 LARGEST = 2**31  # bytes of one message
-REFUSED, DONE = b"!", b"."
-
-
-class Closed(Exception):
-    """The other side is gone."""
-
-
-def write(stream: IO[bytes], message: bytes) -> None:
-    """One message: its length in 4 bytes, and itself."""
-    stream.write(struct.pack("<I", len(message)) + message)
-    stream.flush()
-
-
-def read(stream: IO[bytes]) -> bytes:
-    """The next message. ``Closed`` if the stream ends before it does."""
-    length = int.from_bytes(_exactly(stream, 4), "little")
-    if length > LARGEST:
-        raise ValueError(f"a message may have {LARGEST} bytes, this one announces {length}")
-    return _exactly(stream, length)
-
-
-def _exactly(stream: IO[bytes], count: int) -> bytes:
-    found = stream.read(count)
-    if len(found) < count:
-        raise Closed
-    return found
+REFUSED, DONE, FINISH = b"!", b".", b"?"
 
 
 def pack_task(entries: int, width: int, keys: dict[int, bytes]) -> bytes:
@@ -123,24 +98,25 @@ class Inside:
         return (self.total / self.clients).astype(self.format).tobytes()
 
 
-def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
-    """One round: seed, task, then updates; an empty message asks for the mean. The first refusal ends it."""
+def serve(inbox: Connection, outbox: Connection) -> None:
+    """One round: seed, task, then updates; ``FINISH`` asks for the mean. The first refusal ends it."""
     started = time.process_time()
-    inside = Inside(read(inbox), read(inbox))
-    write(outbox, DONE + inside.public())
-    while message := read(inbox):
+    inside = Inside(inbox.recv_bytes(LARGEST), inbox.recv_bytes(LARGEST))
+    outbox.send_bytes(DONE + inside.public())
+    while (message := inbox.recv_bytes(LARGEST)) != FINISH:
         inside.take(int.from_bytes(message[:4], "little"), message[4:])
     mean = inside.mean()
-    write(outbox, DONE + struct.pack("<d", time.process_time() - started) + mean)
+    outbox.send_bytes(DONE + struct.pack("<d", time.process_time() - started) + mean)
 
 
 def main() -> None:
+    inbox, outbox = Connection(0, writable=False), Connection(1, readable=False)
     try:
-        serve(sys.stdin.buffer, sys.stdout.buffer)
-    except Closed:
+        serve(inbox, outbox)
+    except EOFError:
         sys.exit("the host closed the pipe")
-    except ValueError as refusal:
-        write(sys.stdout.buffer, REFUSED + str(refusal).encode())
+    except (ValueError, OSError) as refusal:  # OSError: a message that was cut, or is longer than LARGEST
+        outbox.send_bytes(REFUSED + str(refusal).encode())
 
 
 if __name__ == "__main__":
