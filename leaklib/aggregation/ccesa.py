@@ -26,8 +26,8 @@ from math import log, sqrt
 import torch
 
 from leaklib.aggregation.masking.graph import Graph, components, erdos_renyi
-from leaklib.aggregation.masking.messages import Drop, Dropped, Phase
-from leaklib.aggregation.masking.round import check_fields, majorities, present, start, view
+from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fields, present
+from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.aggregation.parts.pooled import check_alike
 from leaklib.rng import given
 from leaklib.types import Update, View

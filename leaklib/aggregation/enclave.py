@@ -19,32 +19,20 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import PIPE, Popen
 
 import numpy as np
 import torch
 
+from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import flat, shaped
-from leaklib.aggregation.crypto.primitives import (
-    NONCE,
-    agree,
-    public_key,
-    random_bytes,
-    seal,
-    sign,
-    verification_key,
-    verify,
-)
 from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.tee import inside
-from leaklib.aggregation.tee.inside import KEY, header, pack_task, purpose
+from leaklib.aggregation.tee.inside import KEY, NONCE, header, pack_task, purpose
 from leaklib.rng import given
 from leaklib.types import Cost, Update, View
 
@@ -76,7 +64,7 @@ class Attestation:
     def check(self, manufacturer: bytes, measurement: bytes, task: bytes) -> None:
         """ValueError unless ``manufacturer``'s key signed that the expected code serves the expected task."""
         try:
-            verify(manufacturer, self.statement(), self.signature, "the manufacturer")
+            crypto.verify(manufacturer, self.statement(), self.signature, "the manufacturer")
         except ValueError as error:
             raise ValueError("the attestation is not signed by the manufacturer: nothing is sent") from error
         if self.measurement != measurement:
@@ -89,16 +77,29 @@ class Attestation:
 
 
 class Running:
-    """A started enclave, as the host holds it. Every wait ends, with an error that says why."""
+    """``code`` as a process of its own, which ends with the block of ``with``, whatever happens in it.
 
-    def __init__(
-        self, process: Popen[bytes], pipes: tuple[Connection, Connection], code: Path, timeout: int | float
-    ) -> None:
-        self.process, self.code, self.timeout, self.late = process, code, timeout, False
-        self.inbox, self.outbox = pipes
+    The host holds it by two pipes. Every wait ends, with an error that says why.
+    """
+
+    def __init__(self, code: Path, timeout: int | float) -> None:
+        (theirs_in, self.outbox), (self.inbox, theirs_out) = Pipe(duplex=False), Pipe(duplex=False)
+        with theirs_in, theirs_out:
+            # -P: the folder of the code has files that are named like modules of others.
+            command, pipes = [sys.executable, "-P", str(code)], (theirs_in.fileno(), theirs_out.fileno())
+            self.process = Popen(command, stdin=pipes[0], stdout=pipes[1], stderr=PIPE)
+        self.code, self.timeout, self.late = code, timeout, False
         self.timer = threading.Timer(timeout, self._give_up)
-        self.timer.daemon = True
+
+    def __enter__(self) -> "Running":
         self.timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.timer.cancel()
+        self.process.kill()
+        with self.inbox, self.outbox, self.process:  # closes them, and waits
+            pass
 
     def _give_up(self) -> None:
         self.late = True
@@ -136,7 +137,7 @@ class Running:
         self.tell(seed)
         self.tell(task)
         unsigned = Attestation(measure(self.code), self.answer(), task, b"")
-        return replace(unsigned, signature=sign(manufacturer, unsigned.statement()))
+        return replace(unsigned, signature=crypto.sign(manufacturer, unsigned.statement()))
 
     def deliver(self, client: int, sealed: bytes) -> None:
         """Carry one client's ciphertext in."""
@@ -149,30 +150,13 @@ class Running:
         return message[8:], struct.unpack("<d", message[:8])[0]
 
 
-@contextmanager
-def started(code: Path, timeout: int | float) -> Iterator[Running]:
-    """``code`` as a process of its own, which ends with the block, whatever happens in it."""
-    (theirs_in, outbox), (inbox, theirs_out) = Pipe(duplex=False), Pipe(duplex=False)
-    # -P: the folder of the code has files that are named like modules of others.
-    command, into, out = [sys.executable, "-P", str(code)], theirs_in.fileno(), theirs_out.fileno()
-    with inbox, outbox, Popen(command, stdin=into, stdout=out, stderr=PIPE) as process:
-        theirs_in.close()
-        theirs_out.close()
-        running = Running(process, (inbox, outbox), code, timeout)
-        try:
-            yield running
-        finally:
-            running.timer.cancel()
-            process.kill()
-
-
 def seal_update(
     update: Update, secret: bytes, attestation: Attestation, width: int, *, generator: torch.Generator
 ) -> bytes:
     """One client's update, sealed to the attested key; ``secret`` is the client's."""
     values = flat(update.tensors).numpy().astype(f"<f{width}")
-    key = agree(secret, attestation.key, purpose(attestation.task))
-    return seal(key, values.tobytes(), header(update.client), generator=generator)
+    key = crypto.agree(secret, attestation.key, purpose(attestation.task))
+    return crypto.seal(key, values.tobytes(), header(update.client), generator=generator)
 
 
 def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
@@ -201,13 +185,13 @@ class Enclave:
         first, source = check_alike(updates), given(generator, "aggregation")
         begun = time.process_time()
         width = 8 if any(t.dtype == torch.float64 for t in first.tensors.values()) else 4
-        secrets = {update.client: random_bytes(KEY, generator=source) for update in updates}
-        keys = {client: public_key(secret) for client, secret in secrets.items()}
-        manufacturer, seed = (random_bytes(KEY, generator=source) for _ in range(2))
-        trusted = verification_key(manufacturer)
+        secrets = {update.client: crypto.random_bytes(KEY, generator=source) for update in updates}
+        keys = {client: crypto.public_key(secret) for client, secret in secrets.items()}
+        manufacturer, seed = (crypto.random_bytes(KEY, generator=source) for _ in range(2))
+        trusted = crypto.verification_key(manufacturer)
         task = pack_task(sum(t.numel() for t in first.tensors.values()), width, keys)
         prepared = time.process_time() - begun
-        with started(CODE, self.timeout) as enclave:
+        with Running(CODE, self.timeout) as enclave:
             attestation = enclave.attest(manufacturer, seed, task)
             begun, sealed = time.process_time(), []
             for update in updates:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 
 from leaklib.aggregation.masking.graph import complete, ring
-from leaklib.aggregation.masking.messages import Dropped
-from leaklib.aggregation.masking.round import check_fields, majorities, start, view
+from leaklib.aggregation.masking.phases import Dropped, check_fields
+from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.aggregation.parts.pooled import check_alike
 from leaklib.rng import given
 from leaklib.types import Update, View

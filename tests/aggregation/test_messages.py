@@ -8,15 +8,14 @@ import pytest
 from leaklib.aggregation.masking.graph import complete, erdos_renyi, ring
 from leaklib.aggregation.masking.messages import (
     SEALED,
-    Drop,
     Keys,
     Masked,
-    Phase,
     Revealed,
     SealedShares,
     Signature,
     Survivors,
 )
+from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import majorities, masked_sums, start
 from leaklib.aggregation.parts.codec import Message
 from leaklib.aggregation.parts.traffic import Traffic, count

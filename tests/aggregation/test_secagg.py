@@ -12,7 +12,8 @@ from scipy.stats import chisquare
 from leaklib.aggregation.crypto.primitives import keystream
 from leaklib.aggregation.masking.client import pair_mask
 from leaklib.aggregation.masking.graph import Graph, complete, ring
-from leaklib.aggregation.masking.messages import Drop, Keys, Phase, Survivors
+from leaklib.aggregation.masking.messages import Keys, Survivors
+from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import (
     Masking,
     advertise_keys,

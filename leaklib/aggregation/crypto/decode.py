@@ -47,7 +47,9 @@ def correct(
     Raises ValueError if there are too few holders to correct so many ``errors``, or more errors than that.
     More than that many holders who lie by agreement can also have a wrong polynomial accepted.
     """
-    _check_enough(len(points), terms, errors)
+    n, least = len(points), terms + 2 * errors
+    if n < least:
+        raise ValueError(f"{terms} coefficients despite {errors} wrong values need {least} holders, got {n}")
     combined = dot(values, uniform((values.shape[1],), generator=generator)).tolist()
     wrong = _locate(points, combined, terms, errors)
     right = [i for i in range(len(points)) if i not in wrong][:terms]
@@ -57,15 +59,6 @@ def correct(
     if len(liars) > errors:
         raise _too_many(errors)
     return coefficients, liars
-
-
-def _check_enough(holders: int, terms: int, errors: int) -> None:
-    """ValueError unless so many ``holders`` are enough for ``terms`` coefficients despite ``errors``."""
-    if holders < terms + 2 * errors:
-        raise ValueError(
-            f"{terms} coefficients despite {errors} wrong values need {terms + 2 * errors} holders, "
-            f"got {holders}"
-        )
 
 
 def _too_many(errors: int) -> ValueError:

@@ -43,13 +43,10 @@ def agree(secret: bytes, public: bytes, purpose: bytes) -> bytes:
     ValueError for a public key that gives everyone the same secret.
     """
     try:
-        shared = X25519PrivateKey.from_private_bytes(secret).exchange(
-            X25519PublicKey.from_public_bytes(public)
-        )
+        theirs = X25519PublicKey.from_public_bytes(public)
+        shared = X25519PrivateKey.from_private_bytes(secret).exchange(theirs)
     except ValueError as error:
-        raise ValueError(
-            f"expected a public key of 32 bytes that is no small-order point: {error}"
-        ) from error
+        raise ValueError(f"expected a public key of 32 bytes, no small-order point: {error}") from error
     return derive(shared, purpose)
 
 
@@ -78,10 +75,8 @@ def unseal(key: bytes, sealed: bytes, header: bytes) -> bytes:
     try:
         return ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header)
     except (InvalidTag, ValueError) as error:
-        raise ValueError(
-            f"the sealed message for {header.decode(errors='replace')!r} was changed, cut, or is meant for "
-            f"someone else: refused"
-        ) from error
+        what = f"the sealed message for {header.decode(errors='replace')!r}"
+        raise ValueError(f"{what} was changed, cut, or is meant for someone else: refused") from error
 
 
 def verification_key(secret: bytes) -> bytes:

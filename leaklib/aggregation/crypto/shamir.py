@@ -56,7 +56,7 @@ def reconstruct(shares: Mapping[int, int], length: int) -> bytes:
     value = sum(weight * share for weight, share in zip(weights, shares.values(), strict=True)) % PRIME
     if value >> (8 * length):
         raise ValueError(
-            f"these {len(shares)} shares give no secret of {length} bytes: too few, or not of one secret"
+            f"these {len(shares)} shares give no secret of {length} bytes: too few, or not of one"
         )
     return value.to_bytes(length, "big")
 

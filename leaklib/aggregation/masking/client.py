@@ -29,15 +29,8 @@ from leaklib.aggregation.crypto.primitives import (
     verify,
 )
 from leaklib.aggregation.crypto.shamir import SHARE, split
-from leaklib.aggregation.masking.messages import (
-    Keys,
-    Masked,
-    Phase,
-    Revealed,
-    SealedShares,
-    Signature,
-    Survivors,
-)
+from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
+from leaklib.aggregation.masking.phases import Phase
 from leaklib.aggregation.parts.party import Party
 
 

@@ -5,7 +5,6 @@ Chapter: 10.
 
 import struct
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Annotated
 
 import numpy as np
@@ -17,28 +16,6 @@ from leaklib.aggregation.parts.codec import NAME, Message, Name, NameRow, Row, c
 
 SIGNATURE = 64
 SEALED = SEAL + 2 * SHARE  # two shares, encrypted
-
-
-class Phase(IntEnum):
-    """In their order. In each, the clients send to the server, and the server's answer opens the next."""
-
-    ADVERTISE_KEYS = 0
-    SHARE_KEYS = 1
-    MASKED_INPUT = 2
-    CONSISTENCY_CHECK = 3
-    UNMASK = 4
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A client that is never heard of again from some phase on."""
-
-    client: int
-    before: Phase = Phase.MASKED_INPUT
-
-
-Dropped = tuple[int | Drop, ...]
-"""A client given by its number alone deals its shares and then sends no update."""
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,8 @@ from leaklib.aggregation.crypto.fixed_point import Words, decode, encode, flat, 
 from leaklib.aggregation.crypto.primitives import KEY, random_bytes, verification_key
 from leaklib.aggregation.masking.client import Client, Rules
 from leaklib.aggregation.masking.graph import Graph
-from leaklib.aggregation.masking.messages import (
-    Drop,
-    Dropped,
-    Masked,
-    Phase,
-    Revealed,
-    SealedShares,
-    Signature,
-    Survivors,
-)
+from leaklib.aggregation.masking.messages import Masked, Revealed, SealedShares, Signature, Survivors
+from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, present
 from leaklib.aggregation.masking.server import Server
 from leaklib.aggregation.parts.pooled import pooled, unreadable
 from leaklib.aggregation.parts.wire import Exchange
@@ -110,12 +102,6 @@ def unmask(r: Masking, present: Collection[int]) -> dict[tuple[int, ...], Words]
         return r.server.sums()
 
 
-def present(clients: Collection[int], dropped: Collection[Drop], phase: Phase) -> list[int]:
-    """Who is still there in ``phase``."""
-    gone = {drop.client for drop in dropped if drop.before <= phase}
-    return [client for client in clients if client not in gone]
-
-
 def masked_sums(
     r: Masking, words: Mapping[int, Words], dropped: Collection[Drop] = ()
 ) -> dict[tuple[int, ...], Words]:
@@ -127,14 +113,6 @@ def masked_sums(
     if r.server.rules.verifiers is not None:
         consistency_check(r, there[Phase.CONSISTENCY_CHECK])
     return unmask(r, there[Phase.UNMASK])
-
-
-def check_fields(dropped: Dropped, fraction_bits: int, bits: int) -> None:
-    """ValueError for what no round on any graph can have."""
-    if any((drop.client if isinstance(drop, Drop) else drop) < 0 for drop in dropped):
-        raise ValueError(f"dropped must be client numbers from 0 or Drops of them, got {dropped}")
-    if not 0 <= fraction_bits < bits:
-        raise ValueError(f"fraction_bits must be in 0..{bits - 1}, got {fraction_bits}")
 
 
 def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bits: int) -> View:

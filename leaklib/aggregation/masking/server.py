@@ -101,9 +101,7 @@ class Server:
         """The secret masking key of a client, from its neighbors' shares."""
         key = self._secret(client, {r.client: r.keys[client] for r in self._tell(client, "keys")})
         if public_key(key) != self.keys[client].masking:
-            raise ValueError(
-                f"the shares of client {client}'s key do not give its key: one was tampered with"
-            )
+            raise ValueError(f"the shares of client {client}'s key do not give it: one was tampered with")
         return key
 
     def _tell(self, client: int, what: str) -> list[Revealed]:
@@ -113,7 +111,7 @@ class Server:
         needed = self.thresholds[client]
         if len(shares) < needed:
             raise ValueError(
-                f"client {client} cannot be unmasked: {needed} shares are needed, {len(shares)} came"
+                f"client {client} cannot be unmasked: it takes {needed} shares, {len(shares)} came"
             )
         return reconstruct(dict(list(shares.items())[:needed]), KEY)
 

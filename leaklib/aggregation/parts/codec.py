@@ -78,6 +78,4 @@ def check_length(kind: type, data: bytes, *lengths: int) -> None:
     """ValueError unless ``data`` has one of ``lengths``."""
     if len(data) not in lengths:
         expected = " or ".join(map(str, lengths))
-        raise ValueError(
-            f"{kind.__name__}: expected {expected} bytes, got {len(data)}: cut or damaged, refused"
-        )
+        raise ValueError(f"{kind.__name__}: expected {expected} bytes, got {len(data)}: cut or damaged")

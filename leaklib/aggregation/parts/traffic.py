@@ -12,8 +12,8 @@ from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.crypto.primitives import KEY, SEAL
 from leaklib.aggregation.crypto.shamir import SHARE
 from leaklib.aggregation.masking.graph import Graph
-from leaklib.aggregation.masking.messages import SEALED, SIGNATURE, Drop, Phase
-from leaklib.aggregation.masking.round import present
+from leaklib.aggregation.masking.messages import SEALED, SIGNATURE
+from leaklib.aggregation.masking.phases import Drop, Phase, present
 from leaklib.aggregation.parts.codec import NAME
 
 
