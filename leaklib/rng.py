@@ -18,7 +18,7 @@ def generator(seed: int, role: str) -> torch.Generator:
 
 
 def given(source: torch.Generator | None, role: str) -> torch.Generator:
-    """``source``, or seed 0's generator for ``role`` where there is none: the same results twice either way."""
+    """``source``, or seed 0's generator for ``role`` where there is none: the same results twice."""
     return generator(0, role) if source is None else source
 
 
