@@ -14,6 +14,7 @@ Chapter: 11.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,16 +22,18 @@ import torch
 from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
 from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
 from leaklib.aggregation.byzantine.server import ByzServer
-from leaklib.aggregation.crypto.fixed_point import decode, shaped
+from leaklib.aggregation.crypto.fixed_point import decode
 from leaklib.aggregation.crypto.primitives import random_bytes
 from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.parts.wire import Exchange
+from leaklib.fields import Checked, Clients, Count, Natural, within
 from leaklib.rng import given
+from leaklib.tensors import unflatten
 from leaklib.types import Update, View
 
 
 @dataclass(frozen=True)
-class ByzSecAgg:
+class ByzSecAgg(Checked):
     """Jahani-Nezhad, Maddah-Ali and Caire's protocol for up to ``byzantine`` clients that do as they like.
 
     ``blocks`` K, ``colluders`` T and ``dropouts`` D are as in the condition above; ``selected`` updates are
@@ -46,31 +49,15 @@ class ByzSecAgg:
     allow for, and for an update so large that distances could wrap around modulo p.
     """
 
-    byzantine: int = 1
-    blocks: int = 2
-    colluders: int = 1
-    dropouts: int = 0
-    selected: int = 3
-    fraction_bits: int = 16
-    liars: tuple[int, ...] = ()
-    forgers: tuple[int, ...] = ()
-    dropped: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("byzantine", 0),
-            ("blocks", 1),
-            ("colluders", 0),
-            ("dropouts", 0),
-            ("selected", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.fraction_bits <= 24:
-            raise ValueError(f"fraction_bits must be in 0..24, got {self.fraction_bits}")
-        for name in ("liars", "forgers", "dropped"):
-            if any(client < 0 for client in getattr(self, name)):
-                raise ValueError(f"{name} must be client numbers from 0, got {getattr(self, name)}")
+    byzantine: Natural = 1
+    blocks: Count = 2
+    colluders: Natural = 1
+    dropouts: Natural = 0
+    selected: Count = 3
+    fraction_bits: Annotated[int, within(0, 24)] = 16
+    liars: Clients = ()
+    forgers: Clients = ()
+    dropped: Clients = ()
 
     @property
     def least(self) -> int:
@@ -97,7 +84,7 @@ class ByzSecAgg:
             "liars": tuple(sorted(r.server.liars)),
         }
         sealed = tuple(_sealed(update, r.server) for update in updates)
-        return View((pooled(theirs, shaped(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
+        return View((pooled(theirs, unflatten(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
 
     def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
@@ -121,4 +108,4 @@ def _sealed(update: Update, server: ByzServer) -> Update:
     sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
     entries = sum(tensor.numel() for tensor in update.tensors.values())
     words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
-    return unreadable(update, shaped(decode(words, 20), update.tensors))
+    return unreadable(update, unflatten(decode(words, 20), update.tensors))

@@ -22,13 +22,15 @@ Chapter: 11.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import log, sqrt
+from typing import Annotated
 
 import torch
 
 from leaklib.aggregation.masking.graph import Graph, components, erdos_renyi
-from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fields, present
+from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fraction, present
 from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.aggregation.parts.pooled import check_alike
+from leaklib.fields import Checked, Count, Number, within
 from leaklib.rng import given
 from leaklib.types import Update, View
 
@@ -71,7 +73,7 @@ def private(graph: Graph, survivors: Collection[int], colluders: Collection[int]
 
 
 @dataclass(frozen=True)
-class CCESA:
+class CCESA(Checked):
     """Secure aggregation on a random graph in which ``edge_probability`` joins a pair; None is p*.
 
     ``dropout`` is the fraction of clients that p* allows for. The other fields are those of ``SecAgg``.
@@ -80,17 +82,16 @@ class CCESA:
     where the round is not reliable; what the server could read of some parts is then not told.
     """
 
-    edge_probability: float | None = None
-    threshold: int | None = None
+    edge_probability: Annotated[Number, within(0, 1)] | None = None
+    threshold: Count | None = None
     dropped: Dropped = ()
     dropout: float = 0.0
     fraction_bits: int = 20
-    bits: int = 32
+    bits: Annotated[int, within(8, 32)] = 32
 
     def __post_init__(self) -> None:
-        check_fields(self.dropped, self.fraction_bits, self.bits)
-        if self.edge_probability is not None and not 0 <= self.edge_probability <= 1:
-            raise ValueError(f"edge_probability must be in 0..1 or None, got {self.edge_probability}")
+        super().__post_init__()
+        check_fraction(self.fraction_bits, self.bits)
         recommended_probability(2, self.dropout)
 
     def graph(self, clients: list[int], *, generator: torch.Generator) -> Graph:

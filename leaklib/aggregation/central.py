@@ -14,28 +14,24 @@ Source: McMahan, Ramage, Talwar, Zhang, "Learning Differentially Private Recurre
 Chapter: 9.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 
 from leaklib.aggregation.parts.pooled import bytes_sent, check_alike, mean, pooled
+from leaklib.fields import Checked, FinitePositive
 from leaklib.rng import add_noise, given
 from leaklib.types import Cost, Update, View
 
 
 @dataclass(frozen=True)
-class CentralDP:
+class CentralDP(Checked):
     """The mean of the updates with noise of ``noise_multiplier`` times its sensitivity, and nothing else.
 
     ValueError if some update has no sensitivity: without clipping no noise is enough.
     """
 
-    noise_multiplier: float | int = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.noise_multiplier < math.inf:
-            raise ValueError(f"noise_multiplier must be above 0 and finite, got {self.noise_multiplier}")
+    noise_multiplier: FinitePositive = 1.0
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)  # a mean needs at least one

@@ -17,23 +17,26 @@ Chapter: 12.
 
 import struct
 import sys
-import threading
 import time
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing import Pipe
 from pathlib import Path
 from subprocess import PIPE, Popen
+from threading import TIMEOUT_MAX, Timer
+from typing import Annotated
 
 import numpy as np
 import torch
 
 from leaklib.aggregation.crypto import primitives as crypto
-from leaklib.aggregation.crypto.fixed_point import flat, shaped
+from leaklib.aggregation.crypto.fixed_point import flat
 from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.tee import inside
 from leaklib.aggregation.tee.inside import KEY, NONCE, header, pack_task, purpose
+from leaklib.fields import Checked, Number, Range
 from leaklib.rng import given
+from leaklib.tensors import unflatten
 from leaklib.types import Cost, Update, View
 
 CODE = Path(inside.__file__)
@@ -89,7 +92,7 @@ class Running:
             command, pipes = [sys.executable, "-P", str(code)], (theirs_in.fileno(), theirs_out.fileno())
             self.process = Popen(command, stdin=pipes[0], stdout=pipes[1], stderr=PIPE)
         self.code, self.timeout, self.late = code, timeout, False
-        self.timer = threading.Timer(timeout, self._give_up)
+        self.timer = Timer(timeout, self._give_up)
 
     def __enter__(self) -> "Running":
         self.timer.start()
@@ -163,11 +166,11 @@ def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
     """The ciphertext behind its nonce, each number's bytes read as a signed integer, scaled to ±1."""
     body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), NONCE)
     values = torch.from_numpy(body / 2.0 ** (8 * width - 1))
-    return unreadable(update, shaped(values, update.tensors))
+    return unreadable(update, unflatten(values, update.tensors))
 
 
 @dataclass(frozen=True)
-class Enclave:
+class Enclave(Checked):
     """All clients' updates meet in an attested enclave; the server, its host, reads their mean.
 
     STAND-IN: a plain process, without the hardware that would keep the host out. ``timeout``, in seconds, is
@@ -175,11 +178,7 @@ class Enclave:
     enclave dies, and TimeoutError if it does not answer.
     """
 
-    timeout: int | float = 60
-
-    def __post_init__(self) -> None:
-        if not 0 < self.timeout < threading.TIMEOUT_MAX:
-            raise ValueError(f"timeout must be above 0 seconds and finite, got {self.timeout}")
+    timeout: Annotated[Number, Range("above 0 seconds and finite", lambda s: 0 < s < TIMEOUT_MAX)] = 60
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         first, source = check_alike(updates), given(generator, "aggregation")
@@ -207,7 +206,7 @@ class Enclave:
         server = inside + time.process_time() - begun
         up = KEY + len(sealed[0])
         return View(
-            (pooled(updates, shaped(values, first.tensors)),),
+            (pooled(updates, unflatten(values, first.tensors)),),
             tuple(_as_numbers(u, s, width) for u, s in zip(updates, sealed, strict=True)),
             cost=Cost(2, 3 * len(updates), up, attestation.size(), clients, server),
         )

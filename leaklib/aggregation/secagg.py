@@ -12,19 +12,23 @@ Chapter: 10.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from leaklib.aggregation.masking.graph import complete, ring
-from leaklib.aggregation.masking.phases import Dropped, check_fields
+from leaklib.aggregation.masking.phases import Dropped, check_fraction
 from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.aggregation.parts.pooled import check_alike
+from leaklib.fields import Checked, Count, Range, within
 from leaklib.rng import given
 from leaklib.types import Update, View
 
+EVEN = Range("even and at least 2", lambda neighbors: neighbors >= 2 and neighbors % 2 == 0)
+
 
 @dataclass(frozen=True)
-class SecAgg:
+class SecAgg(Checked):
     """Bonawitz et al.'s protocol; with ``neighbors``, an even number, on a ring of so many, as in SecAgg+.
 
     ``threshold`` shares of those that a client deals, one to each neighbor and one to itself, open its
@@ -38,17 +42,16 @@ class SecAgg:
     view's ``leaks`` name the survivors.
     """
 
-    threshold: int | None = None
+    threshold: Count | None = None
     dropped: Dropped = ()
-    neighbors: int | None = None
+    neighbors: Annotated[int, EVEN] | None = None
     active: bool = False
     fraction_bits: int = 20
-    bits: int = 32
+    bits: Annotated[int, within(8, 32)] = 32
 
     def __post_init__(self) -> None:
-        check_fields(self.dropped, self.fraction_bits, self.bits)
-        if self.neighbors is not None and (self.neighbors < 2 or self.neighbors % 2):
-            raise ValueError(f"neighbors must be even and at least 2 or None, got {self.neighbors}")
+        super().__post_init__()
+        check_fraction(self.fraction_bits, self.bits)
         if self.active and self.neighbors is not None:
             raise ValueError(
                 "active must be False with neighbors, got True: clients that see only their neighborhood "

@@ -24,17 +24,8 @@ import torch
 from jaxtyping import Int64
 
 from leaklib.aggregation.byzantine.consistency import Row, combine, fits, with_blind
-from leaklib.aggregation.byzantine.messages import (
-    ByzPhase,
-    Coin,
-    Dealt,
-    Key,
-    Names,
-    Numbers,
-    from_bytes,
-    to_bytes,
-)
-from leaklib.aggregation.crypto.field import Elements, add, dot, elements, sub, total, uniform
+from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.crypto.field import add, dot, elements, from_bytes, sub, to_bytes, total, uniform
 from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, random_bytes
 from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
 from leaklib.aggregation.parts.party import Party
@@ -176,10 +167,10 @@ class ByzClient(Party):
         # The last entry belongs to the check, not to the vector.
         first, second = (np.stack(rows)[:, :-1] for rows in list(zip(*held, strict=True))[:2])
         masks = np.stack([one.masks[places] for one in held])
-        rows = [
-            add(dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :])), _both(masks, n))
-            for n in range(len(held) - 1)
-        ]
+        rows = []
+        for n in range(len(held) - 1):
+            product = dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :]))
+            rows.append(add(product, add(masks[n, n + 1 :], masks[n + 1 :, n])))  # masked by both dealers
         return Numbers(self.number, np.concatenate(rows))
 
     def sum(self, selected: Names) -> Numbers:
@@ -199,8 +190,3 @@ class ByzClient(Party):
         if phase != (0 if self._phase is None else self._phase + 1):
             raise self._refusal(f"finds that {phase.name} comes out of order or again")
         self._phase = phase
-
-
-def _both(masks: Elements, n: int) -> Elements:
-    """The masks of the pairs of dealer n with each later one, from both sides."""
-    return add(masks[n, n + 1 :], masks[n + 1 :, n])

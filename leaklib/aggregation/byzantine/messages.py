@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
-import numpy as np
-
-from leaklib.aggregation.crypto.field import Elements, P
+from leaklib.aggregation.crypto.field import ELEMENT, Elements, from_bytes, to_bytes
 from leaklib.aggregation.crypto.primitives import KEY
 from leaklib.aggregation.parts.codec import Message, Name, NameRow, Row
-
-ELEMENT = 8  # bytes
 
 
 class ByzPhase(IntEnum):
@@ -25,19 +21,6 @@ class ByzPhase(IntEnum):
     COMPLAIN = 3
     DISTANCES = 4
     SUM = 5
-
-
-def to_bytes(values: Elements) -> bytes:
-    """8 bytes for each element."""
-    return values.astype("<u8").tobytes()
-
-
-def from_bytes(data: bytes) -> Elements:
-    """The elements. ValueError for what is none."""
-    values = np.frombuffer(data, "<u8").astype(np.uint64)
-    if (values >= P).any():
-        raise ValueError("got a number of 2^61 − 1 or more: no element of the field, refused")
-    return values
 
 
 @dataclass(frozen=True)

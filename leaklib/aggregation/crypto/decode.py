@@ -21,17 +21,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt64
 
-from leaklib.aggregation.crypto.field import (
-    Elements,
-    P,
-    dot,
-    elements,
-    interpolation,
-    matmul,
-    product,
-    uniform,
-    vandermonde,
-)
+from leaklib.aggregation.crypto.field import P, dot, elements, interpolation, matmul, product, uniform
+from leaklib.aggregation.crypto.ramp import shares
 
 
 def correct(
@@ -41,7 +32,7 @@ def correct(
     errors: int,
     *,
     generator: torch.Generator,
-) -> tuple[Elements, tuple[int, ...]]:
+) -> tuple[UInt64[np.ndarray, "terms entries"], tuple[int, ...]]:
     """Coefficients, ``terms`` × entries, and the places of the holders whose values do not fit.
 
     Raises ValueError if there are too few holders to correct so many ``errors``, or more errors than that.
@@ -54,7 +45,7 @@ def correct(
     wrong = _locate(points, combined, terms, errors)
     right = [i for i in range(len(points)) if i not in wrong][:terms]
     coefficients = matmul(interpolation([points[i] for i in right]), values[right])
-    differs = (matmul(vandermonde(points, terms), coefficients) != values).any(1)
+    differs = (shares(coefficients, points) != values).any(1)
     liars = tuple(np.flatnonzero(differs).tolist())
     if len(liars) > errors:
         raise _too_many(errors)
@@ -78,7 +69,7 @@ def _locate(points: Sequence[int], values: Sequence[int], terms: int, errors: in
     polynomial, rest = divide(old, v)
     if any(rest) or len(polynomial) > terms:
         raise _too_many(errors)
-    fitted = matmul(vandermonde(points, len(polynomial)), elements(polynomial)[:, None])[:, 0].tolist()
+    fitted = shares(elements(polynomial)[:, None], points)[:, 0].tolist()
     wrong = [i for i, (x, y) in enumerate(zip(fitted, values, strict=True)) if x != y]
     if len(wrong) > errors:
         raise _too_many(errors)

@@ -6,6 +6,9 @@ Chapters: 10, 11.
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated
+
+from leaklib.fields import Range
 
 
 class Phase(IntEnum):
@@ -26,7 +29,11 @@ class Drop:
     before: Phase = Phase.MASKED_INPUT
 
 
-Dropped = tuple[int | Drop, ...]
+def _from_zero(dropped: tuple[int | Drop, ...]) -> bool:
+    return all((drop.client if isinstance(drop, Drop) else drop) >= 0 for drop in dropped)
+
+
+Dropped = Annotated[tuple[int | Drop, ...], Range("client numbers from 0 or Drops of them", _from_zero)]
 """A client given by its number alone deals its shares and then sends no update."""
 
 
@@ -36,9 +43,7 @@ def present(clients: Collection[int], dropped: Collection[Drop], phase: Phase) -
     return [client for client in clients if client not in gone]
 
 
-def check_fields(dropped: Dropped, fraction_bits: int, bits: int) -> None:
-    """ValueError for what no round on any graph can have."""
-    if any((drop.client if isinstance(drop, Drop) else drop) < 0 for drop in dropped):
-        raise ValueError(f"dropped must be client numbers from 0 or Drops of them, got {dropped}")
+def check_fraction(fraction_bits: int, bits: int) -> None:
+    """ValueError unless words of ``bits`` bits can hold so many after the point."""
     if not 0 <= fraction_bits < bits:
         raise ValueError(f"fraction_bits must be in 0..{bits - 1}, got {fraction_bits}")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 import torch
 
-from leaklib.aggregation.crypto.fixed_point import Words, decode, encode, flat, shaped
+from leaklib.aggregation.crypto.fixed_point import Words, decode, encode, flat
 from leaklib.aggregation.crypto.primitives import KEY, random_bytes, verification_key
 from leaklib.aggregation.masking.client import Client, Rules
 from leaklib.aggregation.masking.graph import Graph
@@ -17,6 +17,7 @@ from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, present
 from leaklib.aggregation.masking.server import Server
 from leaklib.aggregation.parts.pooled import pooled, unreadable
 from leaklib.aggregation.parts.wire import Exchange
+from leaklib.tensors import unflatten
 from leaklib.types import Tensors, Update, View
 
 Masking = Exchange[Client, Server]
@@ -28,10 +29,7 @@ def majorities(graph: Graph, threshold: int | None = None) -> dict[int, int]:
 
     Holders are the client itself and its neighbors.
     """
-    return {
-        client: threshold if threshold is not None else (len(neighbors) + 1) // 2 + 1
-        for client, neighbors in graph.items()
-    }
+    return {client: threshold or (len(neighbors) + 1) // 2 + 1 for client, neighbors in graph.items()}
 
 
 def start(
@@ -49,10 +47,8 @@ def start(
     verifiers = {client: verification_key(key) for client, key in signing.items()} if active else None
     rules = Rules(bits, session, verifiers, double)
     clients = {
-        name: Client(
-            name, theirs, thresholds[name], rules, generator=generator, signing_key=signing.get(name)
-        )
-        for name, theirs in graph.items()
+        c: Client(c, near, thresholds[c], rules, generator=generator, signing_key=signing.get(c))
+        for c, near in graph.items()
     }
     return Exchange(clients, Server(graph, thresholds, rules))
 
@@ -129,7 +125,7 @@ def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bit
         raise ValueError("no client is left whose update could be read: let fewer of them drop out")
 
     def tensors(words: Words, like: Update, clients: int = 1) -> Tensors:
-        return shaped(decode(words, fraction_bits, bits) / clients, like.tensors)
+        return unflatten(decode(words, fraction_bits, bits) / clients, like.tensors)
 
     read = []
     for part, total in sums.items():

@@ -7,8 +7,9 @@ Chapters: 10, 11, 12.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from leaklib.aggregation.byzantine.messages import ELEMENT, ByzPhase
+from leaklib.aggregation.byzantine.messages import ByzPhase
 from leaklib.aggregation.byzsecagg import ByzSecAgg
+from leaklib.aggregation.crypto.field import ELEMENT
 from leaklib.aggregation.crypto.primitives import KEY, SEAL
 from leaklib.aggregation.crypto.shamir import SHARE
 from leaklib.aggregation.masking.graph import Graph

@@ -14,15 +14,17 @@ from leaklib.aggregation.parts.codec import AnyMessage, Message
 from leaklib.types import Cost
 
 Client, Server = TypeVar("Client"), TypeVar("Server")
+Who = int | None
+"""A client, or the server, which is None."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One message: in which phase, by whom to whom (None is the server), of what kind, in how many bytes."""
+    """One message: in which phase, by whom to whom, of what kind, in how many bytes."""
 
     phase: IntEnum
-    sender: int | None
-    recipient: int | None
+    sender: Who
+    recipient: Who
     kind: str
     size: int
 
@@ -33,9 +35,7 @@ class Wire:
 
     log: list[Sent] = field(default_factory=list)
 
-    def carry(
-        self, phase: IntEnum, sender: int | None, recipient: int | None, message: AnyMessage
-    ) -> AnyMessage:
+    def carry(self, phase: IntEnum, sender: Who, recipient: Who, message: AnyMessage) -> AnyMessage:
         """What the recipient reads from the bytes that the sender wrote."""
         data = message.encode()
         self.log.append(Sent(phase, sender, recipient, type(message).__name__, len(data)))
@@ -44,12 +44,12 @@ class Wire:
 
 @dataclass
 class Clock:
-    """Processor seconds of each client, and of the server (None), as everyone works in this one thread."""
+    """Processor seconds of each client, and of the server, as everyone works in this one thread."""
 
-    seconds: dict[int | None, float] = field(default_factory=dict)
+    seconds: dict[Who, float] = field(default_factory=dict)
 
     @contextmanager
-    def of(self, who: int | None) -> Iterator[None]:
+    def of(self, who: Who) -> Iterator[None]:
         """What happens within is ``who``'s work."""
         start = thread_time()
         yield
