@@ -77,23 +77,15 @@ class ByzSecAgg(Checked):
         mean = torch.from_numpy(total).double() / (scale * len(selected))
         distances = torch.tensor([[s / scale**2 for s in row] for row in squares], dtype=torch.float64)
         theirs = tuple(by_client[client] for client in selected)
-        leaks = {
-            "accepted": r.server.accepted(),
-            "squared distances": distances,
-            "selected": selected,
-            "liars": tuple(sorted(r.server.liars)),
-        }
+        leaks = {"accepted": r.server.accepted(), "squared distances": distances, "selected": selected}
+        leaks |= {"liars": tuple(sorted(r.server.liars))}
         sealed = tuple(_sealed(update, r.server) for update in updates)
         return View((pooled(theirs, unflatten(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
 
     def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
         if len(members) < self.least:
-            raise ValueError(
-                f"byzantine={self.byzantine}, blocks={self.blocks}, colluders={self.colluders}, "
-                f"dropouts={self.dropouts} and selected={self.selected} need at least {self.least} clients, "
-                f"got {len(members)}"
-            )
+            raise ValueError(f"{self} needs at least {self.least} clients, got {len(members)}")
         strangers = sorted({*self.liars, *self.forgers, *self.dropped} - set(members))
         if strangers:
             raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
@@ -108,4 +100,4 @@ def _sealed(update: Update, server: ByzServer) -> Update:
     sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
     entries = sum(tensor.numel() for tensor in update.tensors.values())
     words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
-    return unreadable(update, unflatten(decode(words, 20), update.tensors))
+    return unreadable(update, decode(words, 20))

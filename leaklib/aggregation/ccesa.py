@@ -60,11 +60,8 @@ def reliable(graph: Graph, thresholds: Mapping[int, int], dropped: Collection[Dr
         return len((graph[client] | {client}) & there)
 
     needed = masked | {client for client in dealt if not graph[client].isdisjoint(masked)}
-    return (
-        bool(masked)
-        and all(held(client, advertised) >= thresholds[client] for client in dealt)
-        and all(held(client, last) >= thresholds[client] for client in needed)
-    )
+    shared = all(held(client, advertised) >= thresholds[client] for client in dealt)
+    return bool(masked) and shared and all(held(client, last) >= thresholds[client] for client in needed)
 
 
 def private(graph: Graph, survivors: Collection[int], colluders: Collection[int] = ()) -> bool:
@@ -96,9 +93,8 @@ class CCESA(Checked):
 
     def graph(self, clients: list[int], *, generator: torch.Generator) -> Graph:
         """A random graph over these clients."""
-        probability = self.edge_probability
-        if probability is None:
-            probability = recommended_probability(len(clients), self.dropout)
+        p, n = self.edge_probability, len(clients)
+        probability = recommended_probability(n, self.dropout) if p is None else p
         return erdos_renyi(clients, probability, generator=generator)
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:

@@ -166,7 +166,7 @@ def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
     """The ciphertext behind its nonce, each number's bytes read as a signed integer, scaled to ±1."""
     body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), NONCE)
     values = torch.from_numpy(body / 2.0 ** (8 * width - 1))
-    return unreadable(update, unflatten(values, update.tensors))
+    return unreadable(update, values)
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,7 @@ class Enclave(Checked):
         values = torch.from_numpy(np.frombuffer(mean, f"<f{width}").astype(np.float64))
         server = inside + time.process_time() - begun
         up = KEY + len(sealed[0])
-        return View(
-            (pooled(updates, unflatten(values, first.tensors)),),
-            tuple(_as_numbers(u, s, width) for u, s in zip(updates, sealed, strict=True)),
-            cost=Cost(2, 3 * len(updates), up, attestation.size(), clients, server),
-        )
+        cost = Cost(2, 3 * len(updates), up, attestation.size(), clients, server)
+        read = pooled(updates, unflatten(values, first.tensors))
+        seen = (_as_numbers(update, s, width) for update, s in zip(updates, sealed, strict=True))
+        return View((read,), tuple(seen), cost=cost)

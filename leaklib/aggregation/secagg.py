@@ -53,10 +53,7 @@ class SecAgg(Checked):
         super().__post_init__()
         check_fraction(self.fraction_bits, self.bits)
         if self.active and self.neighbors is not None:
-            raise ValueError(
-                "active must be False with neighbors, got True: clients that see only their neighborhood "
-                "cannot compare lists of survivors"
-            )
+            raise ValueError("active must be False with neighbors, got True: clients see different lists")
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)

@@ -91,7 +91,7 @@ def test_an_update_whose_distances_might_wrap_around_is_refused(value: float) ->
 
 def test_too_few_clients_or_too_much_trouble_is_refused() -> None:
     g = generator(0, "g")
-    with pytest.raises(ValueError, match="selected=4 need at least 14 clients, got 13"):
+    with pytest.raises(ValueError, match=r"selected=4.* needs at least 14 clients, got 13"):
         PAPER(updates(13, 3), generator=g)
     with pytest.raises(ValueError, match="name client 9, which sent no update"):
         ByzSecAgg(liars=(9,))(updates(8, 3), generator=g)
@@ -298,10 +298,10 @@ def test_the_server_takes_every_message_once_and_from_members() -> None:
         (server.receive_complaints, Names(3, ())),
         (server.receive_distances, numbers),
     ):
-        with pytest.raises(ValueError, match="twice"):
+        with pytest.raises(ValueError, match="has the .* already"):
             receive(message)
         field = "sender" if isinstance(message, Dealt) else "client"
-        with pytest.raises(ValueError, match="is not in this round"):
+        with pytest.raises(ValueError, match="expects no .* of client 99"):
             receive(replace(message, **{field: 99}))
 
 

@@ -88,18 +88,17 @@ class ByzClient(Party):
     def deal(self, vector: Integers, keys: Iterable[Key], second: Integers | None = None) -> list[Dealt]:
         """Shares of ``vector`` for every member. A cheating dealer puts another one into the ``second``."""
         self._enter(ByzPhase.DEAL)
-        rules, others = self.rules, [member for member in self.rules.members if member != self.number]
+        rules, g = self.rules, self._generator
+        others = [member for member in rules.members if member != self.number]
         self._channels = {key.client: agree(self._secret, key.sealing, b"deal") for key in keys}
         if set(self._channels) != set(others):
             raise self._refusal(f"expected the keys of {others}, got {list(self._channels)}")
-        blocks = with_blind(cut(elements(vector), rules.blocks), generator=self._generator)
+        blocks = with_blind(cut(elements(vector), rules.blocks), generator=g)
         reverse = blocks[::-1]
         if second is not None:
             reverse = np.column_stack([cut(elements(second), rules.blocks)[::-1], reverse[:, -1]])
-        self._sharings = tuple(
-            hidden(order, rules.colluders, generator=self._generator) for order in (blocks, reverse)
-        )
-        self._masks = uniform((rules.product_terms, len(rules.members)), generator=self._generator)
+        self._sharings = tuple(hidden(order, rules.colluders, generator=g) for order in (blocks, reverse))
+        self._masks = uniform((rules.product_terms, len(rules.members)), generator=g)
         self._masks[rules.blocks - 1] = 0
         points = [point(place) for place in range(len(rules.members))]
         dealt = [shares(rows, points) for rows in (*self._sharings, self._masks)]

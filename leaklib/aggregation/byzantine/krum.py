@@ -26,7 +26,8 @@ def multi_krum(distances: Float[Tensor, "clients clients"], byzantine: int, sele
     n = len(distances)
     if n < byzantine + 3 or n < selected:
         least = max(byzantine + 3, selected)
-        raise ValueError(f"multi-Krum selects {selected} despite {byzantine} from at least {least}, got {n}")
+        wanted = f"at least {least} clients to select {selected}, {byzantine} Byzantine ones among them"
+        raise ValueError(f"multi-Krum needs {wanted}, got {n}")
     # The nearest of all is the client itself, at distance zero.
     scores = distances.sort(1).values[:, : n - byzantine - 1].sum(1)
     return tuple(sorted(scores.argsort(stable=True)[:selected].tolist()))

@@ -5,6 +5,7 @@ Chapter: 11.
 """
 
 from collections.abc import Mapping
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from leaklib.aggregation.byzantine.messages import Coin, Dealt, Key, Names, Numb
 from leaklib.aggregation.crypto.decode import correct
 from leaklib.aggregation.crypto.field import Elements, signed
 from leaklib.aggregation.crypto.ramp import point
-from leaklib.aggregation.parts.codec import Message
+from leaklib.aggregation.parts.party import put
 
 
 class ByzServer:
@@ -31,10 +32,11 @@ class ByzServer:
         self.answers: dict[int, Numbers] = {}
         self.sums: dict[int, Numbers] = {}
         self.liars: set[int] = set()
+        self.pairs = frozenset(permutations(rules.members, 2))
 
     def receive_key(self, key: Key) -> None:
         """A member's public key."""
-        self._put(self.keys, key.client, key, "a key")
+        put(self.keys, key.client, key, self.rules.members)
 
     def keys_for(self, client: int) -> list[Key]:
         """All others' public keys."""
@@ -42,9 +44,7 @@ class ByzServer:
 
     def receive_shares(self, message: Dealt) -> None:
         """What one member deals to another."""
-        if message.recipient not in self.rules.members:
-            raise ValueError(f"shares from client {message.sender} for a stranger: refused")
-        self._put(self.dealt, (message.sender, message.recipient), message, "shares")
+        put(self.dealt, (message.sender, message.recipient), message, self.pairs)
 
     def shares_for(self, client: int) -> list[Dealt]:
         """What was dealt to it."""
@@ -56,11 +56,11 @@ class ByzServer:
 
     def receive_combination(self, message: Numbers) -> None:
         """What a dealer publishes of its sharings."""
-        self._put(self.combinations, message.client, message, "a combination")
+        put(self.combinations, message.client, message, self.rules.members)
 
     def receive_complaints(self, message: Names) -> None:
         """The dealers whose shares a holder found wrong."""
-        self._put(self.complaints, message.client, message, "complaints")
+        put(self.complaints, message.client, message, self.rules.members)
 
     def accepted(self) -> tuple[int, ...]:
         """The dealers of whom at most A holders complain: so many may be lying.
@@ -73,7 +73,7 @@ class ByzServer:
 
     def receive_distances(self, message: Numbers) -> None:
         """A holder's values for all pairs."""
-        self._put(self.answers, message.client, message, "distances")
+        put(self.answers, message.client, message, self.rules.members)
 
     def distances(self) -> tuple[tuple[int, ...], ...]:
         """Squared distances between all accepted dealers, as integers of their vectors."""
@@ -91,7 +91,7 @@ class ByzServer:
 
     def receive_sum(self, message: Numbers) -> None:
         """A holder's values for the sum."""
-        self._put(self.sums, message.client, message, "a sum")
+        put(self.sums, message.client, message, self.rules.members)
 
     def sum(self, entries: int) -> Integers:
         """The sum of the selected vectors, integers."""
@@ -107,11 +107,3 @@ class ByzServer:
         coefficients, wrong = correct(points, values, terms, self.rules.byzantine, generator=self._generator)
         self.liars |= {holders[i] for i in wrong}
         return coefficients
-
-    def _put(self, into: dict, key: int | tuple[int, int], message: Message, what: str) -> None:
-        client = key[0] if isinstance(key, tuple) else key
-        if client not in self.rules.members:
-            raise ValueError(f"client {client} is not in this round: {what} refused")
-        if key in into:
-            raise ValueError(f"client {client} sent {what} twice: refused")
-        into[key] = message

@@ -55,9 +55,7 @@ def reconstruct(shares: Mapping[int, int], length: int) -> bytes:
     weights = _weights(tuple(shares))
     value = sum(weight * share for weight, share in zip(weights, shares.values(), strict=True)) % PRIME
     if value >> (8 * length):
-        raise ValueError(
-            f"these {len(shares)} shares give no secret of {length} bytes: too few, or not of one"
-        )
+        raise ValueError(f"these {len(shares)} shares give no secret of {length} bytes: too few, or wrong")
     return value.to_bytes(length, "big")
 
 

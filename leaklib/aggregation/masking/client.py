@@ -18,20 +18,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import Words
-from leaklib.aggregation.crypto.primitives import (
-    KEY,
-    agree,
-    keystream,
-    public_key,
-    random_bytes,
-    sign,
-    verify,
-)
 from leaklib.aggregation.crypto.shamir import SHARE, split
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.masking.phases import Phase
 from leaklib.aggregation.parts.party import Party
+
+Verifiers = Mapping[int, bytes]
+"""The key of every client that checks its signatures."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +41,13 @@ class Rules:
 
     bits: int = 32
     session: bytes = b""
-    verifiers: Mapping[int, bytes] | None = None
+    verifiers: Verifiers | None = None
     double: bool = True
 
 
 def pair_mask(secret: bytes, public: bytes, owner: int, other: int, entries: int) -> Words:
     """What ``owner`` adds for its neighbor ``other``. The other adds the opposite, modulo 2^32."""
-    mask = keystream(agree(secret, public, b"mask"), entries)
+    mask = crypto.keystream(crypto.agree(secret, public, b"mask"), entries)
     return mask if owner > other else np.negative(mask)
 
 
@@ -93,13 +88,12 @@ class Client(Party):
     def advertise_keys(self) -> Keys:
         """Two key pairs, made new for this round."""
         self._enter(Phase.ADVERTISE_KEYS)
-        self._sealing, self._masking, self._seed = (
-            random_bytes(KEY, generator=self._generator) for _ in range(3)
-        )
-        keys = Keys(self.number, public_key(self._sealing), public_key(self._masking))
+        secrets = (crypto.random_bytes(crypto.KEY, generator=self._generator) for _ in range(3))
+        self._sealing, self._masking, self._seed = secrets
+        keys = Keys(self.number, crypto.public_key(self._sealing), crypto.public_key(self._masking))
         if self._signing_key is None:
             return keys
-        return replace(keys, signature=sign(self._signing_key, signed_keys(keys, self.rules.session)))
+        return replace(keys, signature=crypto.sign(self._signing_key, signed_keys(keys, self.rules.session)))
 
     def share_keys(self, received: Iterable[Keys]) -> list[SealedShares]:
         """A share of the seed and of the masking key for each neighbor that advertised keys."""
@@ -108,24 +102,22 @@ class Client(Party):
             self._expect(keys.client, self.neighbors, self._keys, "keys")
             if self.rules.verifiers is not None:
                 signed = signed_keys(keys, self.rules.session)
-                verify(self.rules.verifiers[keys.client], signed, keys.signature, f"client {keys.client}")
+                crypto.verify(
+                    self.rules.verifiers[keys.client], signed, keys.signature, f"client {keys.client}"
+                )
             self._keys[keys.client] = keys
-            self._channels[keys.client] = agree(self._sealing, keys.sealing, b"seal")
+            self._channels[keys.client] = crypto.agree(self._sealing, keys.sealing, b"seal")
         self._enough(len(self._keys) + 1, "hold shares")
         if len({k for keys in self._keys.values() for k in (keys.sealing, keys.masking)}) < 2 * len(
             self._keys
         ):
             raise self._refusal("sees two clients advertise the same key")
-        holders = {self.number, *self._keys}
-        seeds, keys = (
-            split(secret, self.threshold, holders, generator=self._generator)
-            for secret in (self._seed, self._masking)
-        )
+        holders, g = {self.number, *self._keys}, self._generator
+        seeds = split(self._seed, self.threshold, holders, generator=g)
+        keys = split(self._masking, self.threshold, holders, generator=g)
         self._held[self.number] = seeds[self.number], keys[self.number]
-        both = {
-            other: b"".join(s[other].to_bytes(SHARE, "big") for s in (seeds, keys)) for other in self._keys
-        }
-        return [SealedShares(self.number, other, self._seal(other, plain)) for other, plain in both.items()]
+        plain = {c: seeds[c].to_bytes(SHARE, "big") + keys[c].to_bytes(SHARE, "big") for c in self._keys}
+        return [SealedShares(self.number, c, self._seal(c, shares)) for c, shares in plain.items()]
 
     def masked_input(self, words: Words, received: Iterable[SealedShares]) -> Masked:
         """The update under its masks, and the neighbors' shares kept for later."""
@@ -140,7 +132,7 @@ class Client(Party):
         self._enough(len(self._held), "hold shares")
         total = words.copy()
         if self.rules.double:
-            total += keystream(self._seed, len(words))
+            total += crypto.keystream(self._seed, len(words))
         for other in self._held.keys() - {self.number}:
             total += pair_mask(self._masking, self._keys[other].masking, self.number, other, len(words))
         total &= np.uint32(2**self.rules.bits - 1)
@@ -154,14 +146,14 @@ class Client(Party):
         self._check(survivors)
         self._checked = survivors
         signed = signed_survivors(survivors, self.rules.session)
-        return Signature(self.number, sign(self._signing_key, signed))
+        return Signature(self.number, crypto.sign(self._signing_key, signed))
 
     def unmask(self, survivors: Survivors, signatures: Iterable[Signature] = ()) -> Revealed:
         """Its shares of the seeds of the living, and of the keys of the dead."""
         self._enter(Phase.UNMASK)
         self._check(survivors)
         if self.rules.verifiers is not None:
-            self._verify(survivors, signatures, self.rules.verifiers)
+            self._compare(survivors, signatures, self.rules.verifiers)
         seeds = {other: self._held[other][0] for other in survivors.alive if self.rules.double}
         return Revealed(self.number, seeds, {other: self._held[other][1] for other in survivors.dead})
 
@@ -175,9 +167,7 @@ class Client(Party):
             raise self._refusal("sent its update, but is not on the list of survivors")
         self._enough(len(alive), "survive")
 
-    def _verify(
-        self, survivors: Survivors, signatures: Iterable[Signature], verifiers: Mapping[int, bytes]
-    ) -> None:
+    def _compare(self, survivors: Survivors, signatures: Iterable[Signature], verifiers: Verifiers) -> None:
         """Enough of the survivors were told the same."""
         if survivors != self._checked:
             raise self._refusal("signed another list of survivors than it is shown now")
@@ -185,7 +175,9 @@ class Client(Party):
         signed = signed_survivors(survivors, self.rules.session)
         for signature in signatures:
             self._expect(signature.client, survivors.alive, seen, "signatures")
-            verify(verifiers[signature.client], signed, signature.signature, f"client {signature.client}")
+            crypto.verify(
+                verifiers[signature.client], signed, signature.signature, f"client {signature.client}"
+            )
             seen[signature.client] = signature
         self._enough(len(seen), "signed the list of survivors")
 

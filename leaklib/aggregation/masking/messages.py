@@ -35,8 +35,7 @@ class Keys(Message):
     def decode(cls, data: bytes) -> "Keys":
         """ValueError for any length but those with and without signature."""
         check_length(cls, data, NAME + 2 * KEY, NAME + 2 * KEY + SIGNATURE)
-        client, sealing, masking = struct.unpack_from(f"<I{KEY}s{KEY}s", data)
-        return cls(client, sealing, masking, data[NAME + 2 * KEY :])
+        return cls(*struct.unpack_from(f"<I{KEY}s{KEY}s", data), data[NAME + 2 * KEY :])
 
 
 @dataclass(frozen=True)
@@ -91,18 +90,17 @@ class Signature(Message):
     signature: Annotated[bytes, f"{SIGNATURE}s"]
 
 
-def _shares(data: bytes) -> dict[int, int]:
+def _write(shares: dict[int, int]) -> bytes:
+    return b"".join(
+        struct.pack("<I", owner) + share.to_bytes(SHARE, "big") for owner, share in shares.items()
+    )
+
+
+def _read(data: bytes) -> dict[int, int]:
     return {owner: int.from_bytes(share, "big") for owner, share in struct.iter_unpack(f"<I{SHARE}s", data)}
 
 
-Shares = Annotated[
-    dict[int, int],
-    Row(
-        NAME + SHARE,
-        lambda shares: b"".join(struct.pack("<I", n) + s.to_bytes(SHARE, "big") for n, s in shares.items()),
-        _shares,
-    ),
-]
+Shares = Annotated[dict[int, int], Row(NAME + SHARE, _write, _read)]
 """One share of each of these clients."""
 
 

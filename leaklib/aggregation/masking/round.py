@@ -18,7 +18,7 @@ from leaklib.aggregation.masking.server import Server
 from leaklib.aggregation.parts.pooled import pooled, unreadable
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.tensors import unflatten
-from leaklib.types import Tensors, Update, View
+from leaklib.types import Update, View
 
 Masking = Exchange[Client, Server]
 """A round's clients and server, with all that they say."""
@@ -124,13 +124,11 @@ def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bit
     if not sums:
         raise ValueError("no client is left whose update could be read: let fewer of them drop out")
 
-    def tensors(words: Words, like: Update, clients: int = 1) -> Tensors:
-        return unflatten(decode(words, fraction_bits, bits) / clients, like.tensors)
-
     read = []
     for part, total in sums.items():
         theirs = tuple(by_client[client] for client in part)
-        read.append(pooled(theirs, tensors(total, theirs[0], len(part))))
-    masked = ((by_client[name], message.words) for name, message in r.server.masked.items())
-    sealed = (unreadable(update, tensors(words, update)) for update, words in masked)
-    return View(tuple(read), tuple(sealed), {"survivors": tuple(sorted(r.server.masked))}, r.cost())
+        mean = decode(total, fraction_bits, bits) / len(part)
+        read.append(pooled(theirs, unflatten(mean, theirs[0].tensors)))
+    masked = {name: decode(message.words, fraction_bits, bits) for name, message in r.server.masked.items()}
+    sealed = tuple(unreadable(by_client[name], values) for name, values in masked.items())
+    return View(tuple(read), sealed, {"survivors": tuple(sorted(masked))}, r.cost())

@@ -27,13 +27,11 @@ Name = Annotated[int, "I"]
 """A client's number, from 0."""
 
 
-def _read_names(data: bytes) -> tuple[int, ...]:
+def _names(data: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(data) // NAME}I", data)
 
 
-NameRow = Annotated[
-    tuple[int, ...], Row(NAME, lambda names: struct.pack(f"<{len(names)}I", *names), _read_names)
-]
+NameRow = Annotated[tuple[int, ...], Row(NAME, lambda names: struct.pack(f"<{len(names)}I", *names), _names)]
 """Clients' numbers."""
 
 

@@ -1,11 +1,15 @@
-"""What the clients of every protocol do alike: seal for one another, and refuse.
+"""What the parties of every protocol do alike: clients seal for one another, servers take each message once.
 
 Chapters: 10, 11.
 """
 
+from collections.abc import Container
+from typing import Any
+
 import torch
 
 from leaklib.aggregation.crypto.primitives import seal, unseal
+from leaklib.aggregation.parts.codec import AnyMessage
 
 
 class Party:
@@ -26,3 +30,13 @@ class Party:
 
     def _refusal(self, what: str) -> ValueError:
         return ValueError(f"client {self.number} {what}: refused")
+
+
+def put(into: dict[Any, AnyMessage], key: Any, message: AnyMessage, allowed: Container[Any]) -> None:
+    """Keep ``message`` under ``key``, who sent it. ValueError if that is not ``allowed``, or came before."""
+    kind, who = type(message).__name__, " for ".join(map(str, key if isinstance(key, tuple) else (key,)))
+    if key not in allowed:
+        raise ValueError(f"the server expects no {kind} of client {who}: refused")
+    if key in into:
+        raise ValueError(f"the server has the {kind} of client {who} already: refused")
+    into[key] = message

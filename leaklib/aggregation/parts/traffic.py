@@ -50,17 +50,14 @@ def count(
     keys, sealed, signature = NAME + 2 * KEY + SIGNATURE * active, 2 * NAME + SEALED, NAME + SIGNATURE
     share, words = NAME + SHARE, 3 * NAME + entries * -(-bits // 8)
     sharing, arriving, revealed = pairs(dealt, advertised), pairs(masked, dealt), pairs(last, dealt)
+    shares = len(last) * (3 * NAME + share) + revealed * share
     forwarded = len(signers) * len(last)
     return {
         Phase.ADVERTISE_KEYS: Traffic(len(advertised), len(advertised) * keys, 0),
         Phase.SHARE_KEYS: Traffic(2 * sharing, sharing * sealed, sharing * keys),
         Phase.MASKED_INPUT: Traffic(len(masked) + arriving, len(masked) * words, arriving * sealed),
         Phase.CONSISTENCY_CHECK: Traffic(2 * len(signers), len(signers) * signature, listed(signers)),
-        Phase.UNMASK: Traffic(
-            2 * len(last) + forwarded,
-            len(last) * (3 * NAME + share) + revealed * share,
-            listed(last) + forwarded * signature,
-        ),
+        Phase.UNMASK: Traffic(2 * len(last) + forwarded, shares, listed(last) + forwarded * signature),
     }
 
 

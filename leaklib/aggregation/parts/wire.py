@@ -84,8 +84,8 @@ class Exchange(Generic[Client, Server]):
             with self.clock.of(name):
                 heard = [self.wire.carry(phase, None, name, message) for message in told]
                 said = answer(self.clients[name], heard)
-                messages = said if isinstance(said, list) else [said]
-                sent = [self.wire.carry(phase, name, None, message) for message in messages]
+                said = said if isinstance(said, list) else [said]
+                sent = [self.wire.carry(phase, name, None, message) for message in said]
             with self.clock.of(None):
                 for message in sent:
                     receive(message)

@@ -29,9 +29,8 @@ REFUSED, DONE, FINISH = b"!", b".", b"?"
 
 def pack_task(entries: int, width: int, keys: dict[int, bytes]) -> bytes:
     """How many entries an update has, 4 or 8 bytes each, and every client's number and public key."""
-    return struct.pack("<IB", entries, width) + b"".join(
-        struct.pack("<I", client) + key for client, key in keys.items()
-    )
+    rows = (struct.pack("<I", client) + key for client, key in keys.items())
+    return struct.pack("<IB", entries, width) + b"".join(rows)
 
 
 def unpack_task(task: bytes) -> tuple[int, int, dict[int, bytes]]:
@@ -61,7 +60,7 @@ class Inside:
     def __init__(self, seed: bytes, task: bytes) -> None:
         self.secret, self.task = X25519PrivateKey.from_private_bytes(seed), task
         self.entries, width, self.waiting = unpack_task(task)
-        self.format = f"<f{width}"
+        self.dtype = np.dtype(f"<f{width}")
         self.clients, self.total = len(self.waiting), np.zeros(self.entries)
 
     def public(self) -> bytes:
@@ -71,31 +70,29 @@ class Inside:
         """Add one client's update. ValueError for anything but the one whole message that it sealed."""
         if client not in self.waiting:
             raise ValueError(f"client {client} is not in the task, or has sent its update already: refused")
-        values = np.frombuffer(self._open(client, sealed), self.format)
-        if len(values) != self.entries or not np.isfinite(values).all():
+        plain = self._open(client, sealed)
+        whole = len(plain) == self.entries * self.dtype.itemsize
+        if not whole or not np.isfinite(np.frombuffer(plain, self.dtype)).all():
             raise ValueError(f"client {client} sent no {self.entries} finite numbers: refused")
         del self.waiting[client]
-        self.total += values
+        self.total += np.frombuffer(plain, self.dtype)
 
     def _open(self, client: int, sealed: bytes) -> bytes:
         try:
             shared = self.secret.exchange(X25519PublicKey.from_public_bytes(self.waiting[client]))
             key = HKDF(SHA256(), KEY, None, purpose(self.task)).derive(shared)
-            plain = ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header(client))
+            return ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header(client))
         except (InvalidTag, ValueError) as error:
             raise ValueError(
                 f"the update of client {client} was changed, cut, or sealed for another enclave or task, or "
                 f"by someone else: refused"
             ) from error
-        if len(plain) % int(self.format[-1]):
-            raise ValueError(f"client {client} sent no {self.entries} finite numbers: refused")
-        return plain
 
     def mean(self) -> bytes:
         """The mean over all clients of the task. ValueError while one is missing: fewer would hide less."""
         if self.waiting:
             raise ValueError(f"clients {sorted(self.waiting)} have sent nothing: no mean over the others")
-        return (self.total / self.clients).astype(self.format).tobytes()
+        return (self.total / self.clients).astype(self.dtype).tobytes()
 
 
 def serve(inbox: Connection, outbox: Connection) -> None:
