@@ -71,10 +71,8 @@ class Attestation:
         except ValueError as error:
             raise ValueError("the attestation is not signed by the manufacturer: nothing is sent") from error
         if self.measurement != measurement:
-            raise ValueError(
-                f"the enclave runs other code than expected, measured {self.measurement.hex()[:16]}… instead "
-                f"of {measurement.hex()[:16]}…: nothing is sent"
-            )
+            runs, known = (code.hex()[:16] for code in (self.measurement, measurement))
+            raise ValueError(f"the enclave runs other code than {known}…, measured {runs}…: nothing is sent")
         if self.task != task:
             raise ValueError("the enclave serves other clients or another model: nothing is sent")
 
@@ -195,8 +193,9 @@ class Enclave(Checked):
             begun, sealed = time.process_time(), []
             for update in updates:
                 attestation.check(trusted, measure(CODE), task)
-                secret = secrets[update.client]
-                sealed.append(seal_update(update, secret, attestation, width, generator=source))
+                sealed.append(
+                    seal_update(update, secrets[update.client], attestation, width, generator=source)
+                )
             clients = (prepared + time.process_time() - begun) / len(updates)
             begun = time.process_time()
             for update, message in zip(updates, sealed, strict=True):
@@ -204,8 +203,7 @@ class Enclave(Checked):
             mean, inside = enclave.mean()
         values = torch.from_numpy(np.frombuffer(mean, f"<f{width}").astype(np.float64))
         server = inside + time.process_time() - begun
-        up = KEY + len(sealed[0])
-        cost = Cost(2, 3 * len(updates), up, attestation.size(), clients, server)
+        cost = Cost(2, 3 * len(updates), KEY + len(sealed[0]), attestation.size(), clients, server)
         read = pooled(updates, unflatten(values, first.tensors))
         seen = (_as_numbers(update, s, width) for update, s in zip(updates, sealed, strict=True))
         return View((read,), tuple(seen), cost=cost)

@@ -298,10 +298,10 @@ def test_the_server_takes_every_message_once_and_from_members() -> None:
         (server.receive_complaints, Names(3, ())),
         (server.receive_distances, numbers),
     ):
-        with pytest.raises(ValueError, match="has the .* already"):
+        with pytest.raises(ValueError, match=r"has the .* already"):
             receive(message)
         field = "sender" if isinstance(message, Dealt) else "client"
-        with pytest.raises(ValueError, match="expects no .* of client 99"):
+        with pytest.raises(ValueError, match=r"expects no .* of client 99"):
             receive(replace(message, **{field: 99}))
 
 

@@ -16,6 +16,7 @@ Chapter: 11.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -89,14 +90,10 @@ def divide(a: Sequence[int], b: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def _minus(a: Sequence[int], b: Sequence[int]) -> list[int]:
-    longest = max(len(a), len(b))
-    padded = ([*row, *[0] * (longest - len(row))] for row in (a, b))
-    return _trim([(x - y) % P for x, y in zip(*padded, strict=True)])
+    return _trim([(x - y) % P for x, y in zip_longest(a, b, fillvalue=0)])
 
 
 def _trim(polynomial: Sequence[int]) -> list[int]:
     """Without leading zeros; the zero polynomial is [0]."""
-    size = len(polynomial)
-    while size > 1 and polynomial[size - 1] == 0:
-        size -= 1
+    size = max((place + 1 for place, coefficient in enumerate(polynomial) if coefficient), default=1)
     return list(polynomial[:size])

@@ -28,12 +28,7 @@ class Traffic:
 
 
 def count(
-    graph: Graph,
-    entries: int,
-    *,
-    dropped: Collection[Drop] = (),
-    bits: int = 32,
-    active: bool = False,
+    graph: Graph, entries: int, *, dropped: Collection[Drop] = (), bits: int = 32, active: bool = False
 ) -> dict[Phase, Traffic]:
     """The traffic of every phase of a round that no client refuses, for updates of ``entries`` numbers."""
     # Who takes part in each phase, and how many of their neighbors took part in another.

@@ -83,10 +83,8 @@ class Inside:
             key = HKDF(SHA256(), KEY, None, purpose(self.task)).derive(shared)
             return ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header(client))
         except (InvalidTag, ValueError) as error:
-            raise ValueError(
-                f"the update of client {client} was changed, cut, or sealed for another enclave or task, or "
-                f"by someone else: refused"
-            ) from error
+            what = f"the update of client {client}"
+            raise ValueError(f"{what} was changed, cut, or sealed by or for someone else: refused") from error
 
     def mean(self) -> bytes:
         """The mean over all clients of the task. ValueError while one is missing: fewer would hide less."""
