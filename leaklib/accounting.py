@@ -100,18 +100,17 @@ def noise_multiplier_for(
     if sampling_rate == 1:
         return enough
     if delta >= rounds * sampling_rate:
+        rare = f"got {delta}: units are there so rarely that no noise would do"
         raise ValueError(
-            f"delta must be below rounds times sampling_rate, {rounds * sampling_rate:g}, got {delta}: units "
-            f"are there so rarely that no noise would do"
+            f"delta must be below rounds times sampling_rate, {rounds * sampling_rate:g}, {rare}"
         )
 
     # Far too little noise takes the accountant minutes, so the bracket is narrowed from above.
     while releases.epsilon(enough / 2) <= epsilon:
         enough /= 2
     bracket = dp.ExplicitBracketInterval(enough / 2, enough)
-    return float(
-        dp.calibrate_dp_mechanism(releases.accountant, releases.event, epsilon, delta, bracket, tol=1e-4)
-    )
+    accountant, event = releases.accountant, releases.event
+    return float(dp.calibrate_dp_mechanism(accountant, event, epsilon, delta, bracket, tol=1e-4))
 
 
 def classic_noise_multiplier(epsilon: float | int, *, delta: float) -> float:

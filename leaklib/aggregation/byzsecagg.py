@@ -16,18 +16,15 @@ Chapter: 11.
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 import torch
 
 from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
 from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
 from leaklib.aggregation.byzantine.server import ByzServer
-from leaklib.aggregation.crypto.fixed_point import decode
 from leaklib.aggregation.crypto.primitives import random_bytes
-from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
+from leaklib.aggregation.parts.pooled import check_alike, ciphertext, readable
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.fields import Checked, Clients, Count, Natural, within
-from leaklib.named import unflatten
 from leaklib.rng import given
 from leaklib.types import Update, View
 
@@ -80,7 +77,7 @@ class ByzSecAgg(Checked):
         leaks = {"accepted": r.server.accepted(), "squared distances": distances, "selected": selected}
         leaks |= {"liars": tuple(sorted(r.server.liars))}
         sealed = tuple(_sealed(update, r.server) for update in updates)
-        return View((pooled(theirs, unflatten(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
+        return View((readable(theirs, mean),), sealed, leaks, r.cost())
 
     def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
@@ -98,6 +95,4 @@ class ByzSecAgg(Checked):
 def _sealed(update: Update, server: ByzServer) -> Update:
     """The encrypted shares that came from a client, as so many numbers as its update has."""
     sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
-    entries = sum(tensor.numel() for tensor in update.tensors.values())
-    words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
-    return unreadable(update, decode(words, 20))
+    return ciphertext(update, sent, 4, 2.0**20)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from leaklib.aggregation.byzantine.client import ByzClient, Integers
 from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
-from leaklib.aggregation.byzantine.server import ByzServer
+from leaklib.aggregation.byzantine.server import ByzServer, Squares
 from leaklib.aggregation.crypto import fixed_point
 from leaklib.aggregation.crypto.field import P
 from leaklib.aggregation.parts.wire import Exchange
@@ -16,6 +16,9 @@ from leaklib.types import Tensors
 
 Byzantine = Exchange[ByzClient, ByzServer]
 """A round's clients and server, with all that they say."""
+Vectors = dict[int, Integers]
+"""One of each client."""
+Members = Collection[int]
 
 
 def quantized(tensors: Tensors, fraction_bits: int) -> Integers:
@@ -27,21 +30,15 @@ def quantized(tensors: Tensors, fraction_bits: int) -> Integers:
     scaled = (fixed_point.flat(tensors) * 2.0**fraction_bits).round()
     square = scaled.square().sum().item()
     if not square < P / 8:
-        raise ValueError(
-            f"with {fraction_bits} fraction bits an update may have at most the length "
-            f"{(P / 8) ** 0.5 / 2**fraction_bits:g}, got {square**0.5 / 2**fraction_bits:g}: send a smaller "
-            f"update, or lower fraction_bits"
-        )
+        most, got = (f"{length**0.5 / 2**fraction_bits:g}" for length in (P / 8, square))
+        limit = f"with {fraction_bits} fraction bits an update may have at most the length {most}"
+        raise ValueError(f"{limit}, got {got}: send a smaller update, or lower fraction_bits")
     return scaled.long().numpy()
 
 
 def robust_sum(
-    r: Byzantine,
-    integers: dict[int, Integers],
-    liars: Collection[int] = (),
-    forgers: Collection[int] = (),
-    dropped: Collection[int] = (),
-) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...], Integers]:
+    r: Byzantine, integers: Vectors, liars: Members = (), forgers: Members = (), dropped: Members = ()
+) -> tuple[Squares, tuple[int, ...], Integers]:
     """All phases in a row: squared distances between accepted clients, who is selected, the sum of these."""
     deal(r, integers, forgers)
     check(r)
@@ -56,7 +53,7 @@ def robust_sum(
     return squares, selected, total
 
 
-def deal(r: Byzantine, integers: dict[int, Integers], forgers: Collection[int] = ()) -> None:
+def deal(r: Byzantine, integers: Vectors, forgers: Members = ()) -> None:
     """Keys go round, and every client sends its sealed shares to the server."""
 
     def dealt(client: ByzClient, keys: list[Key]) -> list[Dealt]:
@@ -83,9 +80,7 @@ def check(r: Byzantine) -> None:
     r.phase(ByzPhase.COMPLAIN, r.clients, ByzClient.complain, server.receive_complaints, lambda _: published)
 
 
-def answer(
-    r: Byzantine, phase: ByzPhase, names: tuple[int, ...], there: Collection[int], liars: Collection[int]
-) -> None:
+def answer(r: Byzantine, phase: ByzPhase, names: tuple[int, ...], there: Members, liars: Members) -> None:
     """Those who are still there are told ``names``, and answer for them. Liars answer with random numbers."""
     distances = phase == ByzPhase.DISTANCES
 

@@ -19,6 +19,8 @@ from leaklib.aggregation.crypto.field import Elements, signed
 from leaklib.aggregation.crypto.ramp import point
 from leaklib.aggregation.parts.party import put
 
+Squares = tuple[tuple[int, ...], ...]
+
 
 class ByzServer:
     """Follows the protocol, and is curious. ValueError for messages from strangers or that came twice."""
@@ -75,16 +77,15 @@ class ByzServer:
         """A holder's values for all pairs."""
         put(self.answers, message.client, message, self.rules.members)
 
-    def distances(self) -> tuple[tuple[int, ...], ...]:
+    def distances(self) -> Squares:
         """Squared distances between all accepted dealers, as integers of their vectors."""
         n = len(self.accepted())
         coefficients = self._decoded(self.answers, n * (n - 1) // 2, self.rules.product_terms)
-        found = [[0] * n for _ in range(n)]
-        for a, b, square in zip(*np.triu_indices(n, 1), coefficients[self.rules.blocks - 1], strict=True):
-            found[a][b] = found[b][a] = int(square)
-        return tuple(map(tuple, found))
+        upper = np.zeros((n, n), np.uint64)
+        upper[np.triu_indices(n, 1)] = coefficients[self.rules.blocks - 1]
+        return tuple(map(tuple, (upper + upper.T).tolist()))
 
-    def select(self, distances: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    def select(self, distances: Squares) -> tuple[int, ...]:
         """The clients that multi-Krum keeps."""
         accepted, squares = self.accepted(), torch.tensor(distances, dtype=torch.float64)
         return tuple(accepted[i] for i in multi_krum(squares, self.rules.byzantine, self.rules.selected))

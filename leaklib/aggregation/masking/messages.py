@@ -92,13 +92,11 @@ class Signature(Message):
 
 
 def _write(shares: dict[int, int]) -> bytes:
-    return b"".join(
-        struct.pack("<I", owner) + share.to_bytes(SHARE, "big") for owner, share in shares.items()
-    )
+    return b"".join(struct.pack("<I", who) + share.to_bytes(SHARE, "big") for who, share in shares.items())
 
 
 def _read(data: bytes) -> dict[int, int]:
-    return {owner: int.from_bytes(share, "big") for owner, share in struct.iter_unpack(f"<I{SHARE}s", data)}
+    return {who: int.from_bytes(share, "big") for who, share in struct.iter_unpack(f"<I{SHARE}s", data)}
 
 
 Shares = Annotated[dict[int, int], Row(NAME + SHARE, _write, _read)]

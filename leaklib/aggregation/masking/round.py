@@ -14,10 +14,9 @@ from leaklib.aggregation.masking.client import Client, Rules
 from leaklib.aggregation.masking.graph import Graph
 from leaklib.aggregation.masking.messages import Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, present
-from leaklib.aggregation.masking.server import Server
-from leaklib.aggregation.parts.pooled import pooled, unreadable
+from leaklib.aggregation.masking.server import Server, Sums
+from leaklib.aggregation.parts.pooled import check_alike, readable, unreadable
 from leaklib.aggregation.parts.wire import Exchange
-from leaklib.named import unflatten
 from leaklib.types import Update, View
 
 Masking = Exchange[Client, Server]
@@ -45,12 +44,9 @@ def start(
     session = random_bytes(8, generator=generator)
     signing = {client: random_bytes(KEY, generator=generator) for client in graph} if active else {}
     verifiers = {client: verification_key(key) for client, key in signing.items()} if active else None
-    rules = Rules(bits, session, verifiers, double)
-    clients = {
-        c: Client(c, near, thresholds[c], rules, generator=generator, signing_key=signing.get(c))
-        for c, near in graph.items()
-    }
-    return Exchange(clients, Server(graph, thresholds, rules))
+    rules = Rules(graph, thresholds, bits, session, verifiers, double)
+    clients = {c: Client(c, rules, generator=generator, signing_key=signing.get(c)) for c in graph}
+    return Exchange(clients, Server(rules))
 
 
 def advertise_keys(r: Masking, present: Collection[int]) -> None:
@@ -84,7 +80,7 @@ def consistency_check(r: Masking, present: Collection[int]) -> None:
     r.phase(Phase.CONSISTENCY_CHECK, present, answer, r.server.receive_signature, tell)
 
 
-def unmask(r: Masking, present: Collection[int]) -> dict[tuple[int, ...], Words]:
+def unmask(r: Masking, present: Collection[int]) -> Sums:
     """They reveal the shares that the sums need. Returns the sums that the server can read."""
 
     def tell(name: int) -> list[Survivors | Signature]:
@@ -98,11 +94,9 @@ def unmask(r: Masking, present: Collection[int]) -> dict[tuple[int, ...], Words]
         return r.server.sums()
 
 
-def masked_sums(
-    r: Masking, words: Mapping[int, Words], dropped: Collection[Drop] = ()
-) -> dict[tuple[int, ...], Words]:
+def masked_sums(r: Masking, words: Mapping[int, Words], dropped: Collection[Drop] = ()) -> Sums:
     """All phases in a row. Returns the sum over each connected part of the survivors."""
-    there = {phase: present(list(r.clients), dropped, phase) for phase in Phase}
+    there = {phase: present(r.clients, dropped, phase) for phase in Phase}
     advertise_keys(r, there[Phase.ADVERTISE_KEYS])
     share_keys(r, there[Phase.SHARE_KEYS])
     masked_input(r, there[Phase.MASKED_INPUT], words)
@@ -113,6 +107,7 @@ def masked_sums(
 
 def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bits: int) -> View:
     """What the server has after the round: sums that it can read, and masked updates that it cannot."""
+    check_alike(updates)
     bits, by_client, words = r.server.rules.bits, {update.client: update for update in updates}, {}
     drops = [drop if isinstance(drop, Drop) else Drop(drop) for drop in dropped]
     if strange := sorted({drop.client for drop in drops} - by_client.keys()):
@@ -127,8 +122,7 @@ def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bit
     read = []
     for part, total in sums.items():
         theirs = tuple(by_client[client] for client in part)
-        mean = decode(total, fraction_bits, bits) / len(part)
-        read.append(pooled(theirs, unflatten(mean, theirs[0].tensors)))
+        read.append(readable(theirs, decode(total, fraction_bits, bits) / len(part)))
     masked = {name: decode(message.words, fraction_bits, bits) for name, message in r.server.masked.items()}
     sealed = tuple(unreadable(by_client[name], values) for name, values in masked.items())
     return View(tuple(read), sealed, {"survivors": tuple(sorted(masked))}, r.cost())

@@ -16,16 +16,19 @@ from leaklib.aggregation.crypto.fixed_point import Words
 from leaklib.aggregation.crypto.primitives import KEY, keystream, public_key
 from leaklib.aggregation.crypto.shamir import recover
 from leaklib.aggregation.masking.client import Rules, pair_mask
-from leaklib.aggregation.masking.graph import Graph, components
+from leaklib.aggregation.masking.graph import components
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.parts.party import put
 
+Sums = dict[tuple[int, ...], Words]
+"""For each connected part of the survivors, the sum of their updates."""
+
 
 class Server:
-    """A server that follows the protocol. ``thresholds``: how many shares open a secret of each client."""
+    """A server that follows the protocol."""
 
-    def __init__(self, graph: Graph, thresholds: Mapping[int, int], rules: Rules) -> None:
-        self.graph, self.thresholds, self.rules = graph, thresholds, rules
+    def __init__(self, rules: Rules) -> None:
+        self.rules, self.graph = rules, rules.graph
         self.keys: dict[int, Keys] = {}
         self.shares: dict[int, dict[int, SealedShares]] = {}  # by sender, then by recipient
         self.masked: dict[int, Masked] = {}
@@ -66,21 +69,19 @@ class Server:
         """A client's shares of what its neighbors may be unmasked with."""
         put(self.revealed, revealed.client, revealed, self.masked)
 
-    def sums(self) -> dict[tuple[int, ...], Words]:
-        """For each connected part of the survivors, the sum of their updates: what the server can read.
+    def sums(self) -> Sums:
+        """What the server can read.
 
         ValueError if not enough shares have come for some mask.
         """
-        dead = {client: self.masking_key(client) for client in self.shares if self._leaves_masks(client)}
+        gone = [client for client in self.shares if client not in self.masked]
+        # Of these the masks have to come off that survivors added for them.
+        dead = {c: self.masking_key(c) for c in gone if not self.graph[c].isdisjoint(self.masked)}
         sums = {}
         for part in components(self.graph, self.masked):
             total = sum((self.still_masked(client, dead) for client in part), np.uint32(0))
             sums[part] = total & np.uint32(2**self.rules.bits - 1)
         return sums
-
-    def _leaves_masks(self, client: int) -> bool:
-        """Whether the client is dead, and some survivor added a mask for it."""
-        return client not in self.masked and not self.graph[client].isdisjoint(self.masked)
 
     def still_masked(self, client: int, dead: Mapping[int, bytes]) -> Words:
         """The client's update under no other masks than those that it shares with the living."""
@@ -100,7 +101,7 @@ class Server:
 
     def _secret(self, client: int, kind: Callable[[Revealed], dict[int, int]]) -> bytes:
         shares = {r.client: kind(r)[client] for r in self.revealed.values() if client in kind(r)}
-        needed, got = self.thresholds[client], len(shares)
+        needed, got = self.rules.thresholds[client], len(shares)
         if got < needed:
             raise ValueError(f"client {client} cannot be unmasked: it takes {needed} shares, got {got}")
         return recover(dict(list(shares.items())[:needed]), KEY)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
+from typing import Annotated, Any, NamedTuple, Self, TypeVar, get_type_hints
 
 NAME = 4  # bytes of a client's name
 
@@ -35,9 +35,6 @@ NameRow = Annotated[tuple[int, ...], Row(NAME, lambda names: struct.pack(f"<{len
 """Clients' numbers."""
 
 
-Kind = TypeVar("Kind", bound="Message")
-
-
 class Message:
     """Anything that travels."""
 
@@ -50,7 +47,7 @@ class Message:
         return head.pack(*counts) + b"".join(body)
 
     @classmethod
-    def decode(cls: type[Kind], data: bytes) -> Kind:
+    def decode(cls, data: bytes) -> Self:
         """What was sent. ValueError for ``data`` of any other length than it says itself."""
         head, rows = _layout(cls)
         if len(data) < head.size:

@@ -18,6 +18,7 @@ class Party:
     def __init__(self, number: int, session: bytes, *, generator: torch.Generator) -> None:
         self.number, self._session, self._generator = number, session, generator
         self._channels: dict[int, bytes] = {}  # the keys that it has agreed on with others
+        self._phase = -1  # the last that it took part in
 
     def _seal(self, other: int, plain: bytes) -> bytes:
         return seal(self._channels[other], plain, self._header(self.number, other), generator=self._generator)
