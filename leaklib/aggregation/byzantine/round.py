@@ -61,8 +61,8 @@ def deal(r: Byzantine, integers: Vectors, forgers: Members = ()) -> None:
         return client.deal(vector, keys, -vector - 1 if client.number in forgers else None)
 
     server = r.server
-    r.phase(ByzPhase.ADVERTISE_KEYS, r.clients, lambda client, _: client.advertise_key(), server.receive_key)
-    r.phase(ByzPhase.DEAL, r.clients, dealt, server.receive_shares, server.keys_for)
+    r.phase(ByzPhase.ADVERTISE_KEYS, r.clients, lambda client, _: client.advertise_key(), server.keys.put)
+    r.phase(ByzPhase.DEAL, r.clients, dealt, server.dealt.put, server.keys_for)
 
 
 def check(r: Byzantine) -> None:
@@ -75,9 +75,9 @@ def check(r: Byzantine) -> None:
     def combine(client: ByzClient, told: list) -> Numbers:
         return client.combine(told[:-1], told[-1])
 
-    r.phase(ByzPhase.COMBINE, r.clients, combine, server.receive_combination, tell)
+    r.phase(ByzPhase.COMBINE, r.clients, combine, server.combinations.put, tell)
     published = server.combinations.values()
-    r.phase(ByzPhase.COMPLAIN, r.clients, ByzClient.complain, server.receive_complaints, lambda _: published)
+    r.phase(ByzPhase.COMPLAIN, r.clients, ByzClient.complain, server.complaints.put, lambda _: published)
 
 
 def answer(r: Byzantine, phase: ByzPhase, names: tuple[int, ...], there: Members, liars: Members) -> None:
@@ -88,5 +88,5 @@ def answer(r: Byzantine, phase: ByzPhase, names: tuple[int, ...], there: Members
         true = client.distances(*told) if distances else client.sum(*told)
         return client.lie(true) if client.number in liars else true
 
-    receive = r.server.receive_distances if distances else r.server.receive_sum
+    receive = (r.server.answers if distances else r.server.sums).put
     r.phase(phase, there, numbers, receive, lambda name: [Names(name, names)])

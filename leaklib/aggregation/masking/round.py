@@ -51,7 +51,7 @@ def start(
 
 def advertise_keys(r: Masking, present: Collection[int]) -> None:
     """Every client that is ``present`` sends its public keys."""
-    r.phase(Phase.ADVERTISE_KEYS, present, lambda client, _: client.advertise_keys(), r.server.receive_keys)
+    r.phase(Phase.ADVERTISE_KEYS, present, lambda client, _: client.advertise_keys(), r.server.keys.put)
 
 
 def share_keys(r: Masking, present: Collection[int]) -> None:
@@ -65,7 +65,7 @@ def masked_input(r: Masking, present: Collection[int], words: Mapping[int, Words
     def answer(client: Client, shares: list[SealedShares]) -> Masked:
         return client.masked_input(words[client.number], shares)
 
-    r.phase(Phase.MASKED_INPUT, present, answer, r.server.receive_input, r.server.shares_for)
+    r.phase(Phase.MASKED_INPUT, present, answer, r.server.masked.put, r.server.shares_for)
 
 
 def consistency_check(r: Masking, present: Collection[int]) -> None:
@@ -77,7 +77,7 @@ def consistency_check(r: Masking, present: Collection[int]) -> None:
     def answer(client: Client, told: list[Survivors]) -> Signature:
         return client.check_consistency(*told)
 
-    r.phase(Phase.CONSISTENCY_CHECK, present, answer, r.server.receive_signature, tell)
+    r.phase(Phase.CONSISTENCY_CHECK, present, answer, r.server.signatures.put, tell)
 
 
 def unmask(r: Masking, present: Collection[int]) -> Sums:
@@ -89,7 +89,7 @@ def unmask(r: Masking, present: Collection[int]) -> Sums:
     def answer(client: Client, told: list) -> Revealed:
         return client.unmask(told[0], told[1:])
 
-    r.phase(Phase.UNMASK, present, answer, r.server.receive_revealed, tell)
+    r.phase(Phase.UNMASK, present, answer, r.server.revealed.put, tell)
     with r.clock.of(None):
         return r.server.sums()
 

@@ -18,26 +18,22 @@ from leaklib.aggregation.crypto.shamir import recover
 from leaklib.aggregation.masking.client import Rules, pair_mask
 from leaklib.aggregation.masking.graph import components
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
-from leaklib.aggregation.parts.party import put
+from leaklib.aggregation.parts.party import Inbox
 
 Sums = dict[tuple[int, ...], Words]
 """For each connected part of the survivors, the sum of their updates."""
 
 
 class Server:
-    """A server that follows the protocol."""
+    """A server that follows the protocol. It takes each message once, and from those who may send it."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules, self.graph = rules, rules.graph
-        self.keys: dict[int, Keys] = {}
-        self.shares: dict[int, dict[int, SealedShares]] = {}  # by sender, then by recipient
-        self.masked: dict[int, Masked] = {}
-        self.signatures: dict[int, Signature] = {}
-        self.revealed: dict[int, Revealed] = {}
-
-    def receive_keys(self, keys: Keys) -> None:
-        """Of a client that takes part."""
-        put(self.keys, keys.client, keys, self.graph)
+        self.keys: Inbox[Keys] = Inbox(self.graph)
+        self.shares: dict[int, Inbox[SealedShares]] = {}  # by sender, then by recipient
+        self.masked: Inbox[Masked] = Inbox(self.keys)
+        self.signatures: Inbox[Signature] = Inbox(self.masked)
+        self.revealed: Inbox[Revealed] = Inbox(self.masked)
 
     def keys_for(self, client: int) -> list[Keys]:
         """Its neighbors' public keys."""
@@ -45,29 +41,17 @@ class Server:
 
     def receive_shares(self, shares: SealedShares) -> None:
         """What one client deals to one neighbor."""
-        dealt = self.shares.setdefault(shares.sender, {})
-        put(dealt, shares.recipient, shares, self.graph[shares.sender] & self.keys.keys())
+        neighbors = self.graph[shares.sender] & self.keys.keys()
+        self.shares.setdefault(shares.sender, Inbox(neighbors, "recipient")).put(shares)
 
     def shares_for(self, client: int) -> list[SealedShares]:
         """What its neighbors dealt to it."""
         return [dealt[client] for dealt in self.shares.values() if client in dealt]
 
-    def receive_input(self, masked: Masked) -> None:
-        """A masked update."""
-        put(self.masked, masked.client, masked, self.keys)
-
     def survivors_for(self, client: int) -> Survivors:
         """Whose update came, of the client and those neighbors that dealt shares, and whose did not."""
         known = (self.graph[client] & self.shares.keys()) | {client}
         return Survivors(tuple(sorted(known & self.masked.keys())), tuple(sorted(known - self.masked.keys())))
-
-    def receive_signature(self, signature: Signature) -> None:
-        """A client's signature on what it was told of the survivors."""
-        put(self.signatures, signature.client, signature, self.masked)
-
-    def receive_revealed(self, revealed: Revealed) -> None:
-        """A client's shares of what its neighbors may be unmasked with."""
-        put(self.revealed, revealed.client, revealed, self.masked)
 
     def sums(self) -> Sums:
         """What the server can read.

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Annotated, Any, NamedTuple, Self, TypeVar, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 NAME = 4  # bytes of a client's name
 
@@ -35,6 +35,9 @@ NameRow = Annotated[tuple[int, ...], Row(NAME, lambda names: struct.pack(f"<{len
 """Clients' numbers."""
 
 
+AnyMessage = TypeVar("AnyMessage", bound="Message")
+
+
 class Message:
     """Anything that travels."""
 
@@ -47,7 +50,7 @@ class Message:
         return head.pack(*counts) + b"".join(body)
 
     @classmethod
-    def decode(cls, data: bytes) -> Self:
+    def decode(cls: type[AnyMessage], data: bytes) -> AnyMessage:
         """What was sent. ValueError for ``data`` of any other length than it says itself."""
         head, rows = _layout(cls)
         if len(data) < head.size:
@@ -59,9 +62,6 @@ class Message:
         for (place, row), (start, end) in zip(rows.items(), pairwise(cuts), strict=True):
             values[place] = row.read(data[start:end])
         return cls(*values)
-
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 @cache

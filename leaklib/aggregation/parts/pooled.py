@@ -59,7 +59,7 @@ def unreadable(update: Update, values: Float[Tensor, "entries"]) -> Update:
 
 
 def ciphertext(update: Update, sent: bytes, width: int, scale: float) -> Update:
-    """What was ``sent`` in its place: ``width`` bytes a number, each read as an integer and over ``scale``."""
+    """What was ``sent`` in its place: every ``width`` bytes read as an integer, divided by ``scale``."""
     entries = sum(tensor.numel() for tensor in update.tensors.values())
     return unreadable(update, torch.from_numpy(np.frombuffer(sent, f"<i{width}", entries) / scale))
 
