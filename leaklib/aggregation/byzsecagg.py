@@ -67,7 +67,7 @@ class ByzSecAgg(Checked):
         by_client, integers = {update.client: update for update in updates}, {}
         r = self.start(tuple(by_client), generator=given(generator, "aggregation"))
         for name, update in by_client.items():
-            with r.clock.of(name):
+            with r.work_of(name):
                 integers[name] = quantized(update.tensors, self.fraction_bits)
         squares, selected, total = robust_sum(r, integers, self.liars, self.forgers, self.dropped)
         scale = 2**self.fraction_bits
@@ -83,8 +83,7 @@ class ByzSecAgg(Checked):
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
         if len(members) < self.least:
             raise ValueError(f"{self} needs at least {self.least} clients, got {len(members)}")
-        strangers = sorted({*self.liars, *self.forgers, *self.dropped} - set(members))
-        if strangers:
+        if strangers := sorted({*self.liars, *self.forgers, *self.dropped} - set(members)):
             raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
         session = random_bytes(8, generator=generator)
         rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)

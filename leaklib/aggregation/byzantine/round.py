@@ -44,13 +44,12 @@ def robust_sum(
     check(r)
     there = [number for number in r.clients if number not in dropped]
     answer(r, ByzPhase.DISTANCES, r.server.accepted(), there, liars)
-    with r.clock.of(None):
+    with r.work_of(None):
         squares = r.server.distances()
         selected = r.server.select(squares)
     answer(r, ByzPhase.SUM, selected, there, liars)
-    with r.clock.of(None):
-        total = r.server.sum(len(next(iter(integers.values()))))
-    return squares, selected, total
+    with r.work_of(None):
+        return squares, selected, r.server.sum(len(next(iter(integers.values()))))
 
 
 def deal(r: Byzantine, integers: Vectors, forgers: Members = ()) -> None:

@@ -65,9 +65,7 @@ class Masked(Message):
     @classmethod
     def decode(cls, data: bytes) -> "Masked":
         """ValueError for ``data`` of any other length than it says itself."""
-        if len(data) < 3 * NAME:
-            check_length(cls, data, 3 * NAME)
-        client, entries, bits = struct.unpack_from("<III", data)
+        client, entries, bits = struct.unpack_from("<III", data.ljust(3 * NAME, b"\0"))
         width = -(-bits // 8)
         check_length(cls, data, 3 * NAME + entries * width)
         octets = np.zeros((entries, 4), np.uint8)

@@ -90,7 +90,7 @@ def unmask(r: Masking, present: Collection[int]) -> Sums:
         return client.unmask(told[0], told[1:])
 
     r.phase(Phase.UNMASK, present, answer, r.server.revealed.put, tell)
-    with r.clock.of(None):
+    with r.work_of(None):
         return r.server.sums()
 
 
@@ -113,16 +113,14 @@ def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bit
     if strange := sorted({drop.client for drop in drops} - by_client.keys()):
         raise ValueError(f"dropped names client {strange[0]}, expected one of {sorted(by_client)}")
     for name, update in by_client.items():
-        with r.clock.of(name):
+        with r.work_of(name):
             words[name] = encode(flat(update.tensors), fraction_bits, len(updates), bits)
     sums = masked_sums(r, words, drops)
     if not sums:
         raise ValueError("no client is left whose update could be read: let fewer of them drop out")
 
-    read = []
-    for part, total in sums.items():
-        theirs = tuple(by_client[client] for client in part)
-        read.append(readable(theirs, decode(total, fraction_bits, bits) / len(part)))
+    means = {part: decode(total, fraction_bits, bits) / len(part) for part, total in sums.items()}
+    read = tuple(readable(tuple(by_client[c] for c in part), mean) for part, mean in means.items())
     masked = {name: decode(message.words, fraction_bits, bits) for name, message in r.server.masked.items()}
     sealed = tuple(unreadable(by_client[name], values) for name, values in masked.items())
-    return View(tuple(read), sealed, {"survivors": tuple(sorted(masked))}, r.cost())
+    return View(read, sealed, {"survivors": tuple(sorted(masked))}, r.cost())
