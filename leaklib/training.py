@@ -30,8 +30,8 @@ from torch import nn
 from leaklib.aggregation.plain import Plain
 from leaklib.client import share
 from leaklib.data import Data
-from leaklib.experiment import Architecture
 from leaklib.mechanisms.identity import Identity
+from leaklib.models.parts.build import Architecture
 from leaklib.rng import generator
 from leaklib.types import Aggregation, Batch, ClientStep, Mechanism, Update, View
 
