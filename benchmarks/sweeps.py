@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
 from runs import commit
 
 from leaklib.experiment import Experiment
@@ -44,11 +45,11 @@ def stored() -> dict[str, Row]:
 
 def prune() -> None:
     """Throw away what the present code does not give, and what belongs to no experiment."""
-    rows, kept = stored(), []
+    rows, kept, version = stored(), [], torch.__version__.split("+")[0]
     for _, experiment, _ in experiments():
         row = rows.get(key(experiment))
         if row is not None and agree(row.witness, witness(experiment)):
-            kept.append(row)
+            kept.append(row if row.torch == version else replace(row, torch=version, commit=commit()))
     write(kept)
 
 

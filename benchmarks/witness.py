@@ -36,7 +36,7 @@ from leaklib.sweep.witness import agree, witness
 from leaklib.types import Update
 
 sys.path.append(str(Path(__file__).parent / "attacks"))
-import leaklib_runner  # noqa: E402
+import leaklib_runner
 
 RESULTS = files("leaklib").joinpath("results")
 Check = tuple[Case, Witness, Callable[[], Witness]]

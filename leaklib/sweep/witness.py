@@ -34,10 +34,11 @@ class FirstLosses:
     def witness(self, found: Reconstruction) -> tuple[float, ...]:
         """The losses of the first five evaluations behind ``found``, with seven digits each.
 
-        A closed form has no losses: it is witnessed by the mean of each of the first five examples in it.
+        A closed form has no losses: it is witnessed by its baseline, which depends on network and update, and
+        by the mean of each of its first five examples.
         """
-        means = found.inputs[:FIRST].double().flatten(1).mean(1).tolist()
-        return tuple(float(f"{number:.7g}") for number in self.losses or means)
+        closed = [found.baseline, *found.inputs[:FIRST].double().flatten(1).mean(1).tolist()]
+        return tuple(float(f"{number:.7g}") for number in self.losses or closed)
 
 
 def observe(experiment: Experiment, *, stop: bool = False) -> tuple[Result, tuple[float, ...], float]:
