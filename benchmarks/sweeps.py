@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from runs import commit
+from runs import commit, steady
 
 from leaklib.experiment import Experiment
 from leaklib.plots import table
@@ -55,11 +55,13 @@ def prune() -> None:
 
 def store() -> None:
     """Write all rows that there are; only the first of a setting keeps its pictures."""
-    rows = [
-        replace(row, pictures=row.pictures if first else "", commit=row.commit or commit())
-        for _, experiment, first in experiments()
-        if (row := cached(experiment)) is not None
-    ]
+    rows = []
+    for _, experiment, first in experiments():
+        row = cached(experiment)
+        if row is not None and not row.commit:  # new
+            row = replace(row, witness=tuple(steady(lambda e=experiment: witness(e))), commit=commit())
+        if row is not None:
+            rows.append(row if first else replace(row, pictures=""))
     write(rows)
 
 

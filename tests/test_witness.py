@@ -82,7 +82,8 @@ def test_witnesses_agree_within_the_tolerance_and_number_by_number() -> None:
     for i in range(len(stored)):
         for moved in (stored[i] * (1 + 2 * TOLERANCE), -stored[i], math.nan, math.inf, 0.0):
             assert not agree(stored, [*stored[:i], moved, *stored[i + 1 :]])
-    assert not agree(stored, stored[:2]) and not agree(stored[:2], stored) and agree((), ())
+    assert not agree(stored, stored[:2]) and agree(stored[:2], stored)
+    assert not agree((), stored) and not agree((), ())
     assert agree((math.nan,), (math.nan,)) and not agree((math.nan,), (0.0,))
 
 
