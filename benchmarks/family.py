@@ -192,11 +192,13 @@ def batch_norm(lab: Lab) -> Runs:
 
 def photographs(lab: Lab | None = None) -> Runs:
     """The same on the ResNet and the photographs that come with the package, with what it looks like."""
-    model = ResNet(trained=True).build(0)
     for client in range(3):
         for kind in ("none", "running", "exact"):
             case = {"statistics": kind, "client": client}
-            ready = partial(Victim, model, Photos().batch(client, 2), FedSGD())
+
+            def ready(client: int = client) -> Victim:
+                return Victim(ResNet(trained=True).build(0), Photos().batch(client, 2), FedSGD())
+
             yield attacked(case, ready, GradInversion(steps=1200, statistics=kind), pictures=True)
 
 

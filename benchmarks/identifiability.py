@@ -49,9 +49,12 @@ PRIOR = 0.25  # standard deviation of a pixel around mid-gray
 
 def analyzed(case: Case, spec, picture: int, seed: int, batch_size: int = 1) -> Run:
     """The analysis of the gradient of one batch of photographs."""
-    model, batch = spec.build(seed), Photos().batch(picture, batch_size)
-    update = share(model, batch, FedSGD())
-    return case, lambda: analyze(model, update, batch), lambda: ends(model, update, batch)
+
+    def ready() -> tuple[nn.Module, Update, Batch]:
+        model, batch = spec.build(seed), Photos().batch(picture, batch_size)
+        return model, share(model, batch, FedSGD()), batch
+
+    return case, lambda: analyze(*ready()), lambda: ends(*ready())
 
 
 def analyze(model: nn.Module, update: Update, batch: Batch) -> Case:

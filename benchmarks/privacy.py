@@ -55,8 +55,8 @@ TRIALS, FEW, CANDIDATES, BY_HAND = 2000, 200, 1000, 3
 def bounds() -> Runs:
     """What no attack of its class can beat, from the Jacobian of the clipped step."""
     for picture in PICTURES:
-        victim = clipped(picture)
-        yield {"picture": picture}, partial(bound, *victim), partial(ends, *victim)
+        case = {"picture": picture}
+        yield case, lambda p=picture: bound(*clipped(p)), lambda p=picture: ends(*clipped(p))
 
 
 def clipped(picture: int) -> tuple[nn.Module, Update, Batch]:

@@ -161,7 +161,7 @@ PICTURES = "photographs, photographs, none"
 
 def changed(name: str) -> bool:
     """Whether the row's witness, computed now, is another."""
-    _, stored, again = (sweep_rows() | other_rows())[name]
+    _, stored, again = sweep_rows()[name] if name in sweep_rows() else other_rows()[name]
     return not agree(stored, again())
 
 
@@ -190,13 +190,10 @@ def test_another_resnet_npz_is_caught(tmp_path: Path, monkeypatch: pytest.Monkey
         arrays = {name: stored[name] for name in stored}
     np.savez(tmp_path / resnet.WEIGHTS, **arrays)
     monkeypatch.setattr(resnet, "files", lambda _: tmp_path)
-    other_rows.cache_clear()
     assert not changed(PICTURES)
     first = next(name for name, array in arrays.items() if array.ndim == 4)
     np.savez(tmp_path / resnet.WEIGHTS, **(arrays | {first: arrays[first] * 1.02}))
-    other_rows.cache_clear()
     assert changed(PICTURES)
-    other_rows.cache_clear()
 
 
 def test_other_photographs_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def main() -> None:
             found = attack(model, update, generator=draw, callback=lambda p: watch.look(p.inputs))
             inputs = found.inputs
     except ValueError as refusal:
-        write(arguments.out, {"refused": str(refusal)})
+        write(arguments.out, {"refused": str(refusal), "witness": None, "why": "refused"})
     else:
         first = witness(model, update, arguments.attack, arguments.evaluations, arguments.seed)
         write(arguments.out, meter.finish(inputs) | {"witness": first})

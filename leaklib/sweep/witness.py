@@ -65,7 +65,7 @@ def witness(experiment: Experiment) -> tuple[float, ...]:
 def agree(stored: Sequence[float], again: Sequence[float]) -> bool:
     """Whether ``again`` begins with the numbers of ``stored``, each within TOLERANCE.
 
-    No number is no witness. The book's rows store fewer than five where rounding alone changes the later ones.
+    No number is no witness. The book's rows store fewer than five where rounding alone changes later ones.
     """
     return 0 < len(stored) <= len(again) and all(
         math.isclose(a, b, rel_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
