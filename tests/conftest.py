@@ -1,7 +1,7 @@
 """One thread per process, the longest tests first, and the draw of cases where a run is sampled.
 
-Marked ``sampled(k)``, a parametrized test keeps all its cases with ``--sample all``, the default; with a
-number for a seed it keeps k of them, and the report names what was left out.
+With ``--sample all``, the default, everything runs. With a number for a seed, a parametrized test marked
+``sampled(k)`` keeps k of its cases, and of all other slow tests a quarter runs; the report says so.
 """
 
 import random
@@ -21,7 +21,9 @@ def pytest_report_header(config: pytest.Config) -> str:
     seed = config.getoption("sample")
     if seed == "all":
         return "sample: all cases of every test"
-    return f"sample: a few cases of each long test, drawn with seed {seed}; all with `make test SAMPLE=all`"
+    return (
+        f"sample: a few cases of the longest tests, drawn with seed {seed}; all with `make test SAMPLE=all`"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -30,13 +32,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seed = config.getoption("sample")
     if seed == "all":
         return
-    tests = defaultdict(list)
+    groups = defaultdict(list)
     for item in items:
         if item.get_closest_marker("sampled"):
-            tests[item.nodeid.partition("[")[0]].append(item)
-    for name, cases in tests.items():
-        (keep,) = cases[0].get_closest_marker("sampled").args
+            groups[item.nodeid.partition("[")[0]].append(item)
+        elif item.get_closest_marker("slow"):
+            groups["slow"].append(item)
+    for name, cases in groups.items():
+        marker = cases[0].get_closest_marker("sampled")
+        keep = marker.args[0] if marker else -(-len(cases) // 4)
         drawn = random.Random(f"{seed} {name}").sample(cases, min(keep, len(cases)))
-        reason = f"{len(drawn)} of {len(cases)} cases drawn with seed {seed}; `make test SAMPLE=all` runs all"
+        what = "cases" if marker else "slow tests"
+        reason = (
+            f"{len(drawn)} of {len(cases)} {what} drawn with seed {seed}; `make test SAMPLE=all` runs all"
+        )
         for item in set(cases) - set(drawn):
             item.add_marker(pytest.mark.skip(reason=reason))

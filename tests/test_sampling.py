@@ -1,4 +1,4 @@
-"""A sampled run leaves out cases of marked tests only: the same for one seed, others for another."""
+"""A sampled run leaves out cases of marked and slow tests only: the same for one seed, others for another."""
 
 import os
 import re
@@ -23,6 +23,15 @@ def test_many(case):
 def test_few(case):
     pass
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(6))
+def test_slow(case):
+    pass
+
+@pytest.mark.slow
+def test_slow_too():
+    pass
+
 @pytest.mark.parametrize("case", range(9))
 def test_unmarked(case):
     pass
@@ -33,7 +42,7 @@ def test_unmarked(case):
 def run(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("sampling")
     (folder / "test_cases.py").write_text(TESTS)
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = sampled: a few cases\n")
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  sampled: a few cases\n  slow: takes long\n")
     shutil.copy(ROOT / "tests" / "conftest.py", folder)
     (folder / "torch.py").write_text("set_num_threads = print")  # seconds faster to import
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -50,10 +59,15 @@ def many(passed: set[str]) -> set[str]:
     return {name for name in passed if name.startswith("test_many")}
 
 
+def slow(passed: set[str]) -> set[str]:
+    return {name for name in passed if name.startswith("test_slow")}
+
+
 def test_a_seed_draws_some_cases_and_says_how_many_of_how_many(run) -> None:
     passed, said = run("--sample", "20261127")
-    assert len(many(passed)) == 3 and len(passed) == 3 + 2 + 9
+    assert len(many(passed)) == 3 and len(slow(passed)) == 2 and len(passed) == 3 + 2 + 2 + 9
     assert "3 of 9 cases drawn with seed 20261127; `make test SAMPLE=all` runs all" in said
+    assert "2 of 7 slow tests drawn with seed 20261127" in said
     again, _ = run("--sample", "20261127", "-p", "xdist", "-n", "2", "--dist", "loadgroup")
     assert again == passed
     assert any(many(run("--sample", str(seed))[0]) != many(passed) for seed in range(2))
@@ -62,7 +76,7 @@ def test_a_seed_draws_some_cases_and_says_how_many_of_how_many(run) -> None:
 @pytest.mark.parametrize("options", [(), ("--sample", "all")])
 def test_without_a_seed_everything_runs(run, options: tuple[str, ...]) -> None:
     passed, said = run(*options)
-    assert len(passed) == 9 + 2 + 9 and "skipped" not in said
+    assert len(passed) == 9 + 2 + 7 + 9 and "skipped" not in said
 
 
 def test_ci_leaves_nothing_out() -> None:
