@@ -88,7 +88,7 @@ def test_every_pattern_of_dropouts_over_the_phases() -> None:
 
 @pytest.mark.slow
 @pytest.mark.sampled(2)
-@pytest.mark.parametrize("two", product([None, *PHASES], repeat=2))
+@pytest.mark.parametrize("two", list(product([None, *PHASES], repeat=2)))
 def test_every_pattern_of_dropouts_over_the_phases_by_name(two: tuple[Phase | None, ...]) -> None:
     for others in product([None, *PHASES], repeat=3):
         pattern = *two, *others
