@@ -19,6 +19,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 from nbval.plugin import IPyNbCell, IPyNbFile
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from leaklib.report import Line
 
@@ -144,11 +145,25 @@ class Chapter(IPyNbFile):
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path, parent):
     found = yield
-    return [chapter(n) if isinstance(n, IPyNbFile) else n for n in found]
+    return [
+        Chapter.from_parent(parent, path=file_path)
+        if isinstance(node, IPyNbFile)
+        else node
+        for node in found
+    ]
 
 
-def chapter(found):
-    """What nbval found, with its solutions; xdist keeps it in one process."""
-    node = Chapter.from_parent(found.parent, path=found.path)
-    node.add_marker(pytest.mark.xdist_group(found.path.stem))
-    return node
+class Units(LoadScopeScheduling):
+    """What processes take from the queue: a chapter, or any other test alone.
+
+    xdist's own loadgroup does nothing with pytest 9.2, which forms names anew.
+    """
+
+    def _split_scope(self, nodeid):
+        path = nodeid.partition("::")[0]
+        return path if path.endswith(".ipynb") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Units(config, log)
