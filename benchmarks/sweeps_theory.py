@@ -20,10 +20,8 @@ from torch import Tensor
 
 from leaklib.attacks.gauss_newton import GaussNewton
 from leaklib.attacks.search.jacobian import GradientMap
-from leaklib.attacks.search.objectives import flatten
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
-from leaklib.experiment import Architecture
 from leaklib.identifiability.counting import counting_bounds
 from leaklib.identifiability.extremes import extremes
 from leaklib.identifiability.spectrum import identifiability
@@ -31,6 +29,8 @@ from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.top_k import TopK
 from leaklib.metrics import score
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import Architecture
+from leaklib.named import flatten
 from leaklib.results.sweeps import MECHANISMS, NETWORKS, SIZES
 from leaklib.rng import generator
 from leaklib.types import Update

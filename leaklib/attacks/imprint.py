@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.parts.checks import check_uncompressed, check_update, steps_and_scale
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import check_trained, check_uncompressed, steps_and_scale
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import explain
-from leaklib.types import Callback, Reconstruction, Update
+from leaklib.attacks.search.matching import explain, mid_gray
+from leaklib.types import Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
 
@@ -32,8 +33,8 @@ FIT = 0.01  # relative: a signal farther from the expected one says nothing, sin
 
 
 @dataclass(frozen=True)
-class Imprint:
-    """One picture from each occupied bin of the imprint layer, dark ones first; mid-grey for the rest.
+class Imprint(AttackBase):
+    """One picture from each occupied bin of the imprint layer, dark ones first; mid-gray for the rest.
 
     Needs a network as ``Imprinted`` builds it, which is a server that attacks and not one that only looks on,
     and one step: an update from FedSGD without clipping or from FedAvg with a single local step. A picture
@@ -41,26 +42,18 @@ class Imprint:
     weighted by its error signal.
     """
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
-        check_update(model, update)
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_uncompressed("Imprint", update)
         layer, gray = _imprint_layer(model)
+        check_trained("Imprint", update, f"{layer}.weight", f"{layer}.bias")
         steps, factor = steps_and_scale("Imprint", update)
         if steps != 1:
             raise ValueError(f"Imprint needs an update from one local step, got one from {steps}")
         pictures, signals = _read_out(
             update.tensors[f"{layer}.weight"], update.tensors[f"{layer}.bias"], update.num_examples
         )
-        inputs = torch.full((update.num_examples, pictures.shape[1]), 0.5).to(next(model.parameters()))
-        inputs[: len(pictures)] = pictures.clamp(0, 1)
-        inputs = inputs.reshape(-1, *update.input_shape)
+        inputs = mid_gray(model, update)
+        inputs[: len(pictures)] = update.clamp(pictures.reshape(-1, *update.input_shape))
         labels = infer_labels(model, update)
         expected = _signals(model, inputs[: len(pictures)], labels, gray) * factor / update.num_examples
         return explain(model, update, inputs, labels[_pair(signals, expected)])

@@ -17,18 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.attacks.linear_layer import invert_linear
-from leaklib.attacks.parts.checks import check_single, check_uncompressed, check_update
-from leaklib.attacks.parts.labels import infer_label
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import check_single, check_uncompressed
+from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.parts.layers import Layers, chain, input_shapes
 from leaklib.attacks.parts.peel import Known, double, peel_conv
-from leaklib.attacks.search.matching import explain
+from leaklib.attacks.search.matching import explain_exact
 from leaklib.client import FedSGD
 from leaklib.models.parts.build import Normalize
-from leaklib.types import Callback, Reconstruction, Tensors, Update
+from leaklib.types import Reconstruction, Tensors, Update
 
 
 @dataclass(frozen=True)
-class Recursive:
+class Recursive(AttackBase):
     """Undo every layer in turn, from one plaintext FedSGD gradient of one example.
 
     Needs a chain of Linear, Conv2d and strictly monotonic activations that ends in a Linear with a bias; a
@@ -36,15 +37,7 @@ class Recursive:
     saturated sigmoids, the loss of the reconstruction tells.
     """
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
-        check_update(model, update)
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_single("Recursive", update)
         check_uncompressed("Recursive", update)
         if not isinstance(update.step, FedSGD) or update.step.max_grad_norm is not None:
@@ -53,13 +46,13 @@ class Recursive:
         _check_layers(layers, update.tensors)
         shapes = input_shapes(layers, model, update)
         _check_shapes(layers, shapes)
-        labels = infer_label(update) if update.labels is None else update.labels
+        labels = infer_labels(model, update)
         gradients = {name: double(tensor) for name, tensor in update.tensors.items()}
         logits = gradients[f"{layers[-1][0]}.bias"]
         known = Known(logits, logits, logits, logits)  # only their signal is known, and only it will be used
         for (name, layer), shape in zip(reversed(layers), reversed(shapes), strict=True):
             known = Known(*(tensor.reshape(shape) for tensor in _peel(name, layer, shape, known, gradients)))
-        return explain(model, update, known.value[None], labels)
+        return explain_exact(model, update, known.value[None], labels)
 
 
 def _peel(name: str, layer: nn.Module, shape: torch.Size, output: Known, gradients: Tensors) -> Known:
@@ -124,6 +117,8 @@ def _check_layers(layers: Layers, gradients: Tensors) -> None:
     for name, layer in layers:
         if why := _refusal(layer):
             raise ValueError(f"Recursive cannot undo {name} ({type(layer).__name__}): {why}")
+        if any(not weight.requires_grad for weight in layer.parameters()):
+            raise ValueError(f"Recursive cannot undo {name}: it is frozen, its gradient was not sent")
         own = [f"{name}.{weight}" for weight, _ in layer.named_parameters()]
         if (own and names.count(name) > 1) or not gradients.keys() >= set(own):
             raise ValueError(f"Recursive cannot undo {name}: its weights are used in two places")

@@ -16,13 +16,15 @@ Chapter: 5.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Protocol, runtime_checkable
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from leaklib.fields import Checked, Positive, Several, within
 from leaklib.models.convnet import ConvNet
+from leaklib.models.parts.build import Architecture
 
 CHANNELS, SIDE = 3, 32
 PIXELS = CHANNELS * SIDE * SIDE
@@ -31,15 +33,8 @@ PIXELS = CHANNELS * SIDE * SIDE
 GAIN = 1e-3
 
 
-@runtime_checkable
-class Base(Protocol):
-    """A network of this package: built from a seed, for N×3×32×32 pictures in [0, 1]."""
-
-    def build(self, seed: int) -> nn.Module: ...
-
-
 @dataclass(frozen=True)
-class Imprinted:
+class Imprinted(Checked):
     """``base`` behind an imprint layer of ``bins`` rows, for N×3×32×32 pictures in [0, 1].
 
     ``mean`` and ``std`` are what the server knows of pictures in general: how their brightness, the mean over
@@ -47,18 +42,10 @@ class Imprinted:
     many pictures fall into each bin. The defaults are those of CIFAR-10's training pictures.
     """
 
-    base: Base = field(default_factory=ConvNet)
-    bins: int = 256
-    mean: float = 0.474
-    std: float = 0.127
-
-    def __post_init__(self) -> None:
-        if self.bins < 2:
-            raise ValueError(f"bins must be at least 2, got {self.bins}")
-        if not 0 <= self.mean <= 1:
-            raise ValueError(f"mean must be in 0..1, got {self.mean}")
-        if not self.std > 0:
-            raise ValueError(f"std must be above 0, got {self.std}")
+    base: Architecture = field(default_factory=ConvNet)
+    bins: Several = 256
+    mean: Annotated[float, within(0, 1)] = 0.474
+    std: Positive = 0.127
 
     def build(self, seed: int) -> nn.Sequential:
         """The base network of that seed behind the layer, which is the same for every seed."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from leaklib.attacks.dlg import DLG, IDLG, _check
-from leaklib.attacks.search.lbfgs import LBFGS
-from leaklib.attacks.search.matching import PATIENCE, STUCK, match
+from leaklib.attacks.dlg import DLG, IDLG
+from leaklib.attacks.search.matching import PATIENCE, STUCK, Search
+from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr
@@ -45,16 +45,9 @@ class Standing(torch.optim.Optimizer):
 
 def attack(optimizer, restarts: int, evaluations: int = 10_000, **options):
     model, batch = tiny(), small()
-    return match(
-        model,
-        share(model, batch, FedSGD()),
-        generator=generator(0, "a"),
-        optimizer=optimizer,
-        evaluations=evaluations,
-        labels=batch.labels,
-        restarts=restarts,
-        **options,
-    )
+    update = share(model, batch, FedSGD())
+    search = Search(model, update, batch.labels, optimizer, evaluations, restarts, **options)
+    return search.run(generator(0, "a"))
 
 
 def test_lbfgs_solves_a_quadratic_of_n_variables_without_line_search() -> None:
@@ -203,7 +196,7 @@ def test_bad_fields(cls: type) -> None:
     attack = cls()
     object.__setattr__(attack, "optimizer", "sgd")
     with pytest.raises(ValueError, match="optimizer must be 'lbfgs' or 'adam', got 'sgd'"):
-        _check(attack)
+        attack.__post_init__()
 
 
 def test_labels_that_are_not_there_are_asked_for() -> None:

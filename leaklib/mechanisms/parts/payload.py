@@ -16,7 +16,7 @@ SCALE = 32  # bits of a scale that travels along: a float32
 
 
 @dataclass(frozen=True)
-class Message:
+class Payload:
     """The size of what is sent for ``entries`` numbers in ``tensors`` tensors."""
 
     entries: int
@@ -26,7 +26,7 @@ class Message:
     side: int = 0
 
     @classmethod
-    def plain(cls, update: Update) -> "Message":
+    def plain(cls, update: Update) -> "Payload":
         """Every entry of ``update`` with the bits of its float type."""
         sizes = [tensor.numel() for tensor in update.tensors.values()]
         bits = max(torch.finfo(tensor.dtype).bits for tensor in update.tensors.values())
@@ -36,6 +36,26 @@ class Message:
     def total(self) -> int:
         """All bits together."""
         return self.values * self.bits_each + self.side
+
+
+def noise_scale(update: Update, mechanism: Mechanism) -> float:
+    """The sensitivity that the noise of ``mechanism`` is to hide.
+
+    ValueError for an update without one, which noise would not protect, and for one that carries BatchNorm
+    statistics, which would travel without noise.
+    """
+    name = type(mechanism).__name__
+    if update.sensitivity is None:
+        raise ValueError(
+            f"{name} needs an update of bounded sensitivity, got one without: clip first, with "
+            f"Chain((ClipNorm(...), {name}(...))) or FedSGD(max_grad_norm=...)"
+        )
+    if update.statistics is not None:
+        raise ValueError(
+            f"{name} protects the update alone, and BatchNorm statistics travel along without noise: share "
+            f"without reveal_statistics"
+        )
+    return update.sensitivity
 
 
 def send(
