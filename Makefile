@@ -12,7 +12,7 @@ RUN = env PYTHONNOUSERSITE=1 XDG_CACHE_HOME="$(CACHE)" XDG_CONFIG_HOME="$(CACHE)
 	JUPYTER_CONFIG_DIR="$(CACHE)/jupyter" JUPYTER_DATA_DIR="$(CACHE)/jupyter" JUPYTER_RUNTIME_DIR="$(CACHE)/jupyter/runtime" \
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python
 
-.PHONY: book test lint types size notebooks lock clean environment
+.PHONY: book test lint types size witnesses notebooks lock clean environment
 
 book: environment
 	@echo "Building the website from an empty _build; a warning is an error."
@@ -44,6 +44,10 @@ types: environment
 
 size: environment
 	@$(RUN) scripts/size.py
+
+# Computes the witness of every stored row again: about 20 minutes.
+witnesses: environment
+	@$(RUN) benchmarks/witness.py
 
 # Runs every chapter and stores what it shows; only one: make notebooks CHAPTERS=chapters/04_dlg.ipynb
 CHAPTERS = $(wildcard chapters/*.ipynb)
