@@ -24,11 +24,11 @@ book: environment
 
 # The tests read the website; one that is complete and current is not built again.
 SITE = _build/complete
-$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json -type f ! -name "*.pyc")
+$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json -type f ! -name "*.pyc") | environment
 	@$(MAKE) book
 
 SAMPLE ?= $(shell date +%Y%m%d)
-test: environment $(SITE)
+test: $(SITE)
 	@echo "Running the tests and every notebook, whose outputs are compared with what is stored."
 	@$(RUN) -m pytest tests chapters -n 2 --no-loadscope-reorder -rs --sample $(SAMPLE) \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout=300
