@@ -108,9 +108,8 @@ def test_what_is_drawn_comes_from_the_generator_alone(mechanism: Mechanism) -> N
 
 def test_stochastic_rounding_goes_up_where_the_draw_reaches_the_next_level() -> None:
     weights, draw = torch.linspace(-3, 2, 50), generator(4, "m")
-    sent = Quantize(4, stochastic=True)(
-        replace(update(), tensors={"w": weights}), generator=generator(4, "m")
-    )
+    plain = replace(update(), tensors={"w": weights})
+    sent = Quantize(4, stochastic=True)(plain, generator=generator(4, "m"))
     up = torch.rand(50, generator=draw, dtype=torch.float64)
     levels = ((weights.double() / 3 + 1) * 7 + up).floor()
     assert torch.equal(sent.tensors["w"], ((levels / 7 - 1) * 3).float())
