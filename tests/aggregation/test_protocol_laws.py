@@ -12,7 +12,7 @@ from leaklib.aggregation.crypto.shamir import PRIME, SHARE, combine, split
 from leaklib.aggregation.masking.graph import complete, edges, erdos_renyi, ring
 from leaklib.aggregation.parts.pooled import mean, pooled
 from leaklib.aggregation.plain import Plain
-from leaklib.client import FedSGD
+from leaklib.client import Average, FedAvg, FedSGD
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.rng import generator
 from leaklib.types import Update
@@ -47,6 +47,15 @@ def test_one_client_s_mean_loses_the_mechanism_and_keeps_the_rest() -> None:
     sent = update(3, mechanism=SignSGD(), sensitivity=0.5, labels=torch.tensor([1]))
     other = {"w": torch.zeros(2)}
     assert pooled((sent,), other) == replace(sent, tensors=other, mechanism=None)
+
+
+def test_several_clients_together_take_one_step_or_the_average_of_theirs() -> None:
+    plain, averaged = (tuple(update(c, step=step) for c in (4, 2, 9)) for step in (FedSGD(), FedAvg(0.5)))
+    assert pooled(plain, mean(plain)).step == FedSGD()
+    one = pooled(averaged, mean(averaged))
+    assert one.step == Average(FedAvg(0.5), 3)
+    assert (one.clients, one.num_examples, one.input_shape) == ((4, 2, 9), 3, (3,))
+    assert one.tensors["w"].tolist() == [5, 5] and one.mechanism is None
 
 
 def test_labels_are_known_only_if_everyone_reveals_them() -> None:

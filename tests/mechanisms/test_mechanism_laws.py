@@ -115,6 +115,40 @@ def test_stochastic_rounding_goes_up_where_the_draw_reaches_the_next_level() -> 
     assert torch.equal(sent.tensors["w"], ((levels / 7 - 1) * 3).float())
 
 
+@pytest.mark.parametrize("clients", [1, 4])
+def test_integer_noise_by_hand(clients: int) -> None:
+    """Round by the first draws, then add the difference of two Poisson numbers of half the variance."""
+    mechanism, draw = Skellam(0.7, clients, 6), generator(2, "m")
+    plain = replace(update(0.25), tensors={"w": torch.linspace(-1, 1, 50)})
+    rounded = (plain.tensors["w"].double() * 64 + torch.rand(50, generator=draw, dtype=torch.float64)).floor()
+    half = (0.7 * (0.25 * 64 + math.sqrt(50))) ** 2 / clients / 2
+    up, down = torch.poisson(torch.full((2, 50), half, dtype=torch.float64), generator=draw)
+    sent = mechanism(plain, generator=generator(2, "m")).tensors["w"]
+    assert torch.equal(sent, ((rounded + up - down) / 64).float()) and (up != down).any()
+
+
+def test_noise_is_drawn_up_to_the_largest_rate() -> None:
+    one = replace(update(), tensors={"w": torch.zeros(1, dtype=torch.float64)})
+    for sensitivity, fits in ((370_726.0, True), (370_727.0, False)):  # plus 1, squared: 2^37 lies between
+        clipped = replace(one, sensitivity=sensitivity)
+        if fits:
+            assert Skellam(1.0, 1, 0)(clipped, generator=generator(0, "m")).tensors["w"].any()
+        else:
+            with pytest.raises(ValueError, match=r"deviation of 3.71e\+05 steps is more than can be drawn"):
+                Skellam(1.0, 1, 0)(clipped, generator=generator(0, "m"))
+
+
+def test_a_chain_passes_on_what_its_last_mechanism_knows_of_the_sensitivity() -> None:
+    def sent(*mechanisms: Mechanism) -> Update:
+        return Chain(mechanisms)(update(9.0), generator=generator(0, "m"))
+
+    assert sent(Quantize(2), ClipNorm(0.5)).sensitivity == 0.5
+    assert sent(ClipNorm(0.5), Quantize(2)).sensitivity is None
+    assert sent().sensitivity == 9 and sent(Identity()).sensitivity == 9
+    with pytest.raises(ValueError, match=r"been through ClipNorm\(max_norm=0.5\) already"):
+        Chain((SignSGD(),))(ClipNorm(0.5)(update(), generator=generator(0, "m")), generator=generator(0, "m"))
+
+
 @pytest.mark.parametrize("mechanism", [Identity(), ClipNorm(), Chain(), *NOISY], ids=repr)
 def test_full_precision_costs_all_bits_of_the_widest_type(mechanism: Mechanism) -> None:
     mixed = replace(update(0.25), tensors={**update().tensors, "half": torch.zeros(4, dtype=torch.float16)})
