@@ -17,10 +17,9 @@ import torch
 from runs import Case, Runs, collected, command_line, execute, read, store
 
 from leaklib.aggregation.byzantine.round import quantized
-from leaklib.aggregation.byzantine.traffic import count_byzantine
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.masking.graph import complete
-from leaklib.aggregation.masking.traffic import Traffic, count
+from leaklib.aggregation.parts.traffic import Traffic, count, count_byzantine
 from leaklib.client import FedSGD
 from leaklib.plots import table
 from leaklib.rng import generator

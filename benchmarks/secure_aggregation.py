@@ -26,9 +26,9 @@ from leaklib.aggregation.ccesa import (
 )
 from leaklib.aggregation.crypto.fixed_point import decode, encode
 from leaklib.aggregation.masking.graph import Graph, complete, edges, erdos_renyi
-from leaklib.aggregation.masking.messages import Drop, Phase
+from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import majorities
-from leaklib.aggregation.masking.traffic import count
+from leaklib.aggregation.parts.traffic import count
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.plots import table

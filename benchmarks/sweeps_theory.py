@@ -20,7 +20,6 @@ from torch import Tensor
 
 from leaklib.attacks.gauss_newton import GaussNewton
 from leaklib.attacks.search.jacobian import GradientMap
-from leaklib.attacks.search.objectives import flatten
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Architecture
@@ -33,6 +32,7 @@ from leaklib.metrics import score
 from leaklib.models.lenet import LeNet
 from leaklib.results.sweeps import MECHANISMS, NETWORKS, SIZES
 from leaklib.rng import generator
+from leaklib.tensors import flatten
 from leaklib.types import Update
 
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "theory.json"

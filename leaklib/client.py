@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
+from leaklib.fields import Checked, Count, Positive
 from leaklib.types import AnyInputs, AnyTargets, Batch, ClientStep, Inputs, Tensors, Update
 
 
@@ -54,18 +55,14 @@ def _gradient(
 
 
 @dataclass(frozen=True)
-class FedSGD:
+class FedSGD(Checked):
     """One gradient of the mean loss over the batch.
 
     ``max_grad_norm``, if given, scales each example's gradient down to at most this L2 norm before the
     mean is taken, as in DP-SGD (Abadi et al., CCS 2016, Algorithm 1).
     """
 
-    max_grad_norm: float | int | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
-            raise ValueError(f"max_grad_norm must be above 0 or None, got {self.max_grad_norm}")
+    max_grad_norm: Positive | None = None
 
     def __call__(
         self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
@@ -89,23 +86,15 @@ def clip(tensors: Tensors, max_norm: float | int) -> Tensors:
 
 
 @dataclass(frozen=True)
-class FedAvg:
+class FedAvg(Checked):
     """``epochs`` passes of plain SGD over the batch, in the given order, in mini-batches of ``batch_size``.
 
     The last mini-batch may be smaller. ``batch_size`` None means the whole batch at once.
     """
 
-    lr: float = 0.1
-    epochs: int = 1
-    batch_size: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1 or None, got {self.batch_size}")
+    lr: Positive = 0.1
+    epochs: Count = 1
+    batch_size: Count | None = None
 
     def __call__(
         self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
@@ -122,18 +111,14 @@ class FedAvg:
 
 
 @dataclass(frozen=True)
-class Average:
+class Average(Checked):
     """What ``clients`` clients send on average, each after ``step`` on its equal share of the examples.
 
     The step of an update that stands for several clients. For FedSGD the whole batch gives the same.
     """
 
     step: ClientStep = FedAvg()
-    clients: int = 1
-
-    def __post_init__(self) -> None:
-        if self.clients < 1:
-            raise ValueError(f"clients must be at least 1, got {self.clients}")
+    clients: Count = 1
 
     def __call__(
         self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False

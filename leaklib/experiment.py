@@ -5,7 +5,7 @@
 Chapter: 1.
 """
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -108,18 +108,3 @@ def run(
     theirs = [batches[client] for client in update.clients]
     batch = Batch(torch.cat([b.inputs for b in theirs]), torch.cat([b.labels for b in theirs]))
     return Result(e, batch, update, reconstruction, score(reconstruction, batch), view)
-
-
-def describe(obj: object) -> object:
-    """``obj`` as plain data for JSON: the name and fields of a role, for captions and cache keys."""
-    if is_dataclass(obj) and not isinstance(obj, type):
-        return {"name": type(obj).__name__} | {f.name: describe(getattr(obj, f.name)) for f in fields(obj)}
-    if obj is None or isinstance(obj, bool | int | float | str):
-        return obj
-    if isinstance(obj, tuple | list):
-        return [describe(item) for item in obj]
-    if callable(obj) and hasattr(obj, "__qualname__"):
-        return f"{obj.__module__}.{obj.__qualname__}"
-    raise TypeError(
-        f"cannot describe a {type(obj).__name__}: expected a dataclass, number, string or named function"
-    )

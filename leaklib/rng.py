@@ -17,6 +17,11 @@ def generator(seed: int, role: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
+def given(source: torch.Generator | None, role: str) -> torch.Generator:
+    """``source``, or seed 0's generator for ``role`` where there is none: the same results twice."""
+    return generator(0, role) if source is None else source
+
+
 def add_noise(tensors: Tensors, std: float | int, *, generator: torch.Generator) -> Tensors:
     """Each entry plus its own draw from N(0, std²), on whatever device the tensors are."""
     return {

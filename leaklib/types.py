@@ -78,10 +78,10 @@ class Mechanism(Protocol):
     ``bits_sent`` counts what travels for an update of this size. ``distance`` applies an attack's
     ``objective`` to what ``candidate``, an update that was not sent, and ``observed``, one that was, must
     have in common. It is differentiable in ``candidate`` and uses public knowledge only: the mechanism's
-    fields and what it sent.
+    fields and what it sent. Without a ``generator`` seed 0 is used.
     """
 
-    def __call__(self, update: "Update", *, generator: torch.Generator) -> "Update": ...
+    def __call__(self, update: "Update", *, generator: torch.Generator | None = None) -> "Update": ...
 
     def bits_sent(self, update: "Update") -> int: ...
 
@@ -166,7 +166,7 @@ class Reconstruction:
     between the update and what the client step makes of exactly these inputs and labels, divided by the
     update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where a mechanism
     changed the update, that is the distance that the mechanism supplies for squares; what it lost may keep
-    the loss of even the true batch above 0. ``baseline`` is the same for mid-grey images or empty texts with
+    the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty texts with
     these labels. A loss that is not far below the baseline means that nothing was recovered, and shows it
     without the truth; the loss alone can mislead, since on some networks the labels explain nearly all of the
     update. ``evaluations`` counts gradients of the matching
@@ -199,18 +199,23 @@ Callback = Callable[[Progress], bool | None]
 class Aggregation(Protocol):
     """What the server can read of its clients' updates."""
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View: ...
+    def __call__(
+        self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None
+    ) -> View: ...
 
 
 @runtime_checkable
 class Attack(Protocol):
-    """From a model and one update back to the examples. The model and the update are left as they were."""
+    """From a model and one update back to the examples. The model and the update are left as they were.
+
+    Without a ``generator`` seed 0 is used.
+    """
 
     def __call__(
         self,
         model: nn.Module,
         update: Update,
         *,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         callback: Callback | None = None,
     ) -> Reconstruction: ...

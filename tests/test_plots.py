@@ -19,7 +19,7 @@ def pictures(count: int, channels: int = 3) -> torch.Tensor:
 
 def test_pictures_are_shown_as_they_are() -> None:
     some = pictures(3)
-    figure = show_images({"original": some, "grey": pictures(2, 1)}, captions={"original": ["a", "b", "c"]})
+    figure = show_images({"original": some, "gray": pictures(2, 1)}, captions={"original": ["a", "b", "c"]})
     assert not plt.get_fignums()
     shown = [axis.get_images()[0].get_array() for axis in figure.axes if axis.get_images()]
     assert len(shown) == 5 and len(figure.axes) == 6

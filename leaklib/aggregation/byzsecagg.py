@@ -13,24 +13,27 @@ is multi-Krum's.
 Chapter: 11.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 
 from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
-from leaklib.aggregation.byzantine.messages import ByzPhase
-from leaklib.aggregation.byzantine.round import ByzRound, play, quantized
+from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
 from leaklib.aggregation.byzantine.server import ByzServer
-from leaklib.aggregation.crypto import fixed_point
+from leaklib.aggregation.crypto.fixed_point import decode
 from leaklib.aggregation.crypto.primitives import random_bytes
-from leaklib.aggregation.parts.pooled import check_alike, pooled
-from leaklib.aggregation.parts.wire import tally
+from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
+from leaklib.aggregation.parts.wire import Exchange
+from leaklib.fields import Checked, Clients, Count, Natural, within
+from leaklib.rng import given
+from leaklib.tensors import unflatten
 from leaklib.types import Update, View
 
 
 @dataclass(frozen=True)
-class ByzSecAgg:
+class ByzSecAgg(Checked):
     """Jahani-Nezhad, Maddah-Ali and Caire's protocol for up to ``byzantine`` clients that do as they like.
 
     ``blocks`` K, ``colluders`` T and ``dropouts`` D are as in the condition above; ``selected`` updates are
@@ -46,31 +49,15 @@ class ByzSecAgg:
     allow for, and for an update so large that distances could wrap around modulo p.
     """
 
-    byzantine: int = 1
-    blocks: int = 2
-    colluders: int = 1
-    dropouts: int = 0
-    selected: int = 3
-    fraction_bits: int = 16
-    liars: tuple[int, ...] = ()
-    forgers: tuple[int, ...] = ()
-    dropped: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("byzantine", 0),
-            ("blocks", 1),
-            ("colluders", 0),
-            ("dropouts", 0),
-            ("selected", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.fraction_bits <= 24:
-            raise ValueError(f"fraction_bits must be in 0..24, got {self.fraction_bits}")
-        for name in ("liars", "forgers", "dropped"):
-            if any(client < 0 for client in getattr(self, name)):
-                raise ValueError(f"{name} must be client numbers from 0, got {getattr(self, name)}")
+    byzantine: Natural = 1
+    blocks: Count = 2
+    colluders: Natural = 1
+    dropouts: Natural = 0
+    selected: Count = 3
+    fraction_bits: Annotated[int, within(0, 24)] = 16
+    liars: Clients = ()
+    forgers: Clients = ()
+    dropped: Clients = ()
 
     @property
     def least(self) -> int:
@@ -78,48 +65,34 @@ class ByzSecAgg:
         decoding, krum = 2 * (self.blocks + self.colluders) - 1, self.selected + 3
         return 2 * self.byzantine + self.dropouts + max(decoding, krum)
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
-        r = self.start(tuple(update.client for update in updates), generator=generator)
-        integers = {}
-        for update in updates:
-            with r.clock.of(update.client):
-                integers[update.client] = quantized(update.tensors, self.fraction_bits)
-        squares, selected, total = play(r, integers, self.liars, self.forgers, self.dropped)
-        by_client = {update.client: update for update in updates}
+        by_client, integers = {update.client: update for update in updates}, {}
+        r = self.start(tuple(by_client), generator=given(generator, "aggregation"))
+        for name, update in by_client.items():
+            with r.clock.of(name):
+                integers[name] = quantized(update.tensors, self.fraction_bits)
+        squares, selected, total = robust_sum(r, integers, self.liars, self.forgers, self.dropped)
         scale = 2**self.fraction_bits
         mean = torch.from_numpy(total).double() / (scale * len(selected))
+        distances = torch.tensor([[s / scale**2 for s in row] for row in squares], dtype=torch.float64)
         theirs = tuple(by_client[client] for client in selected)
-        leaks = {
-            "accepted": r.server.accepted(),
-            "squared distances": torch.tensor(
-                [[s / scale**2 for s in row] for row in squares], dtype=torch.float64
-            ),
-            "selected": selected,
-            "liars": tuple(sorted(r.server.liars)),
-        }
-        return View(
-            (pooled(theirs, fixed_point.shaped(mean, theirs[0].tensors)),),
-            tuple(_sealed(update, r.server) for update in updates),
-            leaks,
-            tally(r.wire, r.clock, len(ByzPhase), len(updates)),
-        )
+        leaks = {"accepted": r.server.accepted(), "squared distances": distances, "selected": selected}
+        leaks |= {"liars": tuple(sorted(r.server.liars))}
+        sealed = tuple(_sealed(update, r.server) for update in updates)
+        return View((pooled(theirs, unflatten(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
 
-    def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> ByzRound:
+    def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
         if len(members) < self.least:
-            raise ValueError(
-                f"byzantine={self.byzantine}, blocks={self.blocks}, colluders={self.colluders}, "
-                f"dropouts={self.dropouts} and selected={self.selected} need at least {self.least} clients, "
-                f"got {len(members)}"
-            )
+            raise ValueError(f"{self} needs at least {self.least} clients, got {len(members)}")
         strangers = sorted({*self.liars, *self.forgers, *self.dropped} - set(members))
         if strangers:
             raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
         session = random_bytes(8, generator=generator)
         rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)
         clients = {number: ByzClient(number, rules, generator=generator) for number in members}
-        return ByzRound(clients, ByzServer(rules, generator=generator), generator)
+        return Exchange(clients, ByzServer(rules, generator=generator))
 
 
 def _sealed(update: Update, server: ByzServer) -> Update:
@@ -127,5 +100,4 @@ def _sealed(update: Update, server: ByzServer) -> Update:
     sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
     entries = sum(tensor.numel() for tensor in update.tensors.values())
     words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
-    tensors = fixed_point.shaped(fixed_point.decode(words, 20), update.tensors)
-    return replace(update, tensors=tensors, mechanism=None, sensitivity=None)
+    return unreadable(update, decode(words, 20))

@@ -22,19 +22,21 @@ Chapter: 11.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import log, sqrt
+from typing import Annotated
 
 import torch
 
 from leaklib.aggregation.masking.graph import Graph, components, erdos_renyi
-from leaklib.aggregation.masking.messages import Drop, Phase
-from leaklib.aggregation.masking.round import majorities, present, start, view
+from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fraction, present
+from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.aggregation.parts.pooled import check_alike
-from leaklib.aggregation.secagg import Dropped, check_fields, drops
+from leaklib.fields import Checked, Count, Number, within
+from leaklib.rng import given
 from leaklib.types import Update, View
 
 
 def recommended_probability(clients: int, dropout: float = 0.0) -> float:
-    """p* for so many clients, at most 1. ``dropout`` is the share of clients that are gone at the end."""
+    """p* for so many clients, at most 1. ``dropout`` is the fraction of clients that are gone at the end."""
     if not 0 <= dropout < 0.5:
         raise ValueError(f"dropout must be in 0..0.5, 0.5 left out, got {dropout}")
     others = clients - 1
@@ -58,11 +60,8 @@ def reliable(graph: Graph, thresholds: Mapping[int, int], dropped: Collection[Dr
         return len((graph[client] | {client}) & there)
 
     needed = masked | {client for client in dealt if not graph[client].isdisjoint(masked)}
-    return (
-        bool(masked)
-        and all(held(client, advertised) >= thresholds[client] for client in dealt)
-        and all(held(client, last) >= thresholds[client] for client in needed)
-    )
+    shared = all(held(client, advertised) >= thresholds[client] for client in dealt)
+    return bool(masked) and shared and all(held(client, last) >= thresholds[client] for client in needed)
 
 
 def private(graph: Graph, survivors: Collection[int], colluders: Collection[int] = ()) -> bool:
@@ -71,38 +70,36 @@ def private(graph: Graph, survivors: Collection[int], colluders: Collection[int]
 
 
 @dataclass(frozen=True)
-class CCESA:
+class CCESA(Checked):
     """Secure aggregation on a random graph in which ``edge_probability`` joins a pair; None is p*.
 
-    ``dropout`` is the share of clients that p* allows for. The other fields are those of ``SecAgg``.
+    ``dropout`` is the fraction of clients that p* allows for. The other fields are those of ``SecAgg``.
 
     The server reads the sum of every connected part of the graph of survivors. The call raises ValueError
     where the round is not reliable; what the server could read of some parts is then not told.
     """
 
-    edge_probability: float | None = None
-    threshold: int | None = None
+    edge_probability: Annotated[Number, within(0, 1)] | None = None
+    threshold: Count | None = None
     dropped: Dropped = ()
     dropout: float = 0.0
     fraction_bits: int = 20
-    bits: int = 32
+    bits: Annotated[int, within(8, 32)] = 32
 
     def __post_init__(self) -> None:
-        check_fields(self.threshold, self.dropped, self.fraction_bits, self.bits)
-        if self.edge_probability is not None and not 0 <= self.edge_probability <= 1:
-            raise ValueError(f"edge_probability must be in 0..1 or None, got {self.edge_probability}")
+        super().__post_init__()
+        check_fraction(self.fraction_bits, self.bits)
         recommended_probability(2, self.dropout)
 
     def graph(self, clients: list[int], *, generator: torch.Generator) -> Graph:
         """A random graph over these clients."""
-        probability = self.edge_probability
-        if probability is None:
-            probability = recommended_probability(len(clients), self.dropout)
+        p, n = self.edge_probability, len(clients)
+        probability = recommended_probability(n, self.dropout) if p is None else p
         return erdos_renyi(clients, probability, generator=generator)
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
-        graph = self.graph([update.client for update in updates], generator=generator)
-        thresholds = majorities(graph, self.threshold)
-        r = start(graph, thresholds, generator=generator, bits=self.bits)
-        return view(updates, r, drops(self.dropped), self.fraction_bits)
+        source = given(generator, "aggregation")
+        graph = self.graph([update.client for update in updates], generator=source)
+        r = start(graph, majorities(graph, self.threshold), generator=source, bits=self.bits)
+        return view(updates, r, self.dropped, self.fraction_bits)

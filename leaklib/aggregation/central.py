@@ -14,30 +14,26 @@ Source: McMahan, Ramage, Talwar, Zhang, "Learning Differentially Private Recurre
 Chapter: 9.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 
 from leaklib.aggregation.parts.pooled import bytes_sent, check_alike, mean, pooled
-from leaklib.rng import add_noise
+from leaklib.fields import Checked, FinitePositive
+from leaklib.rng import add_noise, given
 from leaklib.types import Cost, Update, View
 
 
 @dataclass(frozen=True)
-class CentralDP:
+class CentralDP(Checked):
     """The mean of the updates with noise of ``noise_multiplier`` times its sensitivity, and nothing else.
 
     ValueError if some update has no sensitivity: without clipping no noise is enough.
     """
 
-    noise_multiplier: float | int = 1.0
+    noise_multiplier: FinitePositive = 1.0
 
-    def __post_init__(self) -> None:
-        if not 0 < self.noise_multiplier < math.inf:
-            raise ValueError(f"noise_multiplier must be above 0 and finite, got {self.noise_multiplier}")
-
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)  # a mean needs at least one
         exact = pooled(updates, mean(updates))
         if exact.sensitivity is None:
@@ -45,6 +41,7 @@ class CentralDP:
                 "CentralDP needs updates of bounded sensitivity, got one without: clip with ClipNorm(...) or "
                 "FedSGD(max_grad_norm=...), and change nothing afterwards"
             )
-        noisy = add_noise(exact.tensors, self.noise_multiplier * exact.sensitivity, generator=generator)
+        std, source = self.noise_multiplier * exact.sensitivity, given(generator, "aggregation")
+        noisy = add_noise(exact.tensors, std, generator=source)
         published = replace(exact, tensors=noisy, sensitivity=None)
         return View((published,), cost=Cost(1, len(updates), bytes_sent(updates), 0))

@@ -16,26 +16,27 @@ Chapter: 12.
 """
 
 import struct
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from multiprocessing import Pipe
 from pathlib import Path
+from subprocess import PIPE, Popen
+from threading import TIMEOUT_MAX, Timer
+from typing import Annotated
 
 import numpy as np
 import torch
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from leaklib.aggregation.crypto.fixed_point import flat, shaped
-from leaklib.aggregation.crypto.primitives import agree, public_key, random_bytes, seal
-from leaklib.aggregation.parts.pooled import check_alike, pooled
+from leaklib.aggregation.crypto import primitives as crypto
+from leaklib.aggregation.crypto.fixed_point import flat
+from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.tee import inside
-from leaklib.aggregation.tee.inside import KEY, Closed, header, pack_task, purpose, read, write
+from leaklib.aggregation.tee.inside import KEY, NONCE, header, pack_task, purpose
+from leaklib.fields import Checked, Number, Range
+from leaklib.rng import given
+from leaklib.tensors import unflatten
 from leaklib.types import Cost, Update, View
 
 CODE = Path(inside.__file__)
@@ -66,26 +67,40 @@ class Attestation:
     def check(self, manufacturer: bytes, measurement: bytes, task: bytes) -> None:
         """ValueError unless ``manufacturer``'s key signed that the expected code serves the expected task."""
         try:
-            Ed25519PublicKey.from_public_bytes(manufacturer).verify(self.signature, self.statement())
-        except (InvalidSignature, ValueError) as error:
+            crypto.verify(manufacturer, self.statement(), self.signature, "the manufacturer")
+        except ValueError as error:
             raise ValueError("the attestation is not signed by the manufacturer: nothing is sent") from error
         if self.measurement != measurement:
-            raise ValueError(
-                f"the enclave runs other code than expected, measured {self.measurement.hex()[:16]}… instead "
-                f"of {measurement.hex()[:16]}…: nothing is sent"
-            )
+            runs, known = (code.hex()[:16] for code in (self.measurement, measurement))
+            raise ValueError(f"the enclave runs other code than {known}…, measured {runs}…: nothing is sent")
         if self.task != task:
             raise ValueError("the enclave serves other clients or another model: nothing is sent")
 
 
 class Running:
-    """A started enclave, as the host holds it: two pipes. Every wait ends, with an error that says why."""
+    """``code`` as a process of its own, which ends with the block of ``with``, whatever happens in it.
 
-    def __init__(self, process: subprocess.Popen[bytes], code: Path, timeout: int | float) -> None:
-        self.process, self.code, self.timeout, self.late = process, code, timeout, False
-        self.timer = threading.Timer(timeout, self._give_up)
-        self.timer.daemon = True
+    The host holds it by two pipes. Every wait ends, with an error that says why.
+    """
+
+    def __init__(self, code: Path, timeout: int | float) -> None:
+        (theirs_in, self.outbox), (self.inbox, theirs_out) = Pipe(duplex=False), Pipe(duplex=False)
+        with theirs_in, theirs_out:
+            # -P: the folder of the code has files that are named like modules of others.
+            command, pipes = [sys.executable, "-P", str(code)], (theirs_in.fileno(), theirs_out.fileno())
+            self.process = Popen(command, stdin=pipes[0], stdout=pipes[1], stderr=PIPE)
+        self.code, self.timeout, self.late = code, timeout, False
+        self.timer = Timer(timeout, self._give_up)
+
+    def __enter__(self) -> "Running":
         self.timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.timer.cancel()
+        self.process.kill()
+        with self.inbox, self.outbox, self.process:  # closes them, and waits
+            pass
 
     def _give_up(self) -> None:
         self.late = True
@@ -93,24 +108,23 @@ class Running:
 
     def tell(self, message: bytes) -> None:
         """Hand over one message."""
-        assert self.process.stdin is not None
         try:
-            write(self.process.stdin, message)
+            self.outbox.send_bytes(message)
         except OSError as error:  # it refused and ended, or died: its last words are worth more
             self.answer()
             raise RuntimeError("the enclave ended before it had all messages") from error
 
     def answer(self) -> bytes:
         """What it says next. ValueError if it refuses, TimeoutError or RuntimeError if it says nothing."""
-        assert self.process.stdout is not None and self.process.stderr is not None
         try:
-            message = read(self.process.stdout)
-        except Closed:
+            message = self.inbox.recv_bytes()
+        except (EOFError, OSError):
             self.process.kill()
-            code, said = self.process.wait(), self.process.stderr.read().decode(errors="replace").strip()
+            said = self.process.communicate()[1].decode(errors="replace").strip()[-300:]
             if self.late:
                 raise TimeoutError(f"the enclave gave no answer within {self.timeout} s: ended it") from None
-            raise RuntimeError(f"the enclave ended without an answer, code {code}. {said[-300:]}") from None
+            code = self.process.returncode
+            raise RuntimeError(f"the enclave ended without an answer, code {code}. {said}") from None
         if message[:1] == inside.REFUSED:
             raise ValueError(message[1:].decode())
         return message[1:]
@@ -124,8 +138,7 @@ class Running:
         self.tell(seed)
         self.tell(task)
         unsigned = Attestation(measure(self.code), self.answer(), task, b"")
-        signer = Ed25519PrivateKey.from_private_bytes(manufacturer)
-        return replace(unsigned, signature=signer.sign(unsigned.statement()))
+        return replace(unsigned, signature=crypto.sign(manufacturer, unsigned.statement()))
 
     def deliver(self, client: int, sealed: bytes) -> None:
         """Carry one client's ciphertext in."""
@@ -133,32 +146,9 @@ class Running:
 
     def mean(self) -> tuple[bytes, float]:
         """The mean, as the bytes of its numbers, and the enclave's processor time in seconds."""
-        self.tell(b"")
+        self.tell(inside.FINISH)
         message = self.answer()
         return message[8:], struct.unpack("<d", message[:8])[0]
-
-
-@contextmanager
-def started(code: Path, timeout: int | float) -> Iterator[Running]:
-    """``code`` as a process of its own, which ends with the block, whatever happens in it."""
-    pipe = subprocess.PIPE
-    # -P: the folder of the code has files that are named like modules of others.
-    with subprocess.Popen([sys.executable, "-P", str(code)], stdin=pipe, stdout=pipe, stderr=pipe) as process:
-        running = Running(process, code, timeout)
-        try:
-            yield running
-        finally:
-            running.timer.cancel()
-            process.kill()
-            _close(process)
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    try:
-        if process.stdin is not None:
-            process.stdin.close()
-    except OSError:  # what it did not read any more
-        pass
 
 
 def seal_update(
@@ -166,19 +156,19 @@ def seal_update(
 ) -> bytes:
     """One client's update, sealed to the attested key; ``secret`` is the client's."""
     values = flat(update.tensors).numpy().astype(f"<f{width}")
-    key = agree(secret, attestation.key, purpose(attestation.task))
-    return seal(key, values.tobytes(), header(update.client), generator=generator)
+    key = crypto.agree(secret, attestation.key, purpose(attestation.task))
+    return crypto.seal(key, values.tobytes(), header(update.client), generator=generator)
 
 
 def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
     """The ciphertext behind its nonce, each number's bytes read as a signed integer, scaled to ±1."""
-    body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), 12)
+    body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), NONCE)
     values = torch.from_numpy(body / 2.0 ** (8 * width - 1))
-    return replace(update, tensors=shaped(values, update.tensors), mechanism=None, sensitivity=None)
+    return unreadable(update, values)
 
 
 @dataclass(frozen=True)
-class Enclave:
+class Enclave(Checked):
     """All clients' updates meet in an attested enclave; the server, its host, reads their mean.
 
     STAND-IN: a plain process, without the hardware that would keep the host out. ``timeout``, in seconds, is
@@ -186,29 +176,26 @@ class Enclave:
     enclave dies, and TimeoutError if it does not answer.
     """
 
-    timeout: int | float = 60
+    timeout: Annotated[Number, Range("above 0 seconds and finite", lambda s: 0 < s < TIMEOUT_MAX)] = 60
 
-    def __post_init__(self) -> None:
-        if not 0 < self.timeout < threading.TIMEOUT_MAX:
-            raise ValueError(f"timeout must be above 0 seconds and finite, got {self.timeout}")
-
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
-        first = check_alike(updates)
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
+        first, source = check_alike(updates), given(generator, "aggregation")
         begun = time.process_time()
         width = 8 if any(t.dtype == torch.float64 for t in first.tensors.values()) else 4
-        secrets = {update.client: random_bytes(KEY, generator=generator) for update in updates}
-        keys = {client: public_key(secret) for client, secret in secrets.items()}
-        manufacturer, seed = (random_bytes(KEY, generator=generator) for _ in range(2))
-        trusted = Ed25519PrivateKey.from_private_bytes(manufacturer).public_key().public_bytes_raw()
+        secrets = {update.client: crypto.random_bytes(KEY, generator=source) for update in updates}
+        keys = {client: crypto.public_key(secret) for client, secret in secrets.items()}
+        manufacturer, seed = (crypto.random_bytes(KEY, generator=source) for _ in range(2))
+        trusted = crypto.verification_key(manufacturer)
         task = pack_task(sum(t.numel() for t in first.tensors.values()), width, keys)
         prepared = time.process_time() - begun
-        with started(CODE, self.timeout) as enclave:
+        with Running(CODE, self.timeout) as enclave:
             attestation = enclave.attest(manufacturer, seed, task)
             begun, sealed = time.process_time(), []
             for update in updates:
                 attestation.check(trusted, measure(CODE), task)
-                secret = secrets[update.client]
-                sealed.append(seal_update(update, secret, attestation, width, generator=generator))
+                sealed.append(
+                    seal_update(update, secrets[update.client], attestation, width, generator=source)
+                )
             clients = (prepared + time.process_time() - begun) / len(updates)
             begun = time.process_time()
             for update, message in zip(updates, sealed, strict=True):
@@ -216,9 +203,7 @@ class Enclave:
             mean, inside = enclave.mean()
         values = torch.from_numpy(np.frombuffer(mean, f"<f{width}").astype(np.float64))
         server = inside + time.process_time() - begun
-        up = KEY + len(sealed[0])
-        return View(
-            (pooled(updates, shaped(values, first.tensors)),),
-            tuple(_as_numbers(u, s, width) for u, s in zip(updates, sealed, strict=True)),
-            cost=Cost(2, 3 * len(updates), up, attestation.size(), clients, server),
-        )
+        cost = Cost(2, 3 * len(updates), KEY + len(sealed[0]), attestation.size(), clients, server)
+        read = pooled(updates, unflatten(values, first.tensors))
+        seen = (_as_numbers(update, s, width) for update, s in zip(updates, sealed, strict=True))
+        return View((read,), tuple(seen), cost=cost)

@@ -12,37 +12,23 @@ Chapter: 10.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from leaklib.aggregation.masking.graph import complete, ring
-from leaklib.aggregation.masking.messages import Drop
+from leaklib.aggregation.masking.phases import Dropped, check_fraction
 from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.aggregation.parts.pooled import check_alike
+from leaklib.fields import Checked, Count, Range, within
+from leaklib.rng import given
 from leaklib.types import Update, View
 
-Dropped = tuple[int | Drop, ...]
-
-
-def drops(dropped: Dropped) -> tuple[Drop, ...]:
-    """A client given by its number alone deals its shares and then sends no update."""
-    return tuple(drop if isinstance(drop, Drop) else Drop(drop) for drop in dropped)
-
-
-def check_fields(threshold: int | None, dropped: Dropped, fraction_bits: int, bits: int) -> None:
-    """ValueError for what no round on any graph can have."""
-    if threshold is not None and threshold < 1:
-        raise ValueError(f"threshold must be at least 1 or None, got {threshold}")
-    if any(drop.client < 0 for drop in drops(dropped)):
-        raise ValueError(f"dropped must be client numbers from 0 or Drops of them, got {dropped}")
-    if not 8 <= bits <= 32:
-        raise ValueError(f"bits must be in 8..32, got {bits}")
-    if not 0 <= fraction_bits < bits:
-        raise ValueError(f"fraction_bits must be in 0..{bits - 1}, got {fraction_bits}")
+EVEN = Range("even and at least 2", lambda neighbors: neighbors >= 2 and neighbors % 2 == 0)
 
 
 @dataclass(frozen=True)
-class SecAgg:
+class SecAgg(Checked):
     """Bonawitz et al.'s protocol; with ``neighbors``, an even number, on a ring of so many, as in SecAgg+.
 
     ``threshold`` shares of those that a client deals, one to each neighbor and one to itself, open its
@@ -56,30 +42,24 @@ class SecAgg:
     view's ``leaks`` name the survivors.
     """
 
-    threshold: int | None = None
+    threshold: Count | None = None
     dropped: Dropped = ()
-    neighbors: int | None = None
+    neighbors: Annotated[int, EVEN] | None = None
     active: bool = False
     fraction_bits: int = 20
-    bits: int = 32
+    bits: Annotated[int, within(8, 32)] = 32
 
     def __post_init__(self) -> None:
-        check_fields(self.threshold, self.dropped, self.fraction_bits, self.bits)
-        if self.neighbors is not None and (self.neighbors < 2 or self.neighbors % 2):
-            raise ValueError(f"neighbors must be even and at least 2 or None, got {self.neighbors}")
+        super().__post_init__()
+        check_fraction(self.fraction_bits, self.bits)
         if self.active and self.neighbors is not None:
-            raise ValueError(
-                "active must be False with neighbors, got True: clients that see only their neighborhood "
-                "cannot compare lists of survivors"
-            )
+            raise ValueError("active must be False with neighbors, got True: clients see different lists")
 
-    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator) -> View:
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
-        clients = [update.client for update in updates]
-        if self.neighbors is None:
-            graph = complete(clients)
-        else:
-            graph = ring(clients, self.neighbors, generator=generator)
+        source, clients = given(generator, "aggregation"), [update.client for update in updates]
+        k = self.neighbors
+        graph = complete(clients) if k is None else ring(clients, k, generator=source)
         thresholds = majorities(graph, self.threshold)
-        r = start(graph, thresholds, generator=generator, bits=self.bits, active=self.active)
-        return view(updates, r, drops(self.dropped), self.fraction_bits)
+        r = start(graph, thresholds, generator=source, bits=self.bits, active=self.active)
+        return view(updates, r, self.dropped, self.fraction_bits)

@@ -1,1 +1,1 @@
-"""Attacks: `(model, update, *, generator, callback=None) -> Reconstruction`, one a file."""
+"""Attacks: `(model, update, *, generator=None, callback=None) -> Reconstruction`, one a file."""

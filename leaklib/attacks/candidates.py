@@ -20,40 +20,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.checks import check_single, check_update
 from leaklib.attacks.search.matching import compare, explain
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.data import Data, Photos
-from leaklib.types import Batch, Callback, Reconstruction, Update
+from leaklib.fields import Count, Natural
+from leaklib.types import Batch, Reconstruction, Update
 
 TOGETHER = 16  # candidates in one computation
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Candidates(AttackBase):
     """Pick the most likely of ``count`` pictures of ``data`` from number ``first`` on, with its label.
 
     One example per update. ValueError if the pictures are not of the update's shape.
     """
 
     data: Data = Photos()
-    count: int = 64
-    first: int = 0
+    count: Count = 64
+    first: Natural = 0
 
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"count must be at least 1, got {self.count}")
-        if self.first < 0:
-            raise ValueError(f"first must be at least 0, got {self.first}")
-
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         nearest = self.distances(model, update).argmin()
         pictures = self.pictures()
         return explain(model, update, pictures.inputs[nearest][None], pictures.labels[nearest][None])

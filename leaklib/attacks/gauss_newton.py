@@ -19,63 +19,48 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.checks import check_uncompressed, check_update
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
-from leaklib.attacks.search.matching import STUCK, explain, mid_grey
+from leaklib.attacks.search.matching import STUCK, explain, mid_gray
+from leaklib.fields import Count, FiniteNonNegative, Natural, Positive
 from leaklib.types import Callback, Progress, Reconstruction, Update
 
 TRIES = 12  # times that the damping is raised in one step before the search is over
-GREY = 0.5  # the prior's mean, and where every start is near
+GRAY = 0.5  # the prior's mean, and where every start is near
 
 
 @dataclass(frozen=True)
-class GaussNewton:
+class GaussNewton(AttackBase):
     """Levenberg–Marquardt on the squared distance of the updates, in float64, with the dense Jacobian.
 
     Costs as many gradients per step as the batch has pixels, and memory for equations × pixels numbers: for
     small pictures, or to finish what another attack began. ``damping`` is the first λ; 0 is Gauss–Newton
-    without any safeguard. ``spread`` is the standard deviation of the start around mid-grey, ``restarts`` how
+    without any safeguard. ``spread`` is the standard deviation of the start around mid-gray, ``restarts`` how
     often it may begin again if more than the noise stays unexplained. ``noise_std`` is that of the Gaussian
     noise on every number; with a ``prior_std`` the most probable picture is sought, pixels having that spread
-    around mid-grey. Labels as revealed, or inferred.
+    around mid-gray. Labels as revealed, or inferred.
     """
 
-    steps: int = 60
-    damping: float = 1e-2
-    spread: float = 0.1
-    restarts: int = 3
-    noise_std: float = 0.0
-    prior_std: float | None = None
+    steps: Count = 60
+    damping: FiniteNonNegative = 1e-2
+    spread: FiniteNonNegative = 0.1
+    restarts: Natural = 3
+    noise_std: FiniteNonNegative = 0.0
+    prior_std: Positive | None = None
 
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}")
-        for name in ("damping", "spread", "noise_std"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
-        if self.restarts < 0:
-            raise ValueError(f"restarts must be at least 0, got {self.restarts}")
-        if self.prior_std is not None and not self.prior_std > 0:
-            raise ValueError(f"prior_std must be above 0 or None, got {self.prior_std}")
-
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
+    def reconstruct(
+        self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
-        check_update(model, update)
         check_uncompressed("GaussNewton", update)
         labels = infer_labels(model, update)
-        grey = mid_grey(model, update)
-        fit = _Fit(self, GradientMap(model, update, labels), update, grey.dtype, callback)
+        gray = mid_gray(model, update)
+        fit = _Fit(self, GradientMap(model, update, labels), update, gray.dtype, callback)
         found = []
         for fit.restart in range(self.restarts + 1):
-            noise = torch.randn(grey.shape, generator=generator, dtype=torch.float64)
-            point = fit.descend(grey.double() + self.spread * noise.to(grey.device))
+            noise = torch.randn(gray.shape, generator=generator, dtype=torch.float64)
+            point = fit.descend(gray.double() + self.spread * noise.to(gray.device))
             found.append(explain(model, update, point, labels))
             if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
                 break
@@ -106,7 +91,7 @@ class _Fit:
     def evaluate(self, point: Tensor) -> tuple[Tensor, float]:
         """G − g, and the relative loss."""
         miss = self.gradient.at(point) - self.observed
-        loss = miss.square().sum() + self.weight * (point - GREY).square().sum()
+        loss = miss.square().sum() + self.weight * (point - GRAY).square().sum()
         return miss, loss.item() / self.scale
 
     def descend(self, point: Tensor) -> Tensor:
@@ -138,7 +123,7 @@ class _Fit:
         rows = self.gradient.transposed(point)
         matrix, slope = rows @ rows.T, rows @ miss
         matrix.diagonal().add_(self.weight)
-        return matrix, slope + self.weight * (point - GREY).flatten()
+        return matrix, slope + self.weight * (point - GRAY).flatten()
 
 
 def _solve(matrix: Tensor, slope: Tensor, damping: float) -> Tensor:

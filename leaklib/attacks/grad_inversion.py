@@ -8,7 +8,7 @@ BatchNorm layers expect; the last term lets several starts, optimised side by si
 Source: Yin, Mallya, Vahdat, Alvarez, Kautz, Molchanov, "See through Gradients: Image Batch Recovery via
 GradInversion", CVPR 2021. Differs: no ℓ2 prior and no Langevin noise; cosine distance
 instead of a sum of squares; the group's mean is taken without registering its pictures on each other; labels
-may repeat; weights are relative to what mid-grey pictures score; smoothness is annealed as in
+may repeat; weights are relative to what mid-gray pictures score; smoothness is annealed as in
 inverting_gradients.py.
 Chapter: 5.
 """
@@ -20,66 +20,47 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.adam import BoxedAdam
-from leaklib.attacks.search.matching import compare, match, mid_grey
+from leaklib.attacks.search.matching import compare, match, mid_gray
 from leaklib.attacks.search.objectives import (
     batch_norm_prior,
     cosine_distance,
     group_consistency,
     total_variation,
 )
+from leaklib.attacks.search.optimizers import BoxedAdam
+from leaklib.fields import Count, NonNegative, Positive, Proportion
 from leaklib.types import Callback, Reconstruction, Tensors, Update
 
 
 @dataclass(frozen=True)
-class GradInversion:
+class GradInversion(AttackBase):
     """Cosine distance, total variation, BatchNorm statistics and group consistency, by Adam.
 
     ``statistics`` says which ones the prior asks for: "exact" are those of the client's own batch, which the
     update must reveal; "running" the network's running averages, which the server has anyway; "none" turns
     the prior off. ``seeds`` starts are optimised together. The weights of the priors are in units of the
-    distance of mid-grey pictures; those of smoothness and of running statistics, which are guesses, fall
+    distance of mid-gray pictures; those of smoothness and of running statistics, which are guesses, fall
     geometrically to ``anneal`` times that. Labels are taken from the update if it reveals them, and inferred
     otherwise.
     """
 
-    steps: int = 2400
-    lr: float = 0.1
+    steps: Count = 2400
+    lr: Positive = 0.1
     statistics: Literal["exact", "running", "none"] = "running"
-    seeds: int = 1
-    total_variation: float = 1.0
-    anneal: float = 3e-3
-    batch_norm: float = 1.0
-    group: float = 0.1
+    seeds: Count = 1
+    total_variation: NonNegative = 1.0
+    anneal: Proportion = 3e-3
+    batch_norm: NonNegative = 1.0
+    group: NonNegative = 0.1
 
-    def __post_init__(self) -> None:
-        if self.statistics not in ("exact", "running", "none"):
-            raise ValueError(f"statistics must be 'exact', 'running' or 'none', got {self.statistics!r}")
-        for name in ("steps", "seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
-        if not 0 < self.anneal <= 1:
-            raise ValueError(f"anneal must be above 0 and at most 1, got {self.anneal}")
-        for name in ("total_variation", "batch_norm", "group"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
+    def reconstruct(
+        self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
-        check_update(model, update)
         labels, statistics = infer_labels(model, update), self._statistics(model, update)
-        grey = mid_grey(model, update)
-        unit = compare(update.step(model, grey, labels), update, cosine_distance)
+        gray = mid_gray(model, update)
+        unit = compare(update.step(model, gray, labels), update, cosine_distance)
 
         def prior(images: Tensor, spent: float) -> Tensor:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)

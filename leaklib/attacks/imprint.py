@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.parts.checks import check_uncompressed, check_update, steps_and_scale
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import check_uncompressed, steps_and_scale
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.matching import explain
-from leaklib.types import Callback, Reconstruction, Update
+from leaklib.types import Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
 
@@ -32,8 +33,8 @@ FIT = 0.01  # relative: a signal farther from the expected one says nothing, sin
 
 
 @dataclass(frozen=True)
-class Imprint:
-    """One picture from each occupied bin of the imprint layer, dark ones first; mid-grey for the rest.
+class Imprint(AttackBase):
+    """One picture from each occupied bin of the imprint layer, dark ones first; mid-gray for the rest.
 
     Needs a network as ``Imprinted`` builds it, which is a server that attacks and not one that only looks on,
     and one step: an update from FedSGD without clipping or from FedAvg with a single local step. A picture
@@ -41,15 +42,7 @@ class Imprint:
     weighted by its error signal.
     """
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
-        check_update(model, update)
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_uncompressed("Imprint", update)
         layer, gray = _imprint_layer(model)
         steps, factor = steps_and_scale("Imprint", update)

@@ -10,14 +10,14 @@ Chapter: 2.
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.checks import check_single, check_uncompressed, check_update
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import check_single, check_uncompressed
 from leaklib.attacks.parts.labels import infer_label
 from leaklib.attacks.search.matching import explain
-from leaklib.types import Callback, Reconstruction, Update
+from leaklib.types import Reconstruction, Update
 
 
 def invert_linear(
@@ -36,21 +36,13 @@ def invert_linear(
 
 
 @dataclass(frozen=True)
-class LinearLayer:
+class LinearLayer(AttackBase):
     """Invert the network's first layer, where that is fully connected and has a bias.
 
     One gradient of one example; several examples would come back as a mixture, and are refused.
     """
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
-        check_update(model, update)
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_single("LinearLayer", update)
         check_uncompressed("LinearLayer", update)
         name = _first_layer(model)

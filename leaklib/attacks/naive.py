@@ -1,22 +1,29 @@
-"""An attacker who does not know what was done to the update, or does not care.
+"""Attackers around an attack: one who knows less than the protocol says, and one who computes better.
 
-Entries that were not sent count as zeros, signs as gradients. Many a defense by compression was measured
-against this attacker, which says more about the attacker than about the defense.
+The naive one does not know what was done to the update, or does not care: entries that were not sent count as
+zeros, signs as gradients. Many a defense by compression was measured against this attacker, which says more
+about the attacker than about the defense.
+
+The precise one computes in float64, whatever the client used. Rounding in the attack's own arithmetic is no
+wall: on networks as badly conditioned as LeNet it is what an attack in float32 ends at, long before the
+update's information does.
 
 Chapter: 8.
 """
 
+import copy
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.parts.base import AttackBase
 from leaklib.types import Attack, Callback, Reconstruction, Update
 
 
 @dataclass(frozen=True)
-class Naive:
+class Naive(AttackBase):
     """``attack`` as if the client had sent what it computed.
 
     The ``loss`` of the result is that attacker's own: it compares with the entries as they came.
@@ -24,12 +31,23 @@ class Naive:
 
     attack: Attack = InvertingGradients()
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
+    def reconstruct(
+        self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         return self.attack(model, replace(update, mechanism=None), generator=generator, callback=callback)
+
+
+@dataclass(frozen=True)
+class Precise(AttackBase):
+    """``attack`` on the same numbers, computed in float64; the inputs come back in the model's type."""
+
+    attack: Attack = InvertingGradients()
+
+    def reconstruct(
+        self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
+    ) -> Reconstruction:
+        weight = next(model.parameters())
+        doubled = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
+        found = self.attack(copy.deepcopy(model).double(), doubled, generator=generator, callback=callback)
+        inputs = found.inputs.to(weight.dtype) if found.inputs.is_floating_point() else found.inputs
+        return replace(found, inputs=inputs)

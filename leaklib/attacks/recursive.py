@@ -17,18 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.attacks.linear_layer import invert_linear
-from leaklib.attacks.parts.checks import check_single, check_uncompressed, check_update
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import check_single, check_uncompressed
 from leaklib.attacks.parts.labels import infer_label
 from leaklib.attacks.parts.layers import Layers, chain, input_shapes
 from leaklib.attacks.parts.peel import Known, double, peel_conv
 from leaklib.attacks.search.matching import explain
 from leaklib.client import FedSGD
 from leaklib.models.parts.build import Normalize
-from leaklib.types import Callback, Reconstruction, Tensors, Update
+from leaklib.types import Reconstruction, Tensors, Update
 
 
 @dataclass(frozen=True)
-class Recursive:
+class Recursive(AttackBase):
     """Undo every layer in turn, from one plaintext FedSGD gradient of one example.
 
     Needs a chain of Linear, Conv2d and strictly monotonic activations that ends in a Linear with a bias; a
@@ -36,15 +37,7 @@ class Recursive:
     saturated sigmoids, the loss of the reconstruction tells.
     """
 
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
-        check_update(model, update)
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_single("Recursive", update)
         check_uncompressed("Recursive", update)
         if not isinstance(update.step, FedSGD) or update.step.max_grad_norm is not None:

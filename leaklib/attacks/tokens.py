@@ -18,18 +18,22 @@ Chapter: 6.
 
 import copy
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from leaklib.attacks.parts.checks import check_update, steps_and_scale
+from leaklib.attacks.parts.base import AttackBase
+from leaklib.attacks.parts.checks import steps_and_scale
 from leaklib.attacks.parts.token_labels import with_labels
 from leaklib.attacks.search.objectives import squared_error
+from leaklib.fields import Range
 from leaklib.models.transformer import Transformer
-from leaklib.types import PAD, Callback, Reconstruction, Tensors, Update
+from leaklib.types import PAD, Reconstruction, Tensors, Update
 
+BELOW_ONE = Range("above 0 and below 1", lambda share: 0 < share < 1)
 Basis = Float[Tensor, "rank width"]
 
 
@@ -65,7 +69,7 @@ def outside(vectors: Float[Tensor, "*n width"], basis: Basis) -> Float[Tensor, "
 
 
 @dataclass(frozen=True)
-class TokenRecovery:
+class TokenRecovery(AttackBase):
     """Every sentence of the batch with its label, exactly, or a ValueError that says why not.
 
     For ``TinyTransformer`` with at least two blocks, and inputs that end with token ``end`` (``<next>``). The
@@ -81,30 +85,15 @@ class TokenRecovery:
     checked against the update, so what does not work is refused. ``benchmarks/text.py`` measures all this.
     """
 
-    tolerance: float = 2e-7
-    threshold: float = 1e-4
-    end: int = 1
+    tolerance: Annotated[float, BELOW_ONE] = 2e-7
+    threshold: Annotated[float, BELOW_ONE] = 1e-4
+    end: Annotated[int, Range(f"a token above {PAD}, which is padding", lambda token: token > PAD)] = 1
 
-    def __post_init__(self) -> None:
-        for name in ("tolerance", "threshold"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must be above 0 and below 1, got {getattr(self, name)}")
-        if self.end <= PAD:
-            raise ValueError(f"end must be a token above {PAD}, which is padding, got {self.end}")
-
-    def __call__(
-        self,
-        model: nn.Module,
-        update: Update,
-        *,
-        generator: torch.Generator,
-        callback: Callback | None = None,
-    ) -> Reconstruction:
-        check_update(model, update)
+    def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         if not isinstance(model, Transformer) or len(model.blocks) < 2:
             got = "1" if isinstance(model, Transformer) else type(model).__name__
             raise ValueError(f"TokenRecovery needs a TinyTransformer with at least 2 blocks, got {got}")
-        _, scale = steps_and_scale("TokenRecovery", update)
+        scale = steps_and_scale("TokenRecovery", update)[1]
         tensors = {name: tensor.double() / scale for name, tensor in update.tensors.items()}
         exact = copy.deepcopy(model).double()
         with torch.no_grad():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from leaklib.attacks.parts.checks import check_update
 from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
+from leaklib.rng import given
 from leaklib.types import Inputs, Labels, Update
 
 
@@ -47,20 +48,21 @@ def extremes(
     inputs: Inputs,
     labels: Labels,
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     steps: int = 50,
     progress: Pass | None = None,
 ) -> Extremes:
     """Bounds on σ₁ and σ_d at the batch ``inputs``, ``labels`` behind ``update``, from ``steps`` products.
 
-    The labels count as known. The first vector comes from ``generator``. Memory: ``steps`` vectors of the
-    update's and of the batch's size. ``progress`` is called with the steps done, and with all.
+    The labels count as known. The first vector comes from ``generator``, seed 0 if there is none. Memory:
+    ``steps`` vectors of the update's and of the batch's size. ``progress`` is called with the steps done, and
+    with all.
     """
     check_update(model, update)
     gradient = GradientMap(model, update, labels)
     unknowns = pixels(inputs).numel()
     steps = min(steps, unknowns, gradient.equations)
-    v = torch.randn(unknowns, generator=generator, dtype=torch.float64).to(gradient.device)
+    v = torch.randn(unknowns, generator=given(generator, "extremes"), dtype=torch.float64).to(gradient.device)
     v, right, left, alphas, betas = v / v.norm(), [], [], [], []
     for step in range(steps):
         right.append(v)

@@ -6,42 +6,40 @@ Chapter: 8.
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.parts.payload import Message, send
-from leaklib.types import Mechanism, Objective, Tensors, Update
+from leaklib.fields import Range
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.rng import given
+from leaklib.types import Objective, Tensors, Update
 
-
-@runtime_checkable
-class Encoder(Mechanism, Protocol):
-    """A mechanism that can say what it makes of a message's size."""
-
-    def encode(self, message: Message) -> Message: ...
+# Within a chain a mechanism's bits depend on what is left to send, which only its ``encode`` is told.
+BASED = Range(
+    "mechanisms on top of MechanismBase", lambda each: all(isinstance(m, MechanismBase) for m in each)
+)
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(MechanismBase):
     """The ``mechanisms`` in this order; none leaves the update as it is."""
 
-    mechanisms: tuple[Encoder, ...] = ()
+    mechanisms: Annotated[tuple[MechanismBase, ...], BASED] = ()
 
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
-        sent = update
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
+        sent, generator = update, given(generator, "mechanism")
         for mechanism in self.mechanisms:
             sent = mechanism(replace(sent, mechanism=update.mechanism), generator=generator)
         return send(update, sent.tensors, self, sensitivity=sent.sensitivity)
 
-    def encode(self, message: Message) -> Message:
-        for mechanism in self.mechanisms:
-            message = mechanism.encode(message)
-        return message
-
-    def bits_sent(self, update: Update) -> int:
+    def encode(self, payload: Payload) -> Payload:
         """What the last mechanism sends of what the ones before it left."""
-        return self.encode(Message.plain(update)).total
+        for mechanism in self.mechanisms:
+            payload = mechanism.encode(payload)
+        return payload
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         for mechanism in reversed(self.mechanisms):

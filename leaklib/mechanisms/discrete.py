@@ -27,44 +27,42 @@ Chapter: 12.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from dp_accounting import rdp
 from jaxtyping import Float
 from torch import Tensor
 
-from leaklib.mechanisms.parts.payload import Message, send
-from leaklib.types import Objective, Tensors, Update
+from leaklib.fields import Count, FiniteNonNegative, within
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.mechanisms.parts.payload import send
+from leaklib.rng import given
+from leaklib.tensors import flatten, unflatten
+from leaklib.types import Update
 
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn
 ORDERS = (*range(2, 64), *range(64, 256, 8), *range(256, 1025, 32))
 
 
 @dataclass(frozen=True)
-class Skellam:
+class Skellam(MechanismBase):
     """Round a clipped update to multiples of 2^-``fraction_bits``, at random, and add a share of the noise.
 
     The noise of all ``clients`` together has a standard deviation of ``noise_multiplier`` sensitivities: each
     adds a variance of an n-th. A client that drops out takes its share along, and the others are left with
-    less. Zero rounds and adds nothing.
+    less. Zero rounds and adds nothing. Its bits count as before: whoever packs grid numbers into words of a
+    ring counts those.
 
     The call raises ValueError for an update that nobody clipped, that carries BatchNorm statistics, or whose
     float type cannot hold the grid; and for noise of a standard deviation of more than 3.7·10⁵ steps.
     """
 
-    noise_multiplier: int | float = 1.0
-    clients: int = 8
-    fraction_bits: int = 16
+    noise_multiplier: FiniteNonNegative = 1.0
+    clients: Count = 8
+    fraction_bits: Annotated[int, within(0, 40)] = 16
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.noise_multiplier < math.inf:
-            raise ValueError(f"noise_multiplier must be at least 0 and finite, got {self.noise_multiplier}")
-        if self.clients < 1:
-            raise ValueError(f"clients must be at least 1, got {self.clients}")
-        if not 0 <= self.fraction_bits <= 40:
-            raise ValueError(f"fraction_bits must be in 0..40, got {self.fraction_bits}")
-
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         if update.sensitivity is None:
             raise ValueError(
                 "Skellam needs an update of bounded sensitivity, got one without: clip first, by "
@@ -75,13 +73,19 @@ class Skellam:
                 "Skellam protects the update alone, and BatchNorm statistics travel along without noise: "
                 "share without reveal_statistics"
             )
-        steps = torch.cat([t.detach().cpu().double().reshape(-1) for t in update.tensors.values()])
+        generator = given(generator, "mechanism")
+        steps = flatten(update.tensors).detach().cpu().double()
         draw = torch.rand(len(steps), generator=generator, dtype=steps.dtype)
         rounded = (steps * 2.0**self.fraction_bits + draw).floor()
         largest = self.rounded(update.sensitivity, len(steps)) * 2.0**self.fraction_bits
         variance = (self.noise_multiplier * largest) ** 2 / self.clients
         noisy = (rounded + _noise(len(steps), variance, generator)) / 2.0**self.fraction_bits
-        return send(update, _shaped(noisy, update.tensors), self)
+        sent = unflatten(noisy, update.tensors)
+        if not torch.equal(flatten(sent).cpu().double(), noisy):
+            raise ValueError(
+                "some numbers need more digits than their float type has: lower fraction_bits, or use float64"
+            )
+        return send(update, sent, self)
 
     def rounded(self, sensitivity: int | float, entries: int) -> float:
         """S: how far the rounded update of ``entries`` can move if the exact one moves by ``sensitivity``."""
@@ -104,18 +108,6 @@ class Skellam:
         curve = [skellam_rdp(order, l1, l2, variance) for order in ORDERS]
         return float(rdp.compute_epsilon(ORDERS, curve, delta)[0])
 
-    def encode(self, message: Message) -> Message:
-        """As many bits as before: whoever packs grid numbers into words of a ring counts those."""
-        return message
-
-    def bits_sent(self, update: Update) -> int:
-        """Every entry with the bits of its float type."""
-        return self.encode(Message.plain(update)).total
-
-    def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
-        """The objective as it is: noise leaves nothing better to compare."""
-        return objective(candidate, observed)
-
 
 def skellam_rdp(order: int, l1: int | float, l2: int | float, variance: float) -> float:
     """Rényi divergence, at most, of whole ``order`` ≥ 2 if Skellam noise hides a move of norms l1, l2."""
@@ -133,20 +125,3 @@ def _noise(entries: int, variance: float, generator: torch.Generator) -> Float[T
     rate = torch.full((2, entries), variance / 2, dtype=torch.float64)
     positive, negative = torch.poisson(rate, generator=generator)
     return positive - negative
-
-
-def _shaped(values: Float[Tensor, "entries"], like: Tensors) -> Tensors:
-    parts = values.split([tensor.numel() for tensor in like.values()])
-    shaped = {
-        name: part.view(tensor.shape).to(tensor)
-        for (name, tensor), part in zip(like.items(), parts, strict=True)
-    }
-    exact = all(
-        torch.equal(shaped[name].cpu().double().flatten(), part)
-        for name, part in zip(like, parts, strict=True)
-    )
-    if not exact:
-        raise ValueError(
-            "some numbers need more digits than their float type has: lower fraction_bits, or use float64"
-        )
-    return shaped

@@ -17,37 +17,27 @@ server that adds it to the mean is in aggregation/central.py.
 Chapter: 9.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from leaklib.client import clip
-from leaklib.mechanisms.parts.payload import Message, send
-from leaklib.rng import add_noise
+from leaklib.fields import FinitePositive
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.mechanisms.parts.payload import send
+from leaklib.rng import add_noise, given
 from leaklib.types import Objective, Tensors, Update
 
 
 @dataclass(frozen=True)
-class ClipNorm:
+class ClipNorm(MechanismBase):
     """Scale the whole update down to an L2 norm of at most ``max_norm``. The unit is then the client."""
 
-    max_norm: float | int = 1.0
+    max_norm: FinitePositive = 1.0
 
-    def __post_init__(self) -> None:
-        if not 0 < self.max_norm < math.inf:
-            raise ValueError(f"max_norm must be above 0 and finite, got {self.max_norm}")
-
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         return send(update, clip(update.tensors, self.max_norm), self, sensitivity=float(self.max_norm))
-
-    def encode(self, message: Message) -> Message:
-        return message
-
-    def bits_sent(self, update: Update) -> int:
-        """Every entry with all the bits of its float type."""
-        return self.encode(Message.plain(update)).total
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective after clipping the candidate, too: how long the update was is not compared."""
@@ -55,20 +45,16 @@ class ClipNorm:
 
 
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(MechanismBase):
     """Add noise of standard deviation ``noise_multiplier`` times the update's sensitivity to every entry.
 
     ValueError for an update without sensitivity, which noise would not protect, and for one that carries
     BatchNorm statistics, which would travel without noise. Labels that a client reveals are not protected.
     """
 
-    noise_multiplier: float | int = 1.0
+    noise_multiplier: FinitePositive = 1.0
 
-    def __post_init__(self) -> None:
-        if not 0 < self.noise_multiplier < math.inf:
-            raise ValueError(f"noise_multiplier must be above 0 and finite, got {self.noise_multiplier}")
-
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         if update.sensitivity is None:
             raise ValueError(
                 "GaussianNoise needs an update of bounded sensitivity, got one without: clip first, with "
@@ -80,15 +66,4 @@ class GaussianNoise:
                 "noise: share without reveal_statistics"
             )
         std = self.noise_multiplier * update.sensitivity
-        return send(update, add_noise(update.tensors, std, generator=generator), self)
-
-    def encode(self, message: Message) -> Message:
-        return message
-
-    def bits_sent(self, update: Update) -> int:
-        """Every entry with all the bits of its float type."""
-        return self.encode(Message.plain(update)).total
-
-    def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
-        """The objective as it is: of squared differences, that is the likelihood of the noise."""
-        return objective(candidate, observed)
+        return send(update, add_noise(update.tensors, std, generator=given(generator, "mechanism")), self)

@@ -3,25 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from leaklib.mechanisms.parts.payload import Message
-from leaklib.types import Objective, Tensors, Update
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.types import Update
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(MechanismBase):
     """Send the update as it is."""
 
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         return update
-
-    def encode(self, message: Message) -> Message:
-        return message
-
-    def bits_sent(self, update: Update) -> int:
-        """Every entry with all the bits of its float type."""
-        return self.encode(Message.plain(update)).total
-
-    def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
-        return objective(candidate, observed)

@@ -14,34 +14,35 @@ Chapter: 8.
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.parts.payload import SCALE, Message, send
+from leaklib.fields import within
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.mechanisms.parts.payload import SCALE, Payload, send
 from leaklib.mechanisms.sign import SignSGD
+from leaklib.rng import given
 from leaklib.types import Objective, Tensors, Update
 
 COARSE = 4  # bits up to which an attacker compares intervals
 
 
 @dataclass(frozen=True)
-class Quantize:
+class Quantize(MechanismBase):
     """``bits`` per entry, 1 to 16, and one scale per tensor. ``stochastic`` rounds at random, unbiased."""
 
-    bits: int = 8
+    bits: Annotated[int, within(1, 16)] = 8
     stochastic: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 16:
-            raise ValueError(f"bits must be in 1..16, got {self.bits}")
 
     @property
     def gaps(self) -> int:
         """How many steps lie between the lowest and the highest level: even, so that 0 is a level, or 1."""
         return max(2**self.bits - 2, 1)
 
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
+        generator = given(generator, "mechanism")
         return send(update, {n: self._round(t, generator) for n, t in update.tensors.items()}, self)
 
     def _round(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
@@ -54,15 +55,11 @@ class Quantize:
         level = (position + torch.as_tensor(draw, device=values.device)).floor().clamp(0, self.gaps)
         return ((level * (2 / self.gaps) - 1) * largest).to(tensor.dtype)
 
-    def encode(self, message: Message) -> Message:
-        """Fewer bits for each value, and the scales."""
+    def encode(self, payload: Payload) -> Payload:
+        """``bits`` for each value, and 32 for the scale of each tensor."""
         # One bit has no room for zero: entries that were left out before become values again.
-        values, side = (message.entries, 0) if self.bits == 1 else (message.values, message.side)
-        return replace(message, values=values, bits_each=self.bits, side=side + SCALE * message.tensors)
-
-    def bits_sent(self, update: Update) -> int:
-        """``bits`` for each entry and 32 for the scale of each tensor."""
-        return self.encode(Message.plain(update)).total
+        values, side = (payload.entries, 0) if self.bits == 1 else (payload.values, payload.side)
+        return replace(payload, values=values, bits_each=self.bits, side=side + SCALE * payload.tensors)
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective in units of each tensor's step: all entries are then equally uncertain.

@@ -15,33 +15,31 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.parts.payload import Message, send
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.tensors import flatten
 from leaklib.types import Objective, Tensors, Update
 
 SHARPNESS = 20.0  # κ: an entry of a tenth of the median counts as decided; with 100 few are left that lead on
 
 
 @dataclass(frozen=True)
-class SignSGD:
+class SignSGD(MechanismBase):
     """Send the signs alone, zero as +1."""
 
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         signs = {
             name: torch.where(tensor < 0, -1.0, 1.0).to(tensor.dtype)
             for name, tensor in update.tensors.items()
         }
         return send(update, signs, self)
 
-    def encode(self, message: Message) -> Message:
+    def encode(self, payload: Payload) -> Payload:
         """One bit for every entry, even those that were left out before: they have a sign, too."""
-        return replace(message, values=message.entries, bits_each=1, side=0)
-
-    def bits_sent(self, update: Update) -> int:
-        """One for each entry."""
-        return self.encode(Message.plain(update)).total
+        return replace(payload, values=payload.entries, bits_each=1, side=0)
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective between smooth signs of the candidate and the signs that were sent."""
-        sizes = torch.cat([tensor.detach().abs().reshape(-1) for tensor in candidate.values()])
+        sizes = flatten(candidate).detach().abs()
         sharpness = SHARPNESS / sizes.median().clamp_min(torch.finfo(sizes.dtype).tiny)
         return objective({name: (t * sharpness).tanh() for name, t in candidate.items()}, observed)

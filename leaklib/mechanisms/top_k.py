@@ -17,45 +17,38 @@ from math import ceil, log2
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.parts.payload import Message, send
+from leaklib.fields import Proportion
+from leaklib.mechanisms.parts.base import MechanismBase
+from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.tensors import flatten, unflatten
 from leaklib.types import Objective, Tensors, Update
 
 
 @dataclass(frozen=True)
-class TopK:
+class TopK(MechanismBase):
     """Send the ``fraction`` of entries that are largest in magnitude over all tensors together, at least one.
 
     Of equal entries the first ones are sent, in the order of the parameters.
     """
 
-    fraction: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction must be above 0 and at most 1, got {self.fraction}")
+    fraction: Proportion = 0.01
 
     def kept(self, entries: int) -> int:
         """How many of so many entries are sent."""
         return max(1, round(self.fraction * entries))
 
-    def __call__(self, update: Update, *, generator: torch.Generator) -> Update:
-        flat = torch.cat([tensor.reshape(-1) for tensor in update.tensors.values()])
+    def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
+        flat = flatten(update.tensors)
         largest = flat.abs().argsort(descending=True, stable=True)[: self.kept(len(flat))]
         sparse = torch.zeros_like(flat)
         sparse[largest] = flat[largest]
-        parts = sparse.split([tensor.numel() for tensor in update.tensors.values()])
-        shaped = zip(update.tensors.items(), parts, strict=True)
-        return send(update, {name: part.view_as(tensor) for (name, tensor), part in shaped}, self)
+        return send(update, unflatten(sparse, update.tensors), self)
 
-    def encode(self, message: Message) -> Message:
+    def encode(self, payload: Payload) -> Payload:
         """Fewer values, and where they stand: an index each, or one bit per entry if that is shorter."""
-        values = self.kept(message.entries)
-        positions = min(values * ceil(log2(message.entries)), message.entries)
-        return replace(message, values=min(values, message.values), side=message.side + positions)
-
-    def bits_sent(self, update: Update) -> int:
-        """The values with the bits of their float type, and their positions."""
-        return self.encode(Message.plain(update)).total
+        values = self.kept(payload.entries)
+        positions = min(values * ceil(log2(payload.entries)), payload.entries)
+        return replace(payload, values=min(values, payload.values), side=payload.side + positions)
 
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective between kept entries, and of the others what exceeds the smallest kept one."""

@@ -16,12 +16,13 @@ Chapter: 5.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from leaklib.fields import Checked, Positive, Several, within
 from leaklib.models.convnet import ConvNet
 
 CHANNELS, SIDE = 3, 32
@@ -39,7 +40,7 @@ class Base(Protocol):
 
 
 @dataclass(frozen=True)
-class Imprinted:
+class Imprinted(Checked):
     """``base`` behind an imprint layer of ``bins`` rows, for N×3×32×32 pictures in [0, 1].
 
     ``mean`` and ``std`` are what the server knows of pictures in general: how their brightness, the mean over
@@ -48,17 +49,9 @@ class Imprinted:
     """
 
     base: Base = field(default_factory=ConvNet)
-    bins: int = 256
-    mean: float = 0.474
-    std: float = 0.127
-
-    def __post_init__(self) -> None:
-        if self.bins < 2:
-            raise ValueError(f"bins must be at least 2, got {self.bins}")
-        if not 0 <= self.mean <= 1:
-            raise ValueError(f"mean must be in 0..1, got {self.mean}")
-        if not self.std > 0:
-            raise ValueError(f"std must be above 0, got {self.std}")
+    bins: Several = 256
+    mean: Annotated[float, within(0, 1)] = 0.474
+    std: Positive = 0.127
 
     def build(self, seed: int) -> nn.Sequential:
         """The base network of that seed behind the layer, which is the same for every seed."""

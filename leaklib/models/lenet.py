@@ -8,56 +8,35 @@ instead of 100.
 Chapter: 4.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import nn
 
-from leaklib.models.parts.build import seeded
+from leaklib.fields import Checked, Count, Positive, Range, Several
+from leaklib.models.parts.build import convolutions, sequential
 from leaklib.rng import generator
+
+SIZES = Range("at least 1 × 4 × 4", lambda sizes: sizes[0] >= 1 and min(sizes[1:]) >= 4)
 
 
 @dataclass(frozen=True)
-class LeNet:
+class LeNet(Checked):
     """DLG's LeNet, for N×3×32×32 pictures unless ``input_shape`` says otherwise.
 
     ``input_shape`` is channels × height × width, at least 1 × 4 × 4. ``init_scale`` a draws every weight and
     bias from U(-a, a), as the released code does with a = 1/2; None keeps PyTorch's default initialisation.
     """
 
-    num_classes: int = 10
-    channels: int = 12
-    init_scale: float | None = 0.5
-    input_shape: tuple[int, int, int] = (3, 32, 32)
-
-    def __post_init__(self) -> None:
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
-        if self.channels < 1:
-            raise ValueError(f"channels must be at least 1, got {self.channels}")
-        if self.init_scale is not None and not self.init_scale > 0:
-            raise ValueError(f"init_scale must be above 0 or None, got {self.init_scale}")
-        if self.input_shape[0] < 1 or min(self.input_shape[1:]) < 4:
-            raise ValueError(f"input_shape must be at least 1 × 4 × 4, got {self.input_shape}")
+    num_classes: Several = 10
+    channels: Count = 12
+    init_scale: Positive | None = 0.5
+    input_shape: Annotated[tuple[int, int, int], SIZES] = (3, 32, 32)
 
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""
-        c, (colors, height, width) = self.channels, self.input_shape
-        pixels = -(-height // 4) * -(-width // 4)  # two strides of 2, each rounded up
-        model = seeded(
-            seed,
-            lambda: nn.Sequential(
-                OrderedDict(
-                    conv1=nn.Conv2d(colors, c, 5, stride=2, padding=2),  # 32 × 32 -> 16 × 16
-                    act1=nn.Sigmoid(),
-                    conv2=nn.Conv2d(c, c, 5, stride=2, padding=2),  # -> 8 × 8
-                    act2=nn.Sigmoid(),
-                    conv3=nn.Conv2d(c, c, 5, stride=1, padding=2),  # -> 8 × 8
-                    act3=nn.Sigmoid(),
-                    flatten=nn.Flatten(),
-                    fc=nn.Linear(c * pixels, self.num_classes),
-                )
-            ),
+        model = sequential(
+            seed, lambda: convolutions(self.channels, self.num_classes, nn.Sigmoid, self.input_shape)
         )
         if self.init_scale is not None:
             draw = generator(seed, "LeNet")

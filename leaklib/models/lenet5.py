@@ -9,45 +9,39 @@ functions, every second-layer map sees all first-layer maps, pooling has no weig
 Chapter: 3.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
-from leaklib.models.parts.build import seeded
+from leaklib.fields import Checked, Several
+from leaklib.models.parts.build import sequential
 
 
 @dataclass(frozen=True)
-class LeNet5:
+class LeNet5(Checked):
     """LeNet-5 for N×3×32×32 pictures, with PyTorch's default initialisation."""
 
-    num_classes: int = 10
+    num_classes: Several = 10
     activation: Callable[[], nn.Module] = nn.Sigmoid
     pool: Callable[[int], nn.Module] = nn.AvgPool2d
 
-    def __post_init__(self) -> None:
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
-
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""
-        return seeded(
+        return sequential(
             seed,
-            lambda: nn.Sequential(
-                OrderedDict(
-                    conv1=nn.Conv2d(3, 6, 5),  # 32 × 32 -> 28 × 28
-                    act1=self.activation(),
-                    pool1=self.pool(2),  # -> 14 × 14
-                    conv2=nn.Conv2d(6, 16, 5),  # -> 10 × 10
-                    act2=self.activation(),
-                    pool2=self.pool(2),  # -> 5 × 5
-                    flatten=nn.Flatten(),
-                    fc1=nn.Linear(400, 120),
-                    act3=self.activation(),
-                    fc2=nn.Linear(120, 84),
-                    act4=self.activation(),
-                    fc3=nn.Linear(84, self.num_classes),
-                )
+            lambda: dict(
+                conv1=nn.Conv2d(3, 6, 5),  # 32 × 32 -> 28 × 28
+                act1=self.activation(),
+                pool1=self.pool(2),  # -> 14 × 14
+                conv2=nn.Conv2d(6, 16, 5),  # -> 10 × 10
+                act2=self.activation(),
+                pool2=self.pool(2),  # -> 5 × 5
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(400, 120),
+                act3=self.activation(),
+                fc2=nn.Linear(120, 84),
+                act4=self.activation(),
+                fc3=nn.Linear(84, self.num_classes),
             ),
         )

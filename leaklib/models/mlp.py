@@ -7,40 +7,33 @@ Chapter: 9.
 """
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import nn
 
-from leaklib.models.parts.build import seeded
+from leaklib.fields import Checked, Count, Range, Several
+from leaklib.models.parts.build import sequential
+
+SIZES = Range("sizes of at least 1", lambda sizes: min(sizes, default=0) >= 1)
 
 
 @dataclass(frozen=True)
-class Mlp:
+class Mlp(Checked):
     """Fully connected network of ``hidden`` units for pictures of ``input_shape``, in [0, 1]."""
 
-    input_shape: tuple[int, ...] = (1, 8, 8)
-    hidden: int = 32
-    num_classes: int = 10
-
-    def __post_init__(self) -> None:
-        if not self.input_shape or min(self.input_shape) < 1:
-            raise ValueError(f"input_shape must be sizes of at least 1, got {self.input_shape}")
-        if self.hidden < 1:
-            raise ValueError(f"hidden must be at least 1, got {self.hidden}")
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
+    input_shape: Annotated[tuple[int, ...], SIZES] = (1, 8, 8)
+    hidden: Count = 32
+    num_classes: Several = 10
 
     def build(self, seed: int) -> nn.Sequential:
         """A fresh network in training mode, the same for the same seed."""
-        return seeded(
+        return sequential(
             seed,
-            lambda: nn.Sequential(
-                OrderedDict(
-                    flatten=nn.Flatten(),
-                    fc1=nn.Linear(math.prod(self.input_shape), self.hidden),
-                    act1=nn.GELU(),
-                    fc2=nn.Linear(self.hidden, self.num_classes),
-                )
+            lambda: dict(
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(math.prod(self.input_shape), self.hidden),
+                act1=nn.GELU(),
+                fc2=nn.Linear(self.hidden, self.num_classes),
             ),
         )

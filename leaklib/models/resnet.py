@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaklib.models.parts.build import Normalize, seeded
+from leaklib.fields import Checked, Count, Several
+from leaklib.models.parts.build import Normalize, sequential
 
 WEIGHTS = "resnet.npz"
 
@@ -45,25 +46,20 @@ class Block(nn.Module):
 
 
 @dataclass(frozen=True)
-class ResNet:
+class ResNet(Checked):
     """Residual network for N×3×32×32 pictures in [0, 1].
 
     ``trained`` loads the weights and running statistics that come with the package; they exist for the
     default ``width``, ``blocks`` and ``num_classes`` only, and do not depend on the seed.
     """
 
-    width: int = 16
-    blocks: int = 1
-    num_classes: int = 8
+    width: Count = 16
+    blocks: Count = 1
+    num_classes: Several = 8
     trained: bool = False
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, got {self.blocks}")
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
+        super().__post_init__()
         if self.trained and replace(self, trained=False) != ResNet():
             raise ValueError(
                 f"trained weights come for the default shape only, got width {self.width}, blocks "
@@ -72,26 +68,25 @@ class ResNet:
 
     def build(self, seed: int) -> nn.Sequential:
         """A network in training mode, the same for the same seed."""
-        model = seeded(seed, self._fresh)
+        model = sequential(seed, self._fresh)
         if self.trained:
             with files("leaklib.models").joinpath(WEIGHTS).open("rb") as file, np.load(file) as stored:
                 # Stored in float16, which halves the file; the network runs in float32.
                 model.load_state_dict({name: torch.from_numpy(stored[name]).float() for name in stored})
         return model
 
-    def _fresh(self) -> nn.Sequential:
-        model = nn.Sequential()
-        model.add_module("normalize", Normalize())
-        model.add_module("conv1", nn.Conv2d(3, self.width, 3, 1, 1, bias=False))
-        model.add_module("norm1", nn.BatchNorm2d(self.width))
-        model.add_module("act1", nn.ReLU())
+    def _fresh(self) -> dict[str, nn.Module]:
         channels = self.width
+        layers: dict[str, nn.Module] = dict(
+            normalize=Normalize(),
+            conv1=nn.Conv2d(3, channels, 3, 1, 1, bias=False),
+            norm1=nn.BatchNorm2d(channels),
+            act1=nn.ReLU(),
+        )
         for stage, stride in enumerate((1, 2, 2)):
             out = self.width * 2**stage
             for i in range(self.blocks):
-                model.add_module(f"block{stage}_{i}", Block(channels, out, stride if i == 0 else 1))
+                layers[f"block{stage}_{i}"] = Block(channels, out, stride if i == 0 else 1)
                 channels = out
-        model.add_module("pool", nn.AdaptiveAvgPool2d(1))
-        model.add_module("flatten", nn.Flatten())
-        model.add_module("fc", nn.Linear(channels, self.num_classes))
-        return model
+        head = nn.Linear(channels, self.num_classes)
+        return layers | dict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=head)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from leaklib.fields import Checked, Count, Several
 from leaklib.models.parts.build import seeded
 from leaklib.types import PAD, AnyInputs
 
@@ -113,24 +114,22 @@ def last(
 
 
 @dataclass(frozen=True)
-class TinyTransformer:
+class TinyTransformer(Checked):
     """Causal transformer for N×positions int64 tokens in 0..vocabulary-1, 0 being padding at the end.
 
     ``TinyTransformer(len(Sentences().vocabulary))`` fits the sentences that come with the package. ``length``
     is the largest number of positions. ``tied`` makes the head use the embedding's matrix.
     """
 
-    vocabulary: int
-    width: int = 128
-    heads: int = 4
-    blocks: int = 2
-    length: int = 32
+    vocabulary: Several
+    width: Count = 128
+    heads: Count = 4
+    blocks: Count = 2
+    length: Count = 32
     tied: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("vocabulary", 2), ("width", 1), ("heads", 1), ("blocks", 1), ("length", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        super().__post_init__()
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
 

@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
-from leaklib.attacks.naive import Naive
-from leaklib.attacks.precise import Precise
+from leaklib.attacks.naive import Naive, Precise
 from leaklib.client import FedSGD
 from leaklib.data import Photos
 from leaklib.experiment import Architecture, Experiment

@@ -9,13 +9,12 @@ import torch
 from leaklib.aggregation.byzantine.client import ByzClient
 from leaklib.aggregation.byzantine.consistency import combine, draw_coin, fits, with_blind
 from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
-from leaklib.aggregation.byzantine.round import answer, check, deal, play, quantized
-from leaklib.aggregation.byzantine.traffic import count_byzantine
+from leaklib.aggregation.byzantine.round import answer, check, deal, quantized, robust_sum
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.crypto.decode import correct
 from leaklib.aggregation.crypto.field import P, add, elements, matmul, sub, uniform
 from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
-from leaklib.aggregation.masking.traffic import Traffic
+from leaklib.aggregation.parts.traffic import Traffic, count_byzantine
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import Update
@@ -66,7 +65,7 @@ def test_any_fields_give_exact_integers_with_the_fewest_clients(seed: int) -> No
     some = updates(n, entries, outliers=liars, seed=seed)
     r = protocol.start(tuple(range(n)), generator=generator(seed, "g"))
     integers = {u.client: quantized(u.tensors, 16) for u in some}
-    squares, selected, total = play(r, integers, tuple(liars), (), tuple(dropped))
+    squares, selected, total = robust_sum(r, integers, tuple(liars), (), tuple(dropped))
     assert squares == tuple(map(tuple, exact(some)[1]))
     assert not set(selected) & set(liars) and len(selected) == m
     assert total.tolist() == [int(x) for x in sum(integers[c] for c in selected)]
@@ -77,7 +76,7 @@ def test_the_largest_and_smallest_numbers_come_through() -> None:
     bound = int((P / 8) ** 0.5)
     integers = {c: np.array([(-1) ** c * (bound - c), 0, c]) for c in range(8)}
     r = ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g"))
-    squares, selected, total = play(r, integers)
+    squares, selected, total = robust_sum(r, integers)
     assert squares[0][1] == (2 * bound - 1) ** 2 + 1  # nearly p / 2
     assert total.tolist() == sum(integers[c] for c in selected).tolist()
 
@@ -92,7 +91,7 @@ def test_an_update_whose_distances_might_wrap_around_is_refused(value: float) ->
 
 def test_too_few_clients_or_too_much_trouble_is_refused() -> None:
     g = generator(0, "g")
-    with pytest.raises(ValueError, match="selected=4 need at least 14 clients, got 13"):
+    with pytest.raises(ValueError, match=r"selected=4.* needs at least 14 clients, got 13"):
         PAPER(updates(13, 3), generator=g)
     with pytest.raises(ValueError, match="name client 9, which sent no update"):
         ByzSecAgg(liars=(9,))(updates(8, 3), generator=g)
@@ -213,12 +212,12 @@ def test_a_vector_of_length_zero_modulo_p_passes_for_nothing() -> None:
     c = pow(-1 - b * b, (P + 1) // 4, P)
     assert (1 + b * b + c * c) % P == 0
     integers = {u.client: np.append(quantized(u.tensors, 16), [0, 0, 0]) for u in updates(8, 6)}
-    squares, selected, honest = play(
+    squares, selected, honest = robust_sum(
         ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g")), integers
     )
     attacker = selected[0]
     integers[attacker] = integers[attacker] + np.array([0] * 6 + [1, b, c if c <= P // 2 else c - P])
-    same, again, total = play(ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g")), integers)
+    same, again, total = robust_sum(ByzSecAgg().start(tuple(range(8)), generator=generator(0, "g")), integers)
     assert same == squares and again == selected
     assert np.array_equal(total[:6], honest[:6]) and abs(total[8]) > 2**40
 
@@ -299,10 +298,10 @@ def test_the_server_takes_every_message_once_and_from_members() -> None:
         (server.receive_complaints, Names(3, ())),
         (server.receive_distances, numbers),
     ):
-        with pytest.raises(ValueError, match="twice"):
+        with pytest.raises(ValueError, match=r"has the .* already"):
             receive(message)
         field = "sender" if isinstance(message, Dealt) else "client"
-        with pytest.raises(ValueError, match="is not in this round"):
+        with pytest.raises(ValueError, match=r"expects no .* of client 99"):
             receive(replace(message, **{field: 99}))
 
 
@@ -331,7 +330,7 @@ def test_the_formula_counts_what_a_round_sends(seed: int) -> None:
     protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, dropped=tuple(range(D)))
     n, entries = protocol.least + int(g.integers(3)), int(g.integers(1, 30))
     r = protocol.start(tuple(range(n)), generator=generator(seed, "g"))
-    play(r, {c: np.arange(entries) + c for c in range(n)}, dropped=protocol.dropped)
+    robust_sum(r, {c: np.arange(entries) + c for c in range(n)}, dropped=protocol.dropped)
     for phase, traffic in count_byzantine(protocol, n, entries).items():
         sent = [one for one in r.wire.log if one.phase == phase]
         up = sum(one.size for one in sent if one.recipient is None)

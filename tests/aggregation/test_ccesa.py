@@ -13,7 +13,7 @@ from leaklib.aggregation.ccesa import (
     reliable,
 )
 from leaklib.aggregation.masking.graph import components, erdos_renyi
-from leaklib.aggregation.masking.messages import Drop, Phase
+from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import majorities
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD

@@ -1,22 +1,22 @@
 """The enclave hands out the mean and nothing else, refuses whatever is not meant for it, and always ends."""
 
+import os
 import struct
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
 import torch
 
-from leaklib.aggregation import enclave as module
-from leaklib.aggregation.crypto.primitives import public_key, random_bytes, unseal
-from leaklib.aggregation.enclave import CODE, Attestation, Enclave, measure, seal_update, started
+from leaklib.aggregation.crypto.primitives import public_key, random_bytes, sign, unseal, verification_key
+from leaklib.aggregation.enclave import CODE, Attestation, Enclave, Running, measure, seal_update
 from leaklib.aggregation.parts.pooled import mean
 from leaklib.aggregation.tee.inside import (
-    Closed,
+    FINISH,
     Inside,
     header,
     pack_task,
@@ -104,7 +104,7 @@ def test_every_byte_is_counted() -> None:
 
 
 def attested(code: Path = CODE, manufacturer: bytes = MANUFACTURER, task: bytes | None = None) -> Attestation:
-    with started(code, 60) as enclave:
+    with Running(code, 60) as enclave:
         return enclave.attest(manufacturer, SEED, Round().task if task is None else task)
 
 
@@ -112,7 +112,7 @@ def check(attestation: Attestation) -> None:
     attestation.check(TRUSTED, measure(CODE), Round().task)
 
 
-TRUSTED = module.Ed25519PrivateKey.from_private_bytes(MANUFACTURER).public_key().public_bytes_raw()
+TRUSTED = verification_key(MANUFACTURER)
 
 
 def test_a_client_accepts_the_code_that_it_knows() -> None:
@@ -135,8 +135,7 @@ def test_a_client_refuses_other_code_another_manufacturer_and_another_task(tmp_p
 @pytest.mark.parametrize("field", ["measurement", "key", "task", "signature"])
 def test_no_part_of_an_attestation_can_be_exchanged(field: str) -> None:
     true = Attestation(measure(CODE), Round().inside.public(), Round().task, b"")
-    signer = module.Ed25519PrivateKey.from_private_bytes(MANUFACTURER)
-    true = replace(true, signature=signer.sign(true.statement()))
+    true = replace(true, signature=sign(MANUFACTURER, true.statement()))
     check(true)
     part = getattr(true, field)
     for bad in (bytes([part[0] ^ 1]) + part[1:], part[:-1], part + b"\0", b""):
@@ -227,26 +226,26 @@ def test_a_client_s_message_opens_for_the_enclave_alone() -> None:
 
 def served(said: bytes) -> bytes:
     """What the enclave answers to a whole conversation."""
-    with TemporaryFile() as inbox, TemporaryFile() as outbox:
-        inbox.write(said)
-        inbox.seek(0)
+    (inbox, host), (answers, outbox) = Pipe(duplex=False), Pipe(duplex=False)
+    with inbox, outbox, answers:
+        with host:
+            os.write(host.fileno(), said)
         serve(inbox, outbox)
-        outbox.seek(0)
-        return outbox.read()
+        return answers.recv_bytes() + answers.recv_bytes()
 
 
 def test_whatever_the_host_sends_ends_in_a_refusal_or_the_mean() -> None:
     """A whole round as bytes, cut, continued, or with a byte changed: no other error, no other sum."""
     now = Round()
     updates = [struct.pack("<I", client) + now.sealed(client) for client in range(3)]
-    parts = [SEED, now.task, *updates, b""]
-    whole = b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    parts = [SEED, now.task, *updates, FINISH]
+    whole = b"".join(struct.pack("!i", len(part)) + part for part in parts)
     mean = served(whole)[-4 * ENTRIES :]
     assert np.frombuffer(mean, "<f4").shape == (ENTRIES,)
     for place in range(len(whole)):
         changed = whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1 :]
         for bad in (changed, whole[:place]):
-            with pytest.raises((ValueError, Closed)):
+            with pytest.raises((ValueError, OSError, EOFError)):
                 served(bad)
     for rest in (b"\0", bytes(4), whole):  # after the mean nobody listens
         assert served(whole + rest)[-4 * ENTRIES :] == mean
@@ -263,7 +262,7 @@ def test_a_client_with_a_key_that_agrees_with_everyone_is_refused() -> None:
 
 def test_a_refusal_reaches_the_host_even_in_the_middle() -> None:
     now = Round()
-    with started(CODE, 60) as enclave, pytest.raises(ValueError, match="client 1 was changed"):
+    with Running(CODE, 60) as enclave, pytest.raises(ValueError, match="client 1 was changed"):
         enclave.attest(MANUFACTURER, SEED, now.task)
         enclave.deliver(1, now.sealed(0))
         for _ in range(20_000):  # more than a pipe holds
@@ -289,14 +288,14 @@ def program(folder: Path, text: str) -> Path:
 )
 def test_nothing_hangs(tmp_path: Path, text: str, kind: type[Exception], said: str) -> None:
     short = 0.5 if kind is TimeoutError else 60
-    with started(program(tmp_path, text), short) as enclave, pytest.raises(kind, match=said):
+    with Running(program(tmp_path, text), short) as enclave, pytest.raises(kind, match=said):
         enclave.attest(MANUFACTURER, SEED, bytes(1_000_000))  # more than a pipe holds
     assert enclave.process.poll() is not None
 
 
 def test_a_killed_enclave_is_reported() -> None:
     now = Round()
-    with started(CODE, 60) as enclave, pytest.raises(RuntimeError, match="the enclave ended"):
+    with Running(CODE, 60) as enclave, pytest.raises(RuntimeError, match="the enclave ended"):
         enclave.attest(MANUFACTURER, SEED, now.task)
         enclave.process.kill()
         enclave.process.wait()
@@ -305,7 +304,7 @@ def test_a_killed_enclave_is_reported() -> None:
 
 
 def test_it_ends_with_its_block_even_after_an_error() -> None:
-    with pytest.raises(KeyError), started(CODE, 60) as enclave:
+    with pytest.raises(KeyError), Running(CODE, 60) as enclave:
         raise KeyError
     assert enclave.process.poll() is not None and not enclave.timer.is_alive()
 

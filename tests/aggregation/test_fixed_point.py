@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.aggregation.crypto.fixed_point import decode, encode, flat, shaped, unwrap, wrap
+from leaklib.aggregation.crypto.fixed_point import decode, encode, flat, unwrap, wrap
 from leaklib.rng import generator
+from leaklib.tensors import unflatten
 
 
 @pytest.mark.parametrize("bits", [8, 13, 16, 24, 32])
@@ -52,6 +53,6 @@ def test_wrapping_is_arithmetic_modulo_a_power_of_two() -> None:
 
 def test_tensors_come_back_from_a_row() -> None:
     tensors = {"a": torch.randn(2, 3), "b": torch.randn(4, dtype=torch.float64), "c": torch.randn(1, 1, 2)}
-    again = shaped(flat(tensors), tensors)
+    again = unflatten(flat(tensors), tensors)
     assert list(again) == list(tensors)
     assert all(torch.equal(again[n], t) and again[n].dtype == t.dtype for n, t in tensors.items())

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import ks_2samp
 from torch import nn
 
-from leaklib.aggregation.crypto.fixed_point import decode, shaped
+from leaklib.aggregation.crypto.fixed_point import decode
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.linear_layer import LinearLayer
@@ -22,6 +22,7 @@ from leaklib.client import FedSGD, share
 from leaklib.metrics import psnr
 from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
+from leaklib.tensors import unflatten
 from leaklib.types import Attack, Batch, Update
 
 SEEDS = 24
@@ -39,7 +40,7 @@ def picture(client: int, seed: int) -> Batch:
 def uniform(update: Update, seed: int) -> Update:
     entries = sum(tensor.numel() for tensor in update.tensors.values())
     words = np.random.default_rng(seed).integers(0, 2**32, entries, dtype=np.uint32)
-    return replace(update, tensors=shaped(decode(words, 20), update.tensors))
+    return replace(update, tensors=unflatten(decode(words, 20), update.tensors))
 
 
 @cache

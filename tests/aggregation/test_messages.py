@@ -8,18 +8,18 @@ import pytest
 from leaklib.aggregation.masking.graph import complete, erdos_renyi, ring
 from leaklib.aggregation.masking.messages import (
     SEALED,
-    Drop,
     Keys,
     Masked,
-    Phase,
     Revealed,
     SealedShares,
     Signature,
     Survivors,
 )
-from leaklib.aggregation.masking.round import cost, majorities, play, start
-from leaklib.aggregation.masking.traffic import Traffic, count
-from leaklib.aggregation.parts.wire import Message, Wire
+from leaklib.aggregation.masking.phases import Drop, Phase
+from leaklib.aggregation.masking.round import majorities, masked_sums, start
+from leaklib.aggregation.parts.codec import Message
+from leaklib.aggregation.parts.traffic import Traffic, count
+from leaklib.aggregation.parts.wire import Wire
 from leaklib.rng import generator
 
 DRAW = np.random.default_rng(0)
@@ -84,11 +84,11 @@ def test_counting_without_running_is_exact(seed: int) -> None:
     graph = complete(range(n)) if active else sparse[seed % 2]
     drops = [Drop(int(c), Phase(int(draw.integers(0, 5)))) for c in draw.choice(n, n // 4, replace=False)]
     r = start(graph, majorities(graph, 1), generator=g, bits=bits, active=active)
-    play(r, {c: draw.integers(0, 2**bits, entries, dtype=np.uint32) for c in range(n)}, drops)
+    masked_sums(r, {c: draw.integers(0, 2**bits, entries, dtype=np.uint32) for c in range(n)}, drops)
     counted = count(graph, entries, dropped=drops, bits=bits, active=active)
     for phase in Phase:
         here = [sent for sent in r.wire.log if sent.phase == phase]
         up = sum(sent.size for sent in here if sent.recipient is None)
         down = sum(sent.size for sent in here if sent.sender is None)
         assert counted[phase] == Traffic(len(here), up, down)
-    assert cost(r).messages == sum(traffic.messages for traffic in counted.values())
+    assert r.cost().messages == sum(traffic.messages for traffic in counted.values())

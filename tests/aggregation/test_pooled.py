@@ -87,14 +87,14 @@ def test_an_attack_on_the_mean_is_scored_against_everyone_s_examples() -> None:
     line = Experiment(Photos(), LeNet(), FedSGD(), LinearLayer(), clients=3, first_client=2)
     seen: list[Update] = []
 
-    class Grey:
+    class Gray:
         def __call__(self, model, update, *, generator, callback=None):
             seen.append(update)
             return explain(
                 model, update, torch.rand(3, 3, 32, 32, generator=generator), torch.zeros(3).long()
             )
 
-    result = run(replace(line, attack=Grey(), aggregation=Spy()))
+    result = run(replace(line, attack=Gray(), aggregation=Spy()))
     assert result.update.clients == (2, 3, 4) and len(result.batch) == 3 and len(result.score.psnr) == 3
     assert torch.equal(result.batch.inputs[1], Photos().batch(3, 1).inputs[0])
     assert seen == [result.update] and result.view.updates == (result.update,)

@@ -12,14 +12,15 @@ from scipy.stats import chisquare
 from leaklib.aggregation.crypto.primitives import keystream
 from leaklib.aggregation.masking.client import pair_mask
 from leaklib.aggregation.masking.graph import Graph, complete, ring
-from leaklib.aggregation.masking.messages import Drop, Keys, Phase, Survivors
+from leaklib.aggregation.masking.messages import Keys, Survivors
+from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import (
-    Round,
+    Masking,
     advertise_keys,
     consistency_check,
     majorities,
     masked_input,
-    play,
+    masked_sums,
     share_keys,
     start,
 )
@@ -36,11 +37,11 @@ def words(clients: Collection[int], entries: int = 6, seed: int = 0) -> dict[int
     return {client: draw.integers(0, 2**32, entries, dtype=np.uint32) for client in clients}
 
 
-def ready(graph: Graph, seed: int = 0, threshold: int | None = None, **options) -> Round:
+def ready(graph: Graph, seed: int = 0, threshold: int | None = None, **options) -> Masking:
     return start(graph, majorities(graph, threshold), generator=generator(seed, "round"), **options)
 
 
-def until(phase: Phase, graph: Graph | None = None, seed: int = 0, **options) -> Round:
+def until(phase: Phase, graph: Graph | None = None, seed: int = 0, **options) -> Masking:
     """A round among five clients, or on the graph, in which all phases before ``phase`` have happened."""
     r = ready(complete(range(5)) if graph is None else graph, seed, **options)
     everyone = list(r.clients)
@@ -59,11 +60,11 @@ def check(drops: tuple[Drop, ...], threshold: int, active: bool = False, **optio
     at_the_end = 5 - len({drop.client for drop in drops})
     if at_the_end < threshold:
         with pytest.raises(ValueError, match=r"needs \d clients|cannot be unmasked"):
-            assert not play(r, inputs, drops), "nothing was refused"
+            assert not masked_sums(r, inputs, drops), "nothing was refused"
             raise ValueError("cannot be unmasked: nobody is left")
         return
     survivors = sorted(set(range(5)) - {d.client for d in drops if d.before <= Phase.MASKED_INPUT})
-    sums = play(r, inputs, drops)
+    sums = masked_sums(r, inputs, drops)
     assert list(sums) == [tuple(survivors)]
     expected = sum((inputs[client] for client in survivors), np.zeros(6, np.uint32))
     assert np.array_equal(sums[tuple(survivors)], expected)
@@ -177,7 +178,7 @@ def test_a_masked_update_is_uniform_whatever_it_hides(bits: int, value: int) -> 
         assert chisquare(counts).pvalue > 1e-3
 
 
-def late(double: bool) -> tuple[Round, np.ndarray]:
+def late(double: bool) -> tuple[Masking, np.ndarray]:
     """The server says that client 2 dropped out, unmasks the sum of the others, and keeps what 2 sent."""
     r = until(Phase.UNMASK, double=double)
     arrived = r.server.masked.pop(2)
@@ -306,7 +307,7 @@ def test_a_phase_happens_once_and_in_its_place() -> None:
         r.clients[3].advertise_keys()
 
 
-def signed_round() -> Round:
+def signed_round() -> Masking:
     """The active variant: client 4 drops out, and the others have signed who is left."""
     r = until(Phase.MASKED_INPUT, active=True)
     masked_input(r, range(4), words(range(5)))
@@ -346,7 +347,7 @@ def test_signatures_are_checked() -> None:
     assert signed_round().clients[0].unmask(survivors, signatures).keys.keys() == {4}
 
 
-def signed_round_of(seed: int) -> Round:
+def signed_round_of(seed: int) -> Masking:
     r = until(Phase.MASKED_INPUT, active=True, seed=seed)
     masked_input(r, range(4), words(range(5)))
     consistency_check(r, range(4))
@@ -371,7 +372,7 @@ def test_what_is_left_of_a_masked_update_within_a_part_stays_uniform() -> None:
     # between the second and the third. Only the sum of all three is free of masks.
     path = {0: frozenset({1}), 1: frozenset({0, 2}), 2: frozenset({1})}
     r, entries = ready(path), 20_000
-    sums = play(r, {client: np.full(entries, 7, np.uint32) for client in path})
+    sums = masked_sums(r, {client: np.full(entries, 7, np.uint32) for client in path})
     assert (sums[0, 1, 2] == 21).all()
     left = {client: r.server.still_masked(client, {}) for client in path}
     for some in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2)):
@@ -385,7 +386,7 @@ def test_a_ring_that_dropouts_cut_tells_the_sums_of_its_parts() -> None:
     r, inputs = ready(circle, threshold=1), words(range(8))
     one = 0
     two = next(c for c in circle if c not in circle[one] | {one})
-    sums = play(r, inputs, (Drop(one), Drop(two)))
+    sums = masked_sums(r, inputs, (Drop(one), Drop(two)))
     assert len(sums) == 2 and sorted(c for part in sums for c in part) == sorted(set(range(8)) - {one, two})
     for part, total in sums.items():
         assert np.array_equal(total, sum((inputs[c] for c in part), np.zeros(6, np.uint32)))

@@ -233,7 +233,7 @@ def test_a_prior_makes_up_for_what_was_not_sent() -> None:
     assert smooth > bare + 1
 
 
-def test_the_prior_is_relative_to_grey_and_off_by_default() -> None:
+def test_the_prior_is_relative_to_gray_and_off_by_default() -> None:
     model, batch = tiny(), small()
     update, seen = sent(Quantize(8), model, batch, reveal=True), {}
     for attack in (DLG(steps=1, known_labels=True), DLG(steps=1, known_labels=True, total_variation=0.5)):
@@ -244,6 +244,6 @@ def test_the_prior_is_relative_to_grey_and_off_by_default() -> None:
             callback=lambda p, weight=attack.total_variation: seen.setdefault(weight, p) is None,
         )
     assert torch.equal(seen[0.0].inputs, seen[0.5].inputs)
-    grey = explain(model, update, torch.full_like(batch.inputs, 0.5), batch.labels).loss
-    prior = 0.5 * grey * total_variation(seen[0.5].inputs[None]).item()
+    gray = explain(model, update, torch.full_like(batch.inputs, 0.5), batch.labels).loss
+    prior = 0.5 * gray * total_variation(seen[0.5].inputs[None]).item()
     assert seen[0.5].loss - seen[0.0].loss == pytest.approx(prior, rel=1e-3)

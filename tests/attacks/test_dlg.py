@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from leaklib.attacks.dlg import DLG, IDLG, _check
-from leaklib.attacks.search.lbfgs import LBFGS
+from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.search.matching import PATIENCE, STUCK, match
+from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr
@@ -200,7 +200,7 @@ def test_bad_fields(cls: type) -> None:
     attack = cls()
     object.__setattr__(attack, "optimizer", "sgd")
     with pytest.raises(ValueError, match="optimizer must be 'lbfgs' or 'adam', got 'sgd'"):
-        _check(attack)
+        attack.__post_init__()
 
 
 def test_labels_that_are_not_there_are_asked_for() -> None:

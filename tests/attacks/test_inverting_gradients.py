@@ -8,7 +8,7 @@ from torch import nn
 
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.search import matching
-from leaklib.attacks.search.adam import FALL, BoxedAdam
+from leaklib.attacks.search.optimizers import FALL, BoxedAdam
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr, score

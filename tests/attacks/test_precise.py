@@ -7,7 +7,7 @@ import torch
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
-from leaklib.attacks.precise import Precise
+from leaklib.attacks.naive import Precise
 from leaklib.attacks.recursive import Recursive
 from leaklib.attacks.tokens import TokenRecovery
 from leaklib.client import FedSGD, share

@@ -166,7 +166,7 @@ Picture.linear_gradient("L").save(buffer, "png")
 Image(buffer.getvalue())"""
 # Two pixels.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR42mNg+A8AAQIBANyzZrcAAAAASUVORK5CYII="
-ALT = "A grey ramp that is black at its top and white at its foot."
+ALT = "A gray ramp that is black at its top and white at its foot."
 
 
 def sound():

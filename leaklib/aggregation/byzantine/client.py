@@ -17,25 +17,18 @@ Chapter: 11.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 
 from leaklib.aggregation.byzantine.consistency import Row, combine, fits, with_blind
-from leaklib.aggregation.byzantine.messages import (
-    ByzPhase,
-    Coin,
-    Dealt,
-    Key,
-    Names,
-    Numbers,
-    from_bytes,
-    to_bytes,
-)
-from leaklib.aggregation.crypto.field import Elements, add, dot, elements, sub, total, uniform
-from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, random_bytes, seal, unseal
+from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.crypto.field import add, dot, elements, from_bytes, sub, to_bytes, total, uniform
+from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, random_bytes
 from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
+from leaklib.aggregation.parts.party import Party
 
 Integers = Int64[np.ndarray, "_"]
 
@@ -62,8 +55,7 @@ class ByzRules:
         return 2 * self.terms - 1
 
 
-@dataclass(frozen=True, eq=False)
-class Share:
+class Held(NamedTuple):
     """What one holder has of one dealer: of both sharings, and of its masks, one for each member."""
 
     first: Row
@@ -71,7 +63,7 @@ class Share:
     masks: Row
 
 
-class ByzClient:
+class ByzClient(Party):
     """Client ``number`` of the members. Phases are called in their order, each once.
 
     A bad share must not stop the round, or a single dealer could. What is damaged, not for this client, came
@@ -80,9 +72,10 @@ class ByzClient:
     """
 
     def __init__(self, number: int, rules: ByzRules, *, generator: torch.Generator) -> None:
-        self.number, self.rules, self._generator = number, rules, generator
+        super().__init__(number, rules.session, generator=generator)
+        self.rules = rules
         self._phase: ByzPhase | None = None
-        self._held: dict[int, Share] = {}
+        self._held: dict[int, Held] = {}
         self.refused: list[str] = []
         self._accepted: tuple[int, ...] = ()
 
@@ -95,36 +88,24 @@ class ByzClient:
     def deal(self, vector: Integers, keys: Iterable[Key], second: Integers | None = None) -> list[Dealt]:
         """Shares of ``vector`` for every member. A cheating dealer puts another one into the ``second``."""
         self._enter(ByzPhase.DEAL)
-        rules, others = self.rules, [member for member in self.rules.members if member != self.number]
+        rules, g = self.rules, self._generator
+        others = [member for member in rules.members if member != self.number]
         self._channels = {key.client: agree(self._secret, key.sealing, b"deal") for key in keys}
         if set(self._channels) != set(others):
-            raise ValueError(
-                f"client {self.number} expected the keys of {others}, got {list(self._channels)}"
-            )
-        blocks = with_blind(cut(elements(vector), rules.blocks), generator=self._generator)
+            raise self._refusal(f"expected the keys of {others}, got {list(self._channels)}")
+        blocks = with_blind(cut(elements(vector), rules.blocks), generator=g)
         reverse = blocks[::-1]
         if second is not None:
             reverse = np.column_stack([cut(elements(second), rules.blocks)[::-1], reverse[:, -1]])
-        self._sharings = tuple(
-            hidden(order, rules.colluders, generator=self._generator) for order in (blocks, reverse)
-        )
-        self._masks = uniform((rules.product_terms, len(rules.members)), generator=self._generator)
+        self._sharings = tuple(hidden(order, rules.colluders, generator=g) for order in (blocks, reverse))
+        self._masks = uniform((rules.product_terms, len(rules.members)), generator=g)
         self._masks[rules.blocks - 1] = 0
         points = [point(place) for place in range(len(rules.members))]
         dealt = [shares(rows, points) for rows in (*self._sharings, self._masks)]
-        each = {member: Share(*rows) for member, *rows in zip(rules.members, *dealt, strict=True)}
+        each = {member: Held(*rows) for member, *rows in zip(rules.members, *dealt, strict=True)}
         self._held[self.number] = each[self.number]
-        return [self._sealed(other, each[other]) for other in others]
-
-    def _sealed(self, other: int, share: Share) -> Dealt:
-        plain = to_bytes(np.concatenate([share.first, share.second, share.masks]))
-        header = self._header(self.number, other)
-        return Dealt(
-            self.number, other, seal(self._channels[other], plain, header, generator=self._generator)
-        )
-
-    def _header(self, sender: int, recipient: int) -> bytes:
-        return self.rules.session.hex().encode() + f" {sender}>{recipient}".encode()
+        plain = {other: to_bytes(np.concatenate(each[other])) for other in others}
+        return [Dealt(self.number, other, self._seal(other, plain[other])) for other in others]
 
     def combine(self, received: Iterable[Dealt], coin: Coin) -> Numbers:
         """Keep the others' shares, and publish the combinations of what was dealt, now that it is fixed."""
@@ -140,17 +121,16 @@ class ByzClient:
         return Numbers(self.number, np.concatenate([first, second[rules.blocks :], masks]))
 
     def _keep(self, message: Dealt) -> None:
-        sender = message.sender
+        sender, mine = message.sender, self._held[self.number]
         if message.recipient != self.number:
-            raise ValueError(f"client {self.number} got shares for client {message.recipient}: refused")
+            raise self._refusal(f"got shares for client {message.recipient}")
         if sender not in self._channels or sender in self._held:
             what = "a second time" if sender in self._held else "from a stranger"
-            raise ValueError(f"client {self.number} got shares of client {sender} {what}: refused")
-        plain = from_bytes(unseal(self._channels[sender], message.sealed, self._header(sender, self.number)))
-        sizes = [len(row) for row in (self._held[self.number].first, self._held[self.number].second)]
-        if len(plain) != sum(sizes) + len(self.rules.members):
-            raise ValueError(f"client {self.number} got shares of another length from client {sender}")
-        self._held[sender] = Share(*np.split(plain, np.cumsum(sizes)))
+            raise self._refusal(f"got shares of client {sender} {what}")
+        plain = from_bytes(self._unseal(sender, message.sealed))
+        if len(plain) != sum(map(len, mine)):
+            raise self._refusal(f"got shares of another length from client {sender}")
+        self._held[sender] = Held(*np.split(plain, np.cumsum([len(row) for row in mine])[:-1]))
 
     def complain(self, combinations: Iterable[Numbers]) -> Names:
         """The dealers whose shares do not fit what they published, or of whom something is missing."""
@@ -163,15 +143,14 @@ class ByzClient:
         blocks = self.rules.blocks
         second = np.concatenate([first[:, :blocks][:, ::-1], rest], axis=1)
         masks = np.insert(masks, blocks - 1, 0, axis=1)
-        held = [self._held[dealer] for dealer in dealers]
+        held = (np.stack(rows) for rows in zip(*(self._held[dealer] for dealer in dealers), strict=True))
         own = point(self.rules.members.index(self.number))
         good = np.ones(len(dealers), bool)
-        for name, rows in (("first", first), ("second", second), ("masks", masks)):
-            good &= fits(np.stack([getattr(share, name) for share in held]), rows, own, self._coin)
-        fine = {dealer for dealer, fit in zip(dealers, good, strict=True) if fit}
+        for mine, theirs in zip(held, (first, second, masks), strict=True):
+            good &= fits(mine, theirs, own, self._coin)
+        fine = set(np.array(dealers)[good].tolist())
         # Should such a dealer be accepted all the same, this holder's answers are among the wrong ones.
-        mine = self._held[self.number]
-        nothing = Share(*(np.zeros_like(row) for row in (mine.first, mine.second, mine.masks)))
+        nothing = Held(*map(np.zeros_like, self._held[self.number]))
         for dealer in self.rules.members:
             self._held.setdefault(dealer, nothing)
         return Names(self.number, tuple(n for n in self.rules.members if n not in fine))
@@ -180,17 +159,17 @@ class ByzClient:
         """This holder's value of h for every pair of accepted dealers."""
         self._enter(ByzPhase.DISTANCES)
         if not set(accepted.names) <= self._held.keys():
-            raise ValueError(f"client {self.number} has no shares of all of {accepted.names}: refused")
+            raise self._refusal(f"has no shares of all of {accepted.names}")
         self._accepted = accepted.names
         held = [self._held[dealer] for dealer in accepted.names]
         places = [self.rules.members.index(dealer) for dealer in accepted.names]
         # The last entry belongs to the check, not to the vector.
-        first, second = (np.stack([getattr(s, name)[:-1] for s in held]) for name in ("first", "second"))
-        masks = np.stack([share.masks[places] for share in held])
-        rows = [
-            add(dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :])), _both(masks, n))
-            for n in range(len(held) - 1)
-        ]
+        first, second = (np.stack(rows)[:, :-1] for rows in list(zip(*held, strict=True))[:2])
+        masks = np.stack([one.masks[places] for one in held])
+        rows = []
+        for n in range(len(held) - 1):
+            product = dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :]))
+            rows.append(add(product, add(masks[n, n + 1 :], masks[n + 1 :, n])))  # masked by both dealers
         return Numbers(self.number, np.concatenate(rows))
 
     def sum(self, selected: Names) -> Numbers:
@@ -198,18 +177,15 @@ class ByzClient:
         self._enter(ByzPhase.SUM)
         names = set(selected.names)
         if len(names) < self.rules.selected or not names <= set(self._accepted):
-            raise ValueError(
-                f"client {self.number} adds up at least {self.rules.selected} accepted clients, "
-                f"was asked for {selected.names}: refused"
-            )
+            wanted = f"at least {self.rules.selected} accepted clients"
+            raise self._refusal(f"adds up {wanted}, was asked for {selected.names}")
         return Numbers(self.number, total(np.stack([self._held[n].first[:-1] for n in sorted(names)]), 0))
+
+    def lie(self, true: Numbers) -> Numbers:
+        """What a liar answers instead: as many random numbers."""
+        return Numbers(self.number, uniform(true.values.shape, generator=self._generator))
 
     def _enter(self, phase: ByzPhase) -> None:
         if phase != (0 if self._phase is None else self._phase + 1):
-            raise ValueError(f"client {self.number}: {phase.name} comes out of order or again, refused")
+            raise self._refusal(f"finds that {phase.name} comes out of order or again")
         self._phase = phase
-
-
-def _both(masks: Elements, n: int) -> Elements:
-    """The masks of the pairs of dealer n with each later one, from both sides."""
-    return add(masks[n, n + 1 :], masks[n + 1 :, n])

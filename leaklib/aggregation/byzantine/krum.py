@@ -25,10 +25,9 @@ def multi_krum(distances: Float[Tensor, "clients clients"], byzantine: int, sele
     """
     n = len(distances)
     if n < byzantine + 3 or n < selected:
-        raise ValueError(
-            f"multi-Krum needs at least {max(byzantine + 3, selected)} clients to select {selected} with "
-            f"{byzantine} Byzantine ones among them, got {n}"
-        )
+        least = max(byzantine + 3, selected)
+        wanted = f"at least {least} clients to select {selected}, {byzantine} Byzantine ones among them"
+        raise ValueError(f"multi-Krum needs {wanted}, got {n}")
     # The nearest of all is the client itself, at distance zero.
     scores = distances.sort(1).values[:, : n - byzantine - 1].sum(1)
     return tuple(sorted(scores.argsort(stable=True)[:selected].tolist()))

@@ -1,19 +1,15 @@
-"""What travels in ByzSecAgg, and when. See masking/messages.py for the form.
+"""What travels in ByzSecAgg, and when. See parts/codec.py for the form.
 
 Chapter: 11.
 """
 
-import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated
 
-import numpy as np
-
-from leaklib.aggregation.crypto.field import Elements, P
+from leaklib.aggregation.crypto.field import ELEMENT, Elements, from_bytes, to_bytes
 from leaklib.aggregation.crypto.primitives import KEY
-from leaklib.aggregation.parts.wire import NAME, check_length
-
-ELEMENT = 8  # bytes
+from leaklib.aggregation.parts.codec import Message, Name, NameRow, Row
 
 
 class ByzPhase(IntEnum):
@@ -28,102 +24,40 @@ class ByzPhase(IntEnum):
 
 
 @dataclass(frozen=True)
-class Key:
+class Key(Message):
     """A client's public key."""
 
-    client: int
-    sealing: bytes
-
-    def encode(self) -> bytes:
-        return struct.pack("<I", self.client) + self.sealing
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Key":
-        check_length(cls, data, NAME + KEY)
-        return cls(*struct.unpack(f"<I{KEY}s", data))
+    client: Name
+    sealing: Annotated[bytes, f"{KEY}s"]
 
 
 @dataclass(frozen=True)
-class Dealt:
+class Dealt(Message):
     """The sender's shares for one holder, encrypted."""
 
-    sender: int
-    recipient: int
-    sealed: bytes
-
-    def encode(self) -> bytes:
-        return struct.pack("<III", self.sender, self.recipient, len(self.sealed)) + self.sealed
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Dealt":
-        if len(data) < 3 * NAME:
-            check_length(cls, data, 3 * NAME)
-        sender, recipient, size = struct.unpack_from("<III", data)
-        check_length(cls, data, 3 * NAME + size)
-        return cls(sender, recipient, data[3 * NAME :])
+    sender: Name
+    recipient: Name
+    sealed: Annotated[bytes, Row(1, bytes, bytes)]
 
 
 @dataclass(frozen=True)
-class Coin:
+class Coin(Message):
     """The random number that all combinations are made with."""
 
-    value: int
-
-    def encode(self) -> bytes:
-        return self.value.to_bytes(ELEMENT, "little")
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Coin":
-        check_length(cls, data, ELEMENT)
-        return cls(int.from_bytes(data, "little"))
+    value: Annotated[int, "Q"]
 
 
 @dataclass(frozen=True)
-class Names:
+class Names(Message):
     """Clients: those that ``client`` complains of, or those that it is told of."""
 
-    client: int
-    names: tuple[int, ...]
-
-    def encode(self) -> bytes:
-        return struct.pack(f"<II{len(self.names)}I", self.client, len(self.names), *self.names)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Names":
-        if len(data) < 2 * NAME:
-            check_length(cls, data, 2 * NAME)
-        client, count = struct.unpack_from("<II", data)
-        check_length(cls, data, (2 + count) * NAME)
-        return cls(client, struct.unpack_from(f"<{count}I", data, 2 * NAME))
+    client: Name
+    names: NameRow
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers:
+class Numbers(Message):
     """A client's row of field elements: its combination, or its answers."""
 
-    client: int
-    values: Elements
-
-    def encode(self) -> bytes:
-        return struct.pack("<II", self.client, len(self.values)) + to_bytes(self.values)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Numbers":
-        if len(data) < 2 * NAME:
-            check_length(cls, data, 2 * NAME)
-        client, count = struct.unpack_from("<II", data)
-        check_length(cls, data, 2 * NAME + count * ELEMENT)
-        return cls(client, from_bytes(data[2 * NAME :]))
-
-
-def to_bytes(values: Elements) -> bytes:
-    """8 bytes for each element."""
-    return values.astype("<u8").tobytes()
-
-
-def from_bytes(data: bytes) -> Elements:
-    """The elements. ValueError for what is none."""
-    values = np.frombuffer(data, "<u8").astype(np.uint64)
-    if (values >= P).any():
-        raise ValueError("got a number of 2^61 − 1 or more: no element of the field, refused")
-    return values
+    client: Name
+    values: Annotated[Elements, Row(ELEMENT, to_bytes, from_bytes)]

@@ -4,28 +4,18 @@ Source and differences: see client.py.
 Chapter: 11.
 """
 
-from dataclasses import dataclass, field
-
-import torch
+from collections.abc import Collection
 
 from leaklib.aggregation.byzantine.client import ByzClient, Integers
-from leaklib.aggregation.byzantine.messages import ByzPhase, Names, Numbers
+from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
 from leaklib.aggregation.byzantine.server import ByzServer
 from leaklib.aggregation.crypto import fixed_point
-from leaklib.aggregation.crypto.field import P, uniform
-from leaklib.aggregation.parts.wire import Clock, Wire
+from leaklib.aggregation.crypto.field import P
+from leaklib.aggregation.parts.wire import Exchange
 from leaklib.types import Tensors
 
-
-@dataclass
-class ByzRound:
-    """The parties of one round, what has travelled between them, and how long each has worked."""
-
-    clients: dict[int, ByzClient]
-    server: ByzServer
-    generator: torch.Generator
-    wire: Wire = field(default_factory=Wire)
-    clock: Clock = field(default_factory=Clock)
+Byzantine = Exchange[ByzClient, ByzServer]
+"""A round's clients and server, with all that they say."""
 
 
 def quantized(tensors: Tensors, fraction_bits: int) -> Integers:
@@ -45,12 +35,12 @@ def quantized(tensors: Tensors, fraction_bits: int) -> Integers:
     return scaled.long().numpy()
 
 
-def play(
-    r: ByzRound,
+def robust_sum(
+    r: Byzantine,
     integers: dict[int, Integers],
-    liars: tuple[int, ...] = (),
-    forgers: tuple[int, ...] = (),
-    dropped: tuple[int, ...] = (),
+    liars: Collection[int] = (),
+    forgers: Collection[int] = (),
+    dropped: Collection[int] = (),
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...], Integers]:
     """All phases in a row: squared distances between accepted clients, who is selected, the sum of these."""
     deal(r, integers, forgers)
@@ -66,58 +56,42 @@ def play(
     return squares, selected, total
 
 
-def deal(r: ByzRound, integers: dict[int, Integers], forgers: tuple[int, ...] = ()) -> None:
+def deal(r: Byzantine, integers: dict[int, Integers], forgers: Collection[int] = ()) -> None:
     """Keys go round, and every client sends its sealed shares to the server."""
-    for number, client in r.clients.items():
-        with r.clock.of(number):
-            key = r.wire.carry(ByzPhase.ADVERTISE_KEYS, number, None, client.advertise_key())
-        r.server.receive_key(key)
-    for number, client in r.clients.items():
-        others = [key for key in r.server.keys.values() if key.client != number]
-        with r.clock.of(number):
-            keys = [r.wire.carry(ByzPhase.DEAL, None, number, key) for key in others]
-            second = -integers[number] - 1 if number in forgers else None
-            dealt = [
-                r.wire.carry(ByzPhase.DEAL, number, None, message)
-                for message in client.deal(integers[number], keys, second)
-            ]
-        with r.clock.of(None):
-            for message in dealt:
-                r.server.receive_shares(message)
+
+    def dealt(client: ByzClient, keys: list[Key]) -> list[Dealt]:
+        vector = integers[client.number]
+        return client.deal(vector, keys, -vector - 1 if client.number in forgers else None)
+
+    server = r.server
+    r.phase(ByzPhase.ADVERTISE_KEYS, r.clients, lambda client, _: client.advertise_key(), server.receive_key)
+    r.phase(ByzPhase.DEAL, r.clients, dealt, server.receive_shares, server.keys_for)
 
 
-def check(r: ByzRound) -> None:
+def check(r: Byzantine) -> None:
     """Shares go to their holders, a coin is drawn, dealers publish their combinations, holders complain."""
-    coin = r.server.draw_coin()
-    for number, client in r.clients.items():
-        theirs = [message for message in r.server.dealt.values() if message.recipient == number]
-        with r.clock.of(number):
-            received = [r.wire.carry(ByzPhase.COMBINE, None, number, message) for message in theirs]
-            told = r.wire.carry(ByzPhase.COMBINE, None, number, coin)
-            published = r.wire.carry(ByzPhase.COMBINE, number, None, client.combine(received, told))
-        r.server.receive_combination(published)
-    for number, client in r.clients.items():
-        with r.clock.of(number):
-            combinations = [
-                r.wire.carry(ByzPhase.COMPLAIN, None, number, message)
-                for message in r.server.combinations.values()
-            ]
-            complaints = r.wire.carry(ByzPhase.COMPLAIN, number, None, client.complain(combinations))
-        r.server.receive_complaints(complaints)
+    server, coin = r.server, r.server.draw_coin()
+
+    def tell(name: int) -> list[Dealt | Coin]:
+        return [*server.shares_for(name), coin]
+
+    def combine(client: ByzClient, told: list) -> Numbers:
+        return client.combine(told[:-1], told[-1])
+
+    r.phase(ByzPhase.COMBINE, r.clients, combine, server.receive_combination, tell)
+    published = server.combinations.values()
+    r.phase(ByzPhase.COMPLAIN, r.clients, ByzClient.complain, server.receive_complaints, lambda _: published)
 
 
 def answer(
-    r: ByzRound, phase: ByzPhase, names: tuple[int, ...], there: list[int], liars: tuple[int, ...]
+    r: Byzantine, phase: ByzPhase, names: tuple[int, ...], there: Collection[int], liars: Collection[int]
 ) -> None:
     """Those who are still there are told ``names``, and answer for them. Liars answer with random numbers."""
     distances = phase == ByzPhase.DISTANCES
-    for number in there:
-        client = r.clients[number]
-        with r.clock.of(number):
-            told = r.wire.carry(phase, None, number, Names(number, names))
-            numbers = client.distances(told) if distances else client.sum(told)
-        if number in liars:
-            numbers = Numbers(number, uniform(numbers.values.shape, generator=r.generator))
-        with r.clock.of(None):
-            sent = r.wire.carry(phase, number, None, numbers)
-            (r.server.receive_distances if distances else r.server.receive_sum)(sent)
+
+    def numbers(client: ByzClient, told: list[Names]) -> Numbers:
+        true = client.distances(*told) if distances else client.sum(*told)
+        return client.lie(true) if client.number in liars else true
+
+    receive = r.server.receive_distances if distances else r.server.receive_sum
+    r.phase(phase, there, numbers, receive, lambda name: [Names(name, names)])

@@ -4,7 +4,8 @@ Source and differences: see client.py.
 Chapter: 11.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from leaklib.aggregation.byzantine.messages import Coin, Dealt, Key, Names, Numb
 from leaklib.aggregation.crypto.decode import correct
 from leaklib.aggregation.crypto.field import Elements, signed
 from leaklib.aggregation.crypto.ramp import point
+from leaklib.aggregation.parts.party import put
 
 
 class ByzServer:
@@ -30,31 +32,35 @@ class ByzServer:
         self.answers: dict[int, Numbers] = {}
         self.sums: dict[int, Numbers] = {}
         self.liars: set[int] = set()
+        self.pairs = frozenset(permutations(rules.members, 2))
 
     def receive_key(self, key: Key) -> None:
-        self._fresh(key.client, self.keys, "a key")
-        self.keys[key.client] = key
+        """A member's public key."""
+        put(self.keys, key.client, key, self.rules.members)
+
+    def keys_for(self, client: int) -> list[Key]:
+        """All others' public keys."""
+        return [key for key in self.keys.values() if key.client != client]
 
     def receive_shares(self, message: Dealt) -> None:
-        pair = message.sender, message.recipient
-        self._fresh(message.sender, (), "shares")
-        if message.recipient not in self.rules.members or pair in self.dealt:
-            raise ValueError(
-                f"shares from client {pair[0]} for {pair[1]} came twice or for a stranger: refused"
-            )
-        self.dealt[pair] = message
+        """What one member deals to another."""
+        put(self.dealt, (message.sender, message.recipient), message, self.pairs)
+
+    def shares_for(self, client: int) -> list[Dealt]:
+        """What was dealt to it."""
+        return [message for message in self.dealt.values() if message.recipient == client]
 
     def draw_coin(self) -> Coin:
         """Drawn once all shares have arrived: no dealer can change them any more."""
         return Coin(draw_coin(generator=self._generator))
 
     def receive_combination(self, message: Numbers) -> None:
-        self._fresh(message.client, self.combinations, "a combination")
-        self.combinations[message.client] = message
+        """What a dealer publishes of its sharings."""
+        put(self.combinations, message.client, message, self.rules.members)
 
     def receive_complaints(self, message: Names) -> None:
-        self._fresh(message.client, self.complaints, "complaints")
-        self.complaints[message.client] = message
+        """The dealers whose shares a holder found wrong."""
+        put(self.complaints, message.client, message, self.rules.members)
 
     def accepted(self) -> tuple[int, ...]:
         """The dealers of whom at most A holders complain: so many may be lying.
@@ -66,8 +72,8 @@ class ByzServer:
         return tuple(n for n in self.rules.members if against.count(n) <= self.rules.byzantine)
 
     def receive_distances(self, message: Numbers) -> None:
-        self._fresh(message.client, self.answers, "distances")
-        self.answers[message.client] = message
+        """A holder's values for all pairs."""
+        put(self.answers, message.client, message, self.rules.members)
 
     def distances(self) -> tuple[tuple[int, ...], ...]:
         """Squared distances between all accepted dealers, as integers of their vectors."""
@@ -84,8 +90,8 @@ class ByzServer:
         return tuple(accepted[i] for i in multi_krum(squares, self.rules.byzantine, self.rules.selected))
 
     def receive_sum(self, message: Numbers) -> None:
-        self._fresh(message.client, self.sums, "a sum")
-        self.sums[message.client] = message
+        """A holder's values for the sum."""
+        put(self.sums, message.client, message, self.rules.members)
 
     def sum(self, entries: int) -> Integers:
         """The sum of the selected vectors, integers."""
@@ -101,9 +107,3 @@ class ByzServer:
         coefficients, wrong = correct(points, values, terms, self.rules.byzantine, generator=self._generator)
         self.liars |= {holders[i] for i in wrong}
         return coefficients
-
-    def _fresh(self, client: int, seen: Collection[int], what: str) -> None:
-        if client not in self.rules.members:
-            raise ValueError(f"client {client} is not in this round: {what} refused")
-        if client in seen:
-            raise ValueError(f"client {client} sent {what} twice: refused")

@@ -16,22 +16,14 @@ Chapter: 11.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 import torch
 from jaxtyping import UInt64
 
-from leaklib.aggregation.crypto.field import (
-    Elements,
-    P,
-    dot,
-    elements,
-    interpolation,
-    matmul,
-    product,
-    uniform,
-    vandermonde,
-)
+from leaklib.aggregation.crypto.field import P, dot, elements, interpolation, matmul, product, uniform
+from leaklib.aggregation.crypto.ramp import shares
 
 
 def correct(
@@ -41,31 +33,24 @@ def correct(
     errors: int,
     *,
     generator: torch.Generator,
-) -> tuple[Elements, tuple[int, ...]]:
+) -> tuple[UInt64[np.ndarray, "terms entries"], tuple[int, ...]]:
     """Coefficients, ``terms`` × entries, and the places of the holders whose values do not fit.
 
     Raises ValueError if there are too few holders to correct so many ``errors``, or more errors than that.
     More than that many holders who lie by agreement can also have a wrong polynomial accepted.
     """
-    _check_enough(len(points), terms, errors)
+    n, least = len(points), terms + 2 * errors
+    if n < least:
+        raise ValueError(f"{terms} coefficients despite {errors} wrong values need {least} holders, got {n}")
     combined = dot(values, uniform((values.shape[1],), generator=generator)).tolist()
     wrong = _locate(points, combined, terms, errors)
     right = [i for i in range(len(points)) if i not in wrong][:terms]
     coefficients = matmul(interpolation([points[i] for i in right]), values[right])
-    differs = (matmul(vandermonde(points, terms), coefficients) != values).any(1)
+    differs = (shares(coefficients, points) != values).any(1)
     liars = tuple(np.flatnonzero(differs).tolist())
     if len(liars) > errors:
         raise _too_many(errors)
     return coefficients, liars
-
-
-def _check_enough(holders: int, terms: int, errors: int) -> None:
-    """ValueError unless so many ``holders`` are enough for ``terms`` coefficients despite ``errors``."""
-    if holders < terms + 2 * errors:
-        raise ValueError(
-            f"{terms} coefficients despite {errors} wrong values need {terms + 2 * errors} holders, "
-            f"got {holders}"
-        )
 
 
 def _too_many(errors: int) -> ValueError:
@@ -85,7 +70,7 @@ def _locate(points: Sequence[int], values: Sequence[int], terms: int, errors: in
     polynomial, rest = divide(old, v)
     if any(rest) or len(polynomial) > terms:
         raise _too_many(errors)
-    fitted = matmul(vandermonde(points, len(polynomial)), elements(polynomial)[:, None])[:, 0].tolist()
+    fitted = shares(elements(polynomial)[:, None], points)[:, 0].tolist()
     wrong = [i for i, (x, y) in enumerate(zip(fitted, values, strict=True)) if x != y]
     if len(wrong) > errors:
         raise _too_many(errors)
@@ -105,14 +90,10 @@ def divide(a: Sequence[int], b: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def _minus(a: Sequence[int], b: Sequence[int]) -> list[int]:
-    longest = max(len(a), len(b))
-    padded = ([*row, *[0] * (longest - len(row))] for row in (a, b))
-    return _trim([(x - y) % P for x, y in zip(*padded, strict=True)])
+    return _trim([(x - y) % P for x, y in zip_longest(a, b, fillvalue=0)])
 
 
 def _trim(polynomial: Sequence[int]) -> list[int]:
     """Without leading zeros; the zero polynomial is [0]."""
-    size = len(polynomial)
-    while size > 1 and polynomial[size - 1] == 0:
-        size -= 1
+    size = max((place + 1 for place, coefficient in enumerate(polynomial) if coefficient), default=1)
     return list(polynomial[:size])

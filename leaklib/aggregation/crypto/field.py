@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64, UInt64
 
 P = 2**61 - 1
+ELEMENT = 8  # bytes of a number
 Elements = UInt64[np.ndarray, "..."]
 """Numbers from 0 to P − 1."""
 
@@ -130,3 +131,16 @@ def product(a: Sequence[int], b: Sequence[int]) -> list[int]:
         for j, y in enumerate(b):
             result[i + j] = (result[i + j] + x * y) % P
     return result
+
+
+def to_bytes(values: Elements) -> bytes:
+    """8 bytes for each element."""
+    return values.astype("<u8").tobytes()
+
+
+def from_bytes(data: bytes) -> Elements:
+    """The elements. ValueError for what is none."""
+    values = np.frombuffer(data, "<u8").astype(np.uint64)
+    if (values >= P).any():
+        raise ValueError("got a number of 2^61 − 1 or more: no element of the field, refused")
+    return values

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64, UInt32
 from torch import Tensor
 
+from leaklib.tensors import flatten
 from leaklib.types import Tensors
 
 Words = UInt32[np.ndarray, "entries"]
@@ -19,16 +20,7 @@ Words = UInt32[np.ndarray, "entries"]
 
 def flat(tensors: Tensors) -> Float[Tensor, "entries"]:
     """All entries in a row, in the order of the parameters, as float64 on the CPU."""
-    return torch.cat([tensor.detach().cpu().double().reshape(-1) for tensor in tensors.values()])
-
-
-def shaped(values: Float[Tensor, "entries"], like: Tensors) -> Tensors:
-    """What ``flat`` made a row of, with the shapes, float types and devices of ``like``."""
-    parts = values.split([tensor.numel() for tensor in like.values()])
-    return {
-        name: part.view(tensor.shape).to(tensor)
-        for (name, tensor), part in zip(like.items(), parts, strict=True)
-    }
+    return flatten(tensors).detach().cpu().double()
 
 
 def encode(values: Float[Tensor, "entries"], fraction_bits: int, clients: int, bits: int = 32) -> Words:

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jaxtyping import UInt32
 
 KEY = 32  # bytes of a key or a seed
-_NONCE = 12
+NONCE = 12
+SEAL = NONCE + 16  # bytes that sealing adds
 
 
 def random_bytes(count: int, *, generator: torch.Generator) -> bytes:
@@ -42,13 +43,10 @@ def agree(secret: bytes, public: bytes, purpose: bytes) -> bytes:
     ValueError for a public key that gives everyone the same secret.
     """
     try:
-        shared = X25519PrivateKey.from_private_bytes(secret).exchange(
-            X25519PublicKey.from_public_bytes(public)
-        )
+        theirs = X25519PublicKey.from_public_bytes(public)
+        shared = X25519PrivateKey.from_private_bytes(secret).exchange(theirs)
     except ValueError as error:
-        raise ValueError(
-            f"expected a public key of 32 bytes that is no small-order point: {error}"
-        ) from error
+        raise ValueError(f"expected a public key of 32 bytes, no small-order point: {error}") from error
     return derive(shared, purpose)
 
 
@@ -68,19 +66,17 @@ def keystream(seed: bytes, words: int) -> UInt32[np.ndarray, "words"]:
 
 def seal(key: bytes, message: bytes, header: bytes, *, generator: torch.Generator) -> bytes:
     """``message`` encrypted, and bound to ``header``, which travels in the clear: 28 bytes longer."""
-    nonce = random_bytes(_NONCE, generator=generator)
+    nonce = random_bytes(NONCE, generator=generator)
     return nonce + ChaCha20Poly1305(key).encrypt(nonce, message, header)
 
 
 def unseal(key: bytes, sealed: bytes, header: bytes) -> bytes:
     """The message. ValueError if it was changed, cut, sealed under another key or for another header."""
     try:
-        return ChaCha20Poly1305(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], header)
+        return ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header)
     except (InvalidTag, ValueError) as error:
-        raise ValueError(
-            f"the sealed message for {header.decode(errors='replace')!r} was changed, cut, or is meant for "
-            f"someone else: refused"
-        ) from error
+        what = f"the sealed message for {header.decode(errors='replace')!r}"
+        raise ValueError(f"{what} was changed, cut, or is meant for someone else: refused") from error
 
 
 def verification_key(secret: bytes) -> bytes:

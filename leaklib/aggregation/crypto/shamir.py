@@ -47,7 +47,7 @@ def _value(slopes: list[int], constant: int, x: int) -> int:
     return (value + constant) % PRIME
 
 
-def combine(shares: Mapping[int, int], length: int) -> bytes:
+def reconstruct(shares: Mapping[int, int], length: int) -> bytes:
     """The secret of ``length`` bytes from the shares of as many holders as the threshold, or more.
 
     Fewer shares give a wrong secret or, nearly always, a ValueError: what they give is not this short.
@@ -55,9 +55,7 @@ def combine(shares: Mapping[int, int], length: int) -> bytes:
     weights = _weights(tuple(shares))
     value = sum(weight * share for weight, share in zip(weights, shares.values(), strict=True)) % PRIME
     if value >> (8 * length):
-        raise ValueError(
-            f"these {len(shares)} shares give no secret of {length} bytes: too few, or not of one secret"
-        )
+        raise ValueError(f"these {len(shares)} shares give no secret of {length} bytes: too few, or wrong")
     return value.to_bytes(length, "big")
 
 

@@ -13,33 +13,20 @@ Chapter: 10.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import Words
-from leaklib.aggregation.crypto.primitives import (
-    KEY,
-    agree,
-    keystream,
-    public_key,
-    random_bytes,
-    seal,
-    sign,
-    unseal,
-    verify,
-)
 from leaklib.aggregation.crypto.shamir import SHARE, split
-from leaklib.aggregation.masking.messages import (
-    Keys,
-    Masked,
-    Phase,
-    Revealed,
-    SealedShares,
-    Signature,
-    Survivors,
-)
+from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
+from leaklib.aggregation.masking.phases import Phase
+from leaklib.aggregation.parts.party import Party
+
+Verifiers = Mapping[int, bytes]
+"""The key of every client that checks its signatures."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +41,19 @@ class Rules:
 
     bits: int = 32
     session: bytes = b""
-    verifiers: Mapping[int, bytes] | None = None
+    verifiers: Verifiers | None = None
     double: bool = True
 
 
 def pair_mask(secret: bytes, public: bytes, owner: int, other: int, entries: int) -> Words:
     """What ``owner`` adds for its neighbor ``other``. The other adds the opposite, modulo 2^32."""
-    mask = keystream(agree(secret, public, b"mask"), entries)
+    mask = crypto.keystream(crypto.agree(secret, public, b"mask"), entries)
     return mask if owner > other else np.negative(mask)
 
 
 def signed_keys(keys: Keys, session: bytes) -> bytes:
     """What a client signs of its public keys."""
-    return b"keys" + session + Keys(keys.client, keys.sealing, keys.masking).encode()
+    return b"keys" + session + replace(keys, signature=b"").encode()
 
 
 def signed_survivors(survivors: Survivors, session: bytes) -> bytes:
@@ -74,7 +61,7 @@ def signed_survivors(survivors: Survivors, session: bytes) -> bytes:
     return b"survivors" + session + survivors.encode()
 
 
-class Client:
+class Client(Party):
     """Client ``number`` among its ``neighbors``. ``threshold`` shares open each of its two secrets.
 
     Phases are called in their order, each once. ValueError where the protocol says abort.
@@ -90,25 +77,23 @@ class Client:
         generator: torch.Generator,
         signing_key: bytes | None = None,
     ) -> None:
-        self.number, self.neighbors, self.threshold, self.rules = number, neighbors, threshold, rules
-        self._generator, self._signing_key = generator, signing_key
+        super().__init__(number, rules.session, generator=generator)
+        self.neighbors, self.threshold, self.rules = neighbors, threshold, rules
+        self._signing_key = signing_key
         self._phase: Phase | None = None
         self._keys: dict[int, Keys] = {}  # of the neighbors that take part
-        self._channels: dict[int, bytes] = {}
         self._held: dict[int, tuple[int, int]] = {}  # of whom it holds shares: of the seed, and of the key
         self._checked: Survivors | None = None
 
     def advertise_keys(self) -> Keys:
         """Two key pairs, made new for this round."""
         self._enter(Phase.ADVERTISE_KEYS)
-        self._sealing, self._masking, self._seed = (
-            random_bytes(KEY, generator=self._generator) for _ in range(3)
-        )
-        keys = Keys(self.number, public_key(self._sealing), public_key(self._masking))
+        secrets = (crypto.random_bytes(crypto.KEY, generator=self._generator) for _ in range(3))
+        self._sealing, self._masking, self._seed = secrets
+        keys = Keys(self.number, crypto.public_key(self._sealing), crypto.public_key(self._masking))
         if self._signing_key is None:
             return keys
-        signature = sign(self._signing_key, signed_keys(keys, self.rules.session))
-        return Keys(keys.client, keys.sealing, keys.masking, signature)
+        return replace(keys, signature=crypto.sign(self._signing_key, signed_keys(keys, self.rules.session)))
 
     def share_keys(self, received: Iterable[Keys]) -> list[SealedShares]:
         """A share of the seed and of the masking key for each neighbor that advertised keys."""
@@ -117,50 +102,37 @@ class Client:
             self._expect(keys.client, self.neighbors, self._keys, "keys")
             if self.rules.verifiers is not None:
                 signed = signed_keys(keys, self.rules.session)
-                verify(self.rules.verifiers[keys.client], signed, keys.signature, f"client {keys.client}")
+                crypto.verify(
+                    self.rules.verifiers[keys.client], signed, keys.signature, f"client {keys.client}"
+                )
             self._keys[keys.client] = keys
+            self._channels[keys.client] = crypto.agree(self._sealing, keys.sealing, b"seal")
         self._enough(len(self._keys) + 1, "hold shares")
-        if len({key for keys in self._keys.values() for key in (keys.sealing, keys.masking)}) < 2 * len(
+        if len({k for keys in self._keys.values() for k in (keys.sealing, keys.masking)}) < 2 * len(
             self._keys
         ):
-            raise ValueError(f"client {self.number}: two clients advertise the same key, refused")
-        holders = {self.number, *self._keys}
-        seeds, keys = (
-            split(secret, self.threshold, holders, generator=self._generator)
-            for secret in (self._seed, self._masking)
-        )
+            raise self._refusal("sees two clients advertise the same key")
+        holders, g = {self.number, *self._keys}, self._generator
+        seeds = split(self._seed, self.threshold, holders, generator=g)
+        keys = split(self._masking, self.threshold, holders, generator=g)
         self._held[self.number] = seeds[self.number], keys[self.number]
-        return [self._sealed(other, seeds[other], keys[other]) for other in self._keys]
-
-    def _sealed(self, other: int, seed: int, key: int) -> SealedShares:
-        channel = agree(self._sealing, self._keys[other].sealing, b"seal")
-        self._channels[other] = channel
-        shares = seed.to_bytes(SHARE, "big") + key.to_bytes(SHARE, "big")
-        header = self._header(self.number, other)
-        return SealedShares(self.number, other, seal(channel, shares, header, generator=self._generator))
-
-    def _header(self, sender: int, recipient: int) -> bytes:
-        return self.rules.session.hex().encode() + f" {sender}>{recipient}".encode()
+        plain = {c: seeds[c].to_bytes(SHARE, "big") + keys[c].to_bytes(SHARE, "big") for c in self._keys}
+        return [SealedShares(self.number, c, self._seal(c, shares)) for c, shares in plain.items()]
 
     def masked_input(self, words: Words, received: Iterable[SealedShares]) -> Masked:
         """The update under its masks, and the neighbors' shares kept for later."""
         self._enter(Phase.MASKED_INPUT)
         for message in received:
             if message.recipient != self.number:
-                raise ValueError(
-                    f"client {self.number} got shares meant for client {message.recipient}: refused"
-                )
+                raise self._refusal(f"got shares meant for client {message.recipient}")
             self._expect(message.sender, self._keys, self._held, "shares")
-            header = self._header(message.sender, self.number)
-            opened = unseal(self._channels[message.sender], message.sealed, header)
-            self._held[message.sender] = (
-                int.from_bytes(opened[:SHARE], "big"),
-                int.from_bytes(opened[SHARE:], "big"),
-            )
+            plain = self._unseal(message.sender, message.sealed)
+            seed, key = (int.from_bytes(share, "big") for share in (plain[:SHARE], plain[SHARE:]))
+            self._held[message.sender] = seed, key
         self._enough(len(self._held), "hold shares")
         total = words.copy()
         if self.rules.double:
-            total += keystream(self._seed, len(words))
+            total += crypto.keystream(self._seed, len(words))
         for other in self._held.keys() - {self.number}:
             total += pair_mask(self._masking, self._keys[other].masking, self.number, other, len(words))
         total &= np.uint32(2**self.rules.bits - 1)
@@ -173,66 +145,54 @@ class Client:
             raise ValueError(f"client {self.number} has no signing_key: no consistency check")
         self._check(survivors)
         self._checked = survivors
-        return Signature(
-            self.number, sign(self._signing_key, signed_survivors(survivors, self.rules.session))
-        )
+        signed = signed_survivors(survivors, self.rules.session)
+        return Signature(self.number, crypto.sign(self._signing_key, signed))
 
     def unmask(self, survivors: Survivors, signatures: Iterable[Signature] = ()) -> Revealed:
         """Its shares of the seeds of the living, and of the keys of the dead."""
         self._enter(Phase.UNMASK)
         self._check(survivors)
         if self.rules.verifiers is not None:
-            self._verify(survivors, signatures, self.rules.verifiers)
-        living = survivors.alive if self.rules.double else ()
-        return Revealed(
-            self.number,
-            {other: self._held[other][0] for other in living},
-            {other: self._held[other][1] for other in survivors.dead},
-        )
+            self._compare(survivors, signatures, self.rules.verifiers)
+        seeds = {other: self._held[other][0] for other in survivors.alive if self.rules.double}
+        return Revealed(self.number, seeds, {other: self._held[other][1] for other in survivors.dead})
 
     def _check(self, survivors: Survivors) -> None:
         alive, dead = set(survivors.alive), set(survivors.dead)
         if both := sorted(alive & dead):
-            raise ValueError(
-                f"client {self.number} is asked for both shares of client {both[0]}, as alive and as dead: "
-                f"refused"
-            )
+            raise self._refusal(f"is asked for both shares of client {both[0]}, as alive and as dead")
         if strange := sorted((alive | dead) - self._held.keys()):
-            raise ValueError(
-                f"client {self.number} holds no shares of client {strange[0]}, which the list names"
-            )
+            raise self._refusal(f"holds no shares of client {strange[0]}, which the list names")
         if self.number not in alive:
-            raise ValueError(f"client {self.number} sent its update, but is not on the list of survivors")
+            raise self._refusal("sent its update, but is not on the list of survivors")
         self._enough(len(alive), "survive")
 
-    def _verify(
-        self, survivors: Survivors, signatures: Iterable[Signature], verifiers: Mapping[int, bytes]
-    ) -> None:
+    def _compare(self, survivors: Survivors, signatures: Iterable[Signature], verifiers: Verifiers) -> None:
         """Enough of the survivors were told the same."""
         if survivors != self._checked:
-            raise ValueError(f"client {self.number} signed another list of survivors than it is shown now")
+            raise self._refusal("signed another list of survivors than it is shown now")
         seen: dict[int, Signature] = {}
+        signed = signed_survivors(survivors, self.rules.session)
         for signature in signatures:
             self._expect(signature.client, survivors.alive, seen, "signatures")
-            signed = signed_survivors(survivors, self.rules.session)
-            verify(verifiers[signature.client], signed, signature.signature, f"client {signature.client}")
+            crypto.verify(
+                verifiers[signature.client], signed, signature.signature, f"client {signature.client}"
+            )
             seen[signature.client] = signature
         self._enough(len(seen), "signed the list of survivors")
 
     def _enter(self, phase: Phase) -> None:
         if self._phase is not None and phase <= self._phase:
-            raise ValueError(f"client {self.number} was in {phase.name} already: each phase happens once")
+            raise self._refusal(f"was in {phase.name} already, and each phase happens once")
         self._phase = phase
 
     def _expect(self, sender: int, allowed: Iterable[int], seen: Mapping[int, object], what: str) -> None:
         if sender not in allowed:
-            raise ValueError(f"client {self.number} expects no {what} from client {sender}: refused")
+            raise self._refusal(f"expects no {what} from client {sender}")
         if sender in seen:
-            raise ValueError(f"client {self.number} got {what} from client {sender} twice: refused")
+            raise self._refusal(f"got {what} from client {sender} twice")
 
     def _enough(self, got: int, do_what: str) -> None:
         if got < self.threshold:
-            raise ValueError(
-                f"client {self.number} needs {self.threshold} clients of its neighborhood that {do_what}, "
-                f"got {got}: refused"
-            )
+            wanted = f"{self.threshold} clients of its neighborhood that {do_what}"
+            raise self._refusal(f"needs {wanted}, got {got}")

@@ -8,8 +8,11 @@ Chapter: 10.
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from leaklib.client import Average, FedSGD
+from leaklib.tensors import unflatten
 from leaklib.types import Tensors, Update
 
 
@@ -33,16 +36,22 @@ def pooled(updates: tuple[Update, ...], tensors: Tensors) -> Update:
     labels = [update.labels for update in updates if update.labels is not None]
     sensitivities = [update.sensitivity for update in updates if update.sensitivity is not None]
     everyone = len(updates)
-    return Update(
-        tensors,
-        first.step if isinstance(first.step, FedSGD) else Average(first.step, everyone),
-        first.num_examples * everyone,
-        first.input_shape,
-        torch.cat(labels) if len(labels) == everyone else None,
-        first.client,
+    return replace(
+        first,
+        tensors=tensors,
+        step=first.step if isinstance(first.step, FedSGD) else Average(first.step, everyone),
+        num_examples=first.num_examples * everyone,
+        labels=torch.cat(labels) if len(labels) == everyone else None,
+        mechanism=None,
         sensitivity=max(sensitivities) / everyone if len(sensitivities) == everyone else None,
         others=tuple(update.client for update in updates[1:]),
     )
+
+
+def unreadable(update: Update, values: Float[Tensor, "entries"]) -> Update:
+    """What arrived in the place of ``update``, masked or encrypted, read as the numbers ``values``."""
+    tensors = unflatten(values, update.tensors)
+    return replace(update, tensors=tensors, mechanism=None, sensitivity=None)
 
 
 def check_alike(updates: tuple[Update, ...]) -> Update:

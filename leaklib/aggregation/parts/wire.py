@@ -1,52 +1,32 @@
-"""What travels between clients and server: a wire that counts it, and a clock for the work.
+"""What travels between clients and server: a wire that counts it, a clock for the work, phases of both.
 
-Chapter: 10.
+Chapters: 10, 11.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from time import thread_time
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
+from leaklib.aggregation.parts.codec import AnyMessage, Message
 from leaklib.types import Cost
+
+Client, Server = TypeVar("Client"), TypeVar("Server")
+Who = int | None
+"""A client, or the server, which is None."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One message: in which phase, by whom to whom (None is the server), of what kind, in how many bytes."""
+    """One message: in which phase, by whom to whom, of what kind, in how many bytes."""
 
     phase: IntEnum
-    sender: int | None
-    recipient: int | None
+    sender: Who
+    recipient: Who
     kind: str
     size: int
-
-
-NAME = 4  # bytes of a client's name
-
-
-@runtime_checkable
-class Message(Protocol):
-    """Anything that travels."""
-
-    def encode(self) -> bytes: ...
-
-    @classmethod
-    def decode(cls, data: bytes) -> Any: ...
-
-
-def check_length(kind: type, data: bytes, *lengths: int) -> None:
-    """ValueError unless ``data`` has one of ``lengths``."""
-    if len(data) not in lengths:
-        expected = " or ".join(map(str, lengths))
-        raise ValueError(
-            f"{kind.__name__}: expected {expected} bytes, got {len(data)}: cut or damaged, refused"
-        )
-
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 @dataclass
@@ -55,9 +35,7 @@ class Wire:
 
     log: list[Sent] = field(default_factory=list)
 
-    def carry(
-        self, phase: IntEnum, sender: int | None, recipient: int | None, message: AnyMessage
-    ) -> AnyMessage:
+    def carry(self, phase: IntEnum, sender: Who, recipient: Who, message: AnyMessage) -> AnyMessage:
         """What the recipient reads from the bytes that the sender wrote."""
         data = message.encode()
         self.log.append(Sent(phase, sender, recipient, type(message).__name__, len(data)))
@@ -66,28 +44,57 @@ class Wire:
 
 @dataclass
 class Clock:
-    """Processor seconds of each client, and of the server (None), as everyone works in this one thread."""
+    """Processor seconds of each client, and of the server, as everyone works in this one thread."""
 
-    seconds: dict[int | None, float] = field(default_factory=dict)
+    seconds: dict[Who, float] = field(default_factory=dict)
 
     @contextmanager
-    def of(self, who: int | None) -> Iterator[None]:
+    def of(self, who: Who) -> Iterator[None]:
         """What happens within is ``who``'s work."""
         start = thread_time()
         yield
         self.seconds[who] = self.seconds.get(who, 0.0) + thread_time() - start
 
 
-def tally(wire: Wire, clock: Clock, rounds: int, clients: int) -> Cost:
-    """Messages and bytes from the log, and the clients' and the server's processor time."""
-    up = sum(sent.size for sent in wire.log if sent.recipient is None)
-    down = sum(sent.size for sent in wire.log if sent.sender is None)
-    server = clock.seconds.get(None, 0.0)
-    return Cost(
-        rounds,
-        len(wire.log),
-        -(-up // clients),
-        -(-down // clients),
-        (sum(clock.seconds.values()) - server) / clients,
-        server,
-    )
+@dataclass
+class Exchange(Generic[Client, Server]):
+    """The parties of one round, what has travelled between them, and how long each has worked."""
+
+    clients: dict[int, Client]
+    server: Server
+    wire: Wire = field(default_factory=Wire)
+    clock: Clock = field(default_factory=Clock)
+
+    def phase(
+        self,
+        phase: IntEnum,
+        present: Collection[int],
+        answer: Callable[[Client, list[Any]], Message | list[Any]],
+        receive: Callable[[Any], None],
+        tell: Callable[[int], Iterable[Message]] = lambda name: (),
+    ) -> None:
+        """Each client that is ``present`` hears what the server has to ``tell`` it, and answers it.
+
+        ``answer`` makes one message or several of the client and what it has heard, ``receive`` takes one in
+        at the server. One client after the other.
+        """
+        for name in present:
+            with self.clock.of(None):
+                told = list(tell(name))
+            with self.clock.of(name):
+                heard = [self.wire.carry(phase, None, name, message) for message in told]
+                said = answer(self.clients[name], heard)
+                said = said if isinstance(said, list) else [said]
+                sent = [self.wire.carry(phase, name, None, message) for message in said]
+            with self.clock.of(None):
+                for message in sent:
+                    receive(message)
+
+    def cost(self) -> Cost:
+        """Phases, messages and bytes from the log, and the clients' and the server's processor time."""
+        log, n = self.wire.log, len(self.clients)
+        up = sum(sent.size for sent in log if sent.recipient is None)
+        down = sum(sent.size for sent in log if sent.sender is None)
+        server = self.clock.seconds.get(None, 0.0)
+        clients = (sum(self.clock.seconds.values()) - server) / n
+        return Cost(len({sent.phase for sent in log}), len(log), -(-up // n), -(-down // n), clients, server)

@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 from hashlib import sha256
-from typing import IO
+from multiprocessing.connection import Connection
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -24,39 +24,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY = 32  # bytes
 NONCE = 12
 LARGEST = 2**31  # bytes of one message
-REFUSED, DONE = b"!", b"."
-
-
-class Closed(Exception):
-    """The other side is gone."""
-
-
-def write(stream: IO[bytes], message: bytes) -> None:
-    """One message: its length in 4 bytes, and itself."""
-    stream.write(struct.pack("<I", len(message)) + message)
-    stream.flush()
-
-
-def read(stream: IO[bytes]) -> bytes:
-    """The next message. ``Closed`` if the stream ends before it does."""
-    length = int.from_bytes(_exactly(stream, 4), "little")
-    if length > LARGEST:
-        raise ValueError(f"a message may have {LARGEST} bytes, this one announces {length}")
-    return _exactly(stream, length)
-
-
-def _exactly(stream: IO[bytes], count: int) -> bytes:
-    found = stream.read(count)
-    if len(found) < count:
-        raise Closed
-    return found
+REFUSED, DONE, FINISH = b"!", b".", b"?"
 
 
 def pack_task(entries: int, width: int, keys: dict[int, bytes]) -> bytes:
     """How many entries an update has, 4 or 8 bytes each, and every client's number and public key."""
-    return struct.pack("<IB", entries, width) + b"".join(
-        struct.pack("<I", client) + key for client, key in keys.items()
-    )
+    rows = (struct.pack("<I", client) + key for client, key in keys.items())
+    return struct.pack("<IB", entries, width) + b"".join(rows)
 
 
 def unpack_task(task: bytes) -> tuple[int, int, dict[int, bytes]]:
@@ -86,7 +60,7 @@ class Inside:
     def __init__(self, seed: bytes, task: bytes) -> None:
         self.secret, self.task = X25519PrivateKey.from_private_bytes(seed), task
         self.entries, width, self.waiting = unpack_task(task)
-        self.format = f"<f{width}"
+        self.dtype = np.dtype(f"<f{width}")
         self.clients, self.total = len(self.waiting), np.zeros(self.entries)
 
     def public(self) -> bytes:
@@ -96,51 +70,48 @@ class Inside:
         """Add one client's update. ValueError for anything but the one whole message that it sealed."""
         if client not in self.waiting:
             raise ValueError(f"client {client} is not in the task, or has sent its update already: refused")
-        values = np.frombuffer(self._open(client, sealed), self.format)
-        if len(values) != self.entries or not np.isfinite(values).all():
+        plain = self._open(client, sealed)
+        whole = len(plain) == self.entries * self.dtype.itemsize
+        if not whole or not np.isfinite(np.frombuffer(plain, self.dtype)).all():
             raise ValueError(f"client {client} sent no {self.entries} finite numbers: refused")
         del self.waiting[client]
-        self.total += values
+        self.total += np.frombuffer(plain, self.dtype)
 
     def _open(self, client: int, sealed: bytes) -> bytes:
         try:
             shared = self.secret.exchange(X25519PublicKey.from_public_bytes(self.waiting[client]))
             key = HKDF(SHA256(), KEY, None, purpose(self.task)).derive(shared)
-            plain = ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header(client))
+            return ChaCha20Poly1305(key).decrypt(sealed[:NONCE], sealed[NONCE:], header(client))
         except (InvalidTag, ValueError) as error:
-            raise ValueError(
-                f"the update of client {client} was changed, cut, or sealed for another enclave or task, or "
-                f"by someone else: refused"
-            ) from error
-        if len(plain) % int(self.format[-1]):
-            raise ValueError(f"client {client} sent no {self.entries} finite numbers: refused")
-        return plain
+            what = f"the update of client {client}"
+            raise ValueError(f"{what} was changed, cut, or sealed by or for someone else: refused") from error
 
     def mean(self) -> bytes:
         """The mean over all clients of the task. ValueError while one is missing: fewer would hide less."""
         if self.waiting:
             raise ValueError(f"clients {sorted(self.waiting)} have sent nothing: no mean over the others")
-        return (self.total / self.clients).astype(self.format).tobytes()
+        return (self.total / self.clients).astype(self.dtype).tobytes()
 
 
-def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
-    """One round: seed, task, then updates; an empty message asks for the mean. The first refusal ends it."""
+def serve(inbox: Connection, outbox: Connection) -> None:
+    """One round: seed, task, then updates; ``FINISH`` asks for the mean. The first refusal ends it."""
     started = time.process_time()
-    inside = Inside(read(inbox), read(inbox))
-    write(outbox, DONE + inside.public())
-    while message := read(inbox):
+    inside = Inside(inbox.recv_bytes(LARGEST), inbox.recv_bytes(LARGEST))
+    outbox.send_bytes(DONE + inside.public())
+    while (message := inbox.recv_bytes(LARGEST)) != FINISH:
         inside.take(int.from_bytes(message[:4], "little"), message[4:])
     mean = inside.mean()
-    write(outbox, DONE + struct.pack("<d", time.process_time() - started) + mean)
+    outbox.send_bytes(DONE + struct.pack("<d", time.process_time() - started) + mean)
 
 
 def main() -> None:
+    inbox, outbox = Connection(0, writable=False), Connection(1, readable=False)
     try:
-        serve(sys.stdin.buffer, sys.stdout.buffer)
-    except Closed:
+        serve(inbox, outbox)
+    except EOFError:
         sys.exit("the host closed the pipe")
-    except ValueError as refusal:
-        write(sys.stdout.buffer, REFUSED + str(refusal).encode())
+    except (ValueError, OSError) as refusal:  # OSError: a message that was cut, or is longer than LARGEST
+        outbox.send_bytes(REFUSED + str(refusal).encode())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from leaklib.attacks.search.objectives import flatten
+from leaklib.tensors import flatten
 from leaklib.types import Inputs, Labels, Tensors, Update
 
 LANES = 32  # directions in one computation: more are not faster, and cost memory

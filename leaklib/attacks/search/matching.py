@@ -8,7 +8,7 @@ Each evaluation computes D and its gradient, then an optimiser moves the guess; 
 that was evaluated together is kept. Several starts can share each evaluation, as lanes of one computation.
 
 A start that no longer improves is over: it explains the update, or it is stuck. A stuck one shows in its own
-loss, as does one that is still worse than mid-grey pictures after 200 evaluations; the search then begins
+loss, as does one that is still worse than mid-gray pictures after 200 evaluations; the search then begins
 again from fresh noise, within the same budget.
 
 Chapter: 2, 4, 5, 8.
@@ -25,14 +25,15 @@ from torch.optim import Optimizer
 from leaklib.attacks.parts.checks import check_update
 from leaklib.attacks.parts.labels import num_classes
 from leaklib.attacks.search.objectives import squared_error
+from leaklib.rng import given
 from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
 
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
-STUCK = 1e-3  # a start that is over above this share of what mid-grey pictures score was stuck
+STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
 
 
-def mid_grey(model: nn.Module, update: Update) -> Tensor:
+def mid_gray(model: nn.Module, update: Update) -> Tensor:
     """Pictures of the batch's shape at 0.5 everywhere: what one guesses without looking at the update."""
     weight = next(model.parameters())
     return weight.new_full((update.num_examples, *update.input_shape), 0.5)
@@ -51,7 +52,7 @@ def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) ->
     labels = labels.to(inputs.device)
     loss, baseline = (
         compare(update.step(model, candidate, labels), update, squared_error).item()
-        for candidate in (inputs, mid_grey(model, update))
+        for candidate in (inputs, mid_gray(model, update))
     )
     return Reconstruction(inputs, labels, loss, baseline)
 
@@ -75,9 +76,9 @@ class _Search:
     restart: int = 0
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """A start for every lane: inputs near mid-grey, and random logits.
+        """A start for every lane: inputs near mid-gray, and random logits.
 
-        DLG starts from N(0, 1). Near grey the sigmoids of the first layer are not saturated, and the same
+        DLG starts from N(0, 1). Near gray the sigmoids of the first layer are not saturated, and the same
         pictures need about a third of the evaluations.
         """
         parts, size = [], self.update.num_examples
@@ -132,7 +133,7 @@ def match(
     model: nn.Module,
     update: Update,
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     optimizer: Callable[[Tensor], Optimizer],
     evaluations: int,
     labels: Labels | None,
@@ -156,7 +157,7 @@ def match(
     """
     check_update(model, update)
     search = _Search(model, update, labels, lanes, evaluations, objective, prior, callback)
-    best_loss, best = math.inf, None
+    best_loss, best, generator = math.inf, None, given(generator, "attack")
     for search.restart in range(restarts + 1):
         more = search.restart < restarts
         loss, lane, stopped = _descend(search, search.draw(generator), optimizer, more, stray, patience)
@@ -178,7 +179,7 @@ def _descend(
 ) -> tuple[float, Tensor, bool]:
     """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
 
-    If ``more`` starts are allowed, one that is worse than mid-grey after PATIENCE evaluations is given up.
+    If ``more`` starts are allowed, one that is worse than mid-gray after PATIENCE evaluations is given up.
     """
     lanes, mover = search.lanes, optimizer(point)
     best_losses, best = point.new_full((lanes,), math.inf), point.detach().clone().view(lanes, -1)

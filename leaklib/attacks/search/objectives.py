@@ -15,12 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.client import batch_norm_statistics
+from leaklib.tensors import flatten
 from leaklib.types import Tensors
-
-
-def flatten(tensors: Tensors) -> Tensor:
-    """All tensors as one vector, in their own order."""
-    return torch.cat([tensor.reshape(-1) for tensor in tensors.values()])
 
 
 def squared_error(candidate: Tensors, observed: Tensors) -> Tensor:

@@ -16,7 +16,7 @@ SCALE = 32  # bits of a scale that travels along: a float32
 
 
 @dataclass(frozen=True)
-class Message:
+class Payload:
     """The size of what is sent for ``entries`` numbers in ``tensors`` tensors."""
 
     entries: int
@@ -26,7 +26,7 @@ class Message:
     side: int = 0
 
     @classmethod
-    def plain(cls, update: Update) -> "Message":
+    def plain(cls, update: Update) -> "Payload":
         """Every entry of ``update`` with the bits of its float type."""
         sizes = [tensor.numel() for tensor in update.tensors.values()]
         bits = max(torch.finfo(tensor.dtype).bits for tensor in update.tensors.values())

@@ -1,5 +1,6 @@
-"""What the networks share: building from a seed, and normalising inside."""
+"""What the networks share: building from a seed, three convolutions, and normalising inside."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,6 +20,31 @@ def seeded(seed: int, make: Callable[[], Model]) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator(seed, "init").initial_seed())
         return make()
+
+
+def sequential(seed: int, make: Callable[[], dict[str, nn.Module]]) -> nn.Sequential:
+    """The layers of ``make()`` in their order and under their names, as ``seeded`` draws them."""
+    return seeded(seed, lambda: nn.Sequential(OrderedDict(make())))
+
+
+def convolutions(
+    channels: int,
+    num_classes: int,
+    activation: Callable[[], nn.Module],
+    input_shape: tuple[int, int, int] = (3, 32, 32),
+) -> dict[str, nn.Module]:
+    """Three 5×5 convolutions (strides 2, 2, 1, padding 2), each with an activation, then a Linear."""
+    c, (colors, height, width) = channels, input_shape
+    return dict(
+        conv1=nn.Conv2d(colors, c, 5, stride=2, padding=2),  # 32 × 32 -> 16 × 16
+        act1=activation(),
+        conv2=nn.Conv2d(c, c, 5, stride=2, padding=2),  # -> 8 × 8
+        act2=activation(),
+        conv3=nn.Conv2d(c, c, 5, stride=1, padding=2),  # -> 8 × 8
+        act3=activation(),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(c * -(-height // 4) * -(-width // 4), num_classes),  # two strides of 2, rounded up
+    )
 
 
 class Normalize(nn.Module):

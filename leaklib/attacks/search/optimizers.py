@@ -1,4 +1,4 @@
-"""L-BFGS with one gradient a step and no thresholds of its own.
+"""The two optimisers of the search: L-BFGS with one gradient a step, and Adam in a box. No thresholds.
 
 PyTorch's L-BFGS stops at absolute thresholds (gradient 1e-7, change 1e-9), which end an attack on a small
 gradient before it has begun, and its two loops over 100 stored pairs cost as much as the gradient itself.
@@ -7,17 +7,26 @@ Here the product of the inverse Hessian with the gradient takes a few matrix pro
     H g = γ g + S v − γ Y u,   u = R⁻¹ Sᵀg,   v = R⁻ᵀ ((D + γ YᵀY) u − γ Yᵀg)
 
 with S the last moves, Y the changes of the gradient, R the upper triangle of SᵀY, D its diagonal and
-γ = sᵀy / yᵀy of the last pair.
+γ = sᵀy / yᵀy of the last pair. Adam's usual ε of 1e-8 is an absolute threshold as well: where the distance of
+gray is 1e-6, gradients per pixel are below it.
 
 Source: Byrd, Nocedal, Schnabel, "Representations of quasi-Newton matrices and their use in limited memory
-methods", Mathematical Programming 63, 1994, section 3. Differs: no line search, as in the attack it
-serves.
-Chapter: 4.
+methods", Mathematical Programming 63, 1994, section 3. Differs: no line search, as in the attack it serves.
+Kingma, Ba, "Adam", ICLR 2015, PyTorch's; the sign of the gradient and the projection on the range of pictures
+as in the code released with Geiping et al., "Inverting Gradients", NeurIPS 2020. Differs: the step size falls
+geometrically to a thousandth instead of three times by ten, and Adam's ε is next to nothing.
+Chapter: 4, 5.
 """
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
+
+# A pair is remembered if its curvature sᵀy exceeds this share of ‖s‖ ‖y‖: fixed, whatever the arguments of
+# LBFGS. Without positive curvature the direction would be one of ascent; barely above zero, rounding decides.
+CURVATURE = 1e-10
+FALL = 1e-3  # the last step size of BoxedAdam as a share of the first
+EPS = 1e-20  # keeps 0 / 0 away and nothing else
 
 
 class LBFGS(Optimizer):
@@ -50,8 +59,7 @@ class LBFGS(Optimizer):
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         curvature = move @ change
-        # A pair without positive curvature would make the direction one of ascent.
-        if not curvature > 1e-10 * move.norm() * change.norm():
+        if not curvature > CURVATURE * move.norm() * change.norm():
             return
         k = self.count
         self.moves[k], self.changes[k] = move, change
@@ -79,3 +87,25 @@ class LBFGS(Optimizer):
         v = torch.linalg.solve_triangular(r.T, inner, upper=False)
         dtype = gradient.dtype
         return gamma.to(dtype) * gradient + v[:, 0].to(dtype) @ moves - (gamma * u[:, 0]).to(dtype) @ changes
+
+
+class BoxedAdam(Adam):
+    """Adam on one flat parameter in [0, 1], to be run for ``steps`` steps.
+
+    With ``signed`` it sees only the signs of the gradient, so that flat parts of the picture move as fast as
+    those to which the update is sensitive.
+    """
+
+    def __init__(self, point: Tensor, *, lr: float, steps: int, signed: bool) -> None:
+        super().__init__([point], lr=lr, eps=EPS)
+        self.point, self.fall, self.signed = point, FALL ** (1 / steps), signed
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step, back into the box, and a smaller step size for the next."""
+        assert self.point.grad is not None
+        if self.signed:
+            self.point.grad = self.point.grad.sign()
+        super().step()
+        self.point.clamp_(0, 1)
+        self.param_groups[0]["lr"] *= self.fall

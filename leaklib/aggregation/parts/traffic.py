@@ -1,0 +1,76 @@
+"""How many messages and bytes a round takes, counted without playing it: for rounds too large to run.
+
+The tests hold both counts against the log of real rounds, phase by phase.
+Chapters: 10, 11, 12.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from leaklib.aggregation.byzantine.messages import ByzPhase
+from leaklib.aggregation.byzsecagg import ByzSecAgg
+from leaklib.aggregation.crypto.field import ELEMENT
+from leaklib.aggregation.crypto.primitives import KEY, SEAL
+from leaklib.aggregation.crypto.shamir import SHARE
+from leaklib.aggregation.masking.graph import Graph
+from leaklib.aggregation.masking.messages import SEALED, SIGNATURE
+from leaklib.aggregation.masking.phases import Drop, Phase, present
+from leaklib.aggregation.parts.codec import NAME
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Messages, and bytes up to the server and down from it, over all clients."""
+
+    messages: int = 0
+    up: int = 0
+    down: int = 0
+
+
+def count(
+    graph: Graph, entries: int, *, dropped: Collection[Drop] = (), bits: int = 32, active: bool = False
+) -> dict[Phase, Traffic]:
+    """The traffic of every phase of a round that no client refuses, for updates of ``entries`` numbers."""
+    # Who takes part in each phase, and how many of their neighbors took part in another.
+    there = {phase: frozenset(present(list(graph), dropped, phase)) for phase in Phase}
+    advertised, dealt, masked, signers, last = there.values()
+    signers = signers if active else frozenset()
+
+    def pairs(these: frozenset[int], those: frozenset[int]) -> int:
+        return sum(len(graph[client] & those) for client in these)
+
+    def listed(these: frozenset[int]) -> int:  # bytes of the lists of survivors that these clients get
+        return len(these) * 3 * NAME + pairs(these, dealt) * NAME
+
+    keys, sealed, signature = NAME + 2 * KEY + SIGNATURE * active, 2 * NAME + SEALED, NAME + SIGNATURE
+    share, words = NAME + SHARE, 3 * NAME + entries * -(-bits // 8)
+    sharing, arriving, revealed = pairs(dealt, advertised), pairs(masked, dealt), pairs(last, dealt)
+    shares = len(last) * (3 * NAME + share) + revealed * share
+    forwarded = len(signers) * len(last)
+    return {
+        Phase.ADVERTISE_KEYS: Traffic(len(advertised), len(advertised) * keys, 0),
+        Phase.SHARE_KEYS: Traffic(2 * sharing, sharing * sealed, sharing * keys),
+        Phase.MASKED_INPUT: Traffic(len(masked) + arriving, len(masked) * words, arriving * sealed),
+        Phase.CONSISTENCY_CHECK: Traffic(2 * len(signers), len(signers) * signature, listed(signers)),
+        Phase.UNMASK: Traffic(2 * len(last) + forwarded, shares, listed(last) + forwarded * signature),
+    }
+
+
+def count_byzantine(protocol: ByzSecAgg, clients: int, entries: int) -> dict[ByzPhase, Traffic]:
+    """The traffic of every phase for updates of ``entries`` numbers. Nobody complains in these rounds."""
+    n, there, pairs = clients, clients - len(protocol.dropped), clients * (clients - 1)
+    length = -(-entries // protocol.blocks)
+    terms = protocol.blocks + protocol.colluders
+    key, head = NAME + KEY, 2 * NAME
+    dealt = 3 * NAME + SEAL + ELEMENT * (2 * (length + 1) + n)
+    told, chosen = head + NAME * n, head + NAME * protocol.selected
+    squares, sums = head + ELEMENT * (pairs // 2), head + ELEMENT * length
+    combination = head + ELEMENT * (terms + protocol.colluders + 2 * terms - 2)
+    return {
+        ByzPhase.ADVERTISE_KEYS: Traffic(n, n * key, 0),
+        ByzPhase.DEAL: Traffic(2 * pairs, pairs * dealt, pairs * key),
+        ByzPhase.COMBINE: Traffic(pairs + 2 * n, n * combination, pairs * dealt + n * ELEMENT),
+        ByzPhase.COMPLAIN: Traffic(n * n + n, n * head, n * n * combination),
+        ByzPhase.DISTANCES: Traffic(2 * there, there * squares, there * told),
+        ByzPhase.SUM: Traffic(2 * there, there * sums, there * chosen),
+    }
