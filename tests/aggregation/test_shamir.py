@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from leaklib.aggregation.crypto.primitives import random_bytes
-from leaklib.aggregation.crypto.shamir import PRIME, SHARE, reconstruct, split
+from leaklib.aggregation.crypto.shamir import PRIME, SHARE, recover, split
 from leaklib.rng import generator
 
 
@@ -24,14 +24,14 @@ def test_any_threshold_of_shares_gives_the_secret(seed: int) -> None:
     )
     for extra in (threshold, holders):
         some = torch.randperm(holders, generator=g)[:extra].tolist()
-        assert reconstruct({names[i]: shares[names[i]] for i in some}, length) == secret
+        assert recover({names[i]: shares[names[i]] for i in some}, length) == secret
 
 
 def test_every_choice_of_holders_will_do() -> None:
     secret = bytes(range(32))
     shares = split(secret, 3, range(6), generator=generator(0, "s"))
     for chosen in combinations(shares, 3):
-        assert reconstruct({holder: shares[holder] for holder in chosen}, 32) == secret
+        assert recover({holder: shares[holder] for holder in chosen}, 32) == secret
 
 
 def test_fewer_shares_fit_every_secret() -> None:
@@ -41,7 +41,7 @@ def test_fewer_shares_fit_every_secret() -> None:
     known = {holder: shares[holder] for holder in (0, 2, 5)}
     for candidate in (b"the true secret", b"another  secret", bytes(15), bytes([255] * 15)):
         value = completing(known, int.from_bytes(candidate, "big"), 6)
-        assert reconstruct(known | {6: value}, 15) == candidate
+        assert recover(known | {6: value}, 15) == candidate
         assert (value == shares[6]) == (candidate == b"the true secret")
 
 
@@ -60,7 +60,7 @@ def completing(known: dict[int, int], secret: int, holder: int) -> int:
 def test_too_few_shares_are_noticed() -> None:
     shares = split(bytes(range(32)), 3, range(5), generator=generator(0, "s"))
     with pytest.raises(ValueError, match="these 2 shares give no secret of 32 bytes"):
-        reconstruct({0: shares[0], 1: shares[1]}, 32)
+        recover({0: shares[0], 1: shares[1]}, 32)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def _value(slopes: list[int], constant: int, x: int) -> int:
     return (value + constant) % PRIME
 
 
-def reconstruct(shares: Mapping[int, int], length: int) -> bytes:
+def recover(shares: Mapping[int, int], length: int) -> bytes:
     """The secret of ``length`` bytes from the shares of as many holders as the threshold, or more.
 
     Fewer shares give a wrong secret or, nearly always, a ValueError: what they give is not this short.

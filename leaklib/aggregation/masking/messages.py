@@ -35,7 +35,8 @@ class Keys(Message):
     def decode(cls, data: bytes) -> "Keys":
         """ValueError for any length but those with and without signature."""
         check_length(cls, data, NAME + 2 * KEY, NAME + 2 * KEY + SIGNATURE)
-        return cls(*struct.unpack_from(f"<I{KEY}s{KEY}s", data), data[NAME + 2 * KEY :])
+        client, sealing, masking = struct.unpack_from(f"<I{KEY}s{KEY}s", data)
+        return cls(client, sealing, masking, data[NAME + 2 * KEY :])
 
 
 @dataclass(frozen=True)

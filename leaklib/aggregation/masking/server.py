@@ -14,7 +14,7 @@ import numpy as np
 
 from leaklib.aggregation.crypto.fixed_point import Words
 from leaklib.aggregation.crypto.primitives import KEY, keystream, public_key
-from leaklib.aggregation.crypto.shamir import reconstruct
+from leaklib.aggregation.crypto.shamir import recover
 from leaklib.aggregation.masking.client import Rules, pair_mask
 from leaklib.aggregation.masking.graph import Graph, components
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
@@ -103,4 +103,4 @@ class Server:
         needed, got = self.thresholds[client], len(shares)
         if got < needed:
             raise ValueError(f"client {client} cannot be unmasked: it takes {needed} shares, got {got}")
-        return reconstruct(dict(list(shares.items())[:needed]), KEY)
+        return recover(dict(list(shares.items())[:needed]), KEY)

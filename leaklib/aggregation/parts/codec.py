@@ -35,7 +35,7 @@ NameRow = Annotated[tuple[int, ...], Row(NAME, lambda names: struct.pack(f"<{len
 """Clients' numbers."""
 
 
-AnyMessage = TypeVar("AnyMessage", bound="Message")
+Kind = TypeVar("Kind", bound="Message")
 
 
 class Message:
@@ -50,7 +50,7 @@ class Message:
         return head.pack(*counts) + b"".join(body)
 
     @classmethod
-    def decode(cls: type[AnyMessage], data: bytes) -> AnyMessage:
+    def decode(cls: type[Kind], data: bytes) -> Kind:
         """What was sent. ValueError for ``data`` of any other length than it says itself."""
         head, rows = _layout(cls)
         if len(data) < head.size:
@@ -62,6 +62,9 @@ class Message:
         for (place, row), (start, end) in zip(rows.items(), pairwise(cuts), strict=True):
             values[place] = row.read(data[start:end])
         return cls(*values)
+
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 @cache

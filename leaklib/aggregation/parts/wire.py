@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 from leaklib.aggregation.parts.codec import AnyMessage, Message
 from leaklib.types import Cost
 
-Client, Server = TypeVar("Client"), TypeVar("Server")
+Client = TypeVar("Client")
+Server = TypeVar("Server")
 Who = int | None
 """A client, or the server, which is None."""
 
