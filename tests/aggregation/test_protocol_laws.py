@@ -8,7 +8,7 @@ import torch
 
 from leaklib.aggregation.crypto.fixed_point import encode, unwrap, wrap
 from leaklib.aggregation.crypto.primitives import random_bytes
-from leaklib.aggregation.crypto.shamir import PRIME, SHARE, reconstruct, split
+from leaklib.aggregation.crypto.shamir import PRIME, SHARE, recover, split
 from leaklib.aggregation.masking.graph import complete, edges, erdos_renyi, ring
 from leaklib.aggregation.parts.pooled import mean, pooled
 from leaklib.aggregation.plain import Plain
@@ -111,10 +111,10 @@ def test_a_share_is_spread_over_all_521_bits() -> None:
 def test_the_longest_secret_fits_and_a_longer_one_is_not_cut() -> None:
     longest = bytes([255] * 64)
     shares = split(longest, 2, range(3), generator=generator(0, "s"))
-    assert reconstruct({0: shares[0], 2: shares[2]}, 64) == longest
+    assert recover({0: shares[0], 2: shares[2]}, 64) == longest
     for length in (63, 60):
         with pytest.raises(ValueError, match=f"these 3 shares give no secret of {length} bytes"):
-            reconstruct(shares, length)
+            recover(shares, length)
     assert split(b"s", 1, [5, 5], generator=generator(0, "s")) == {5: ord("s")}
 
 
