@@ -19,7 +19,7 @@ Chapter: 9.
 """
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 from dp_accounting import (
     DpEvent,
@@ -151,10 +151,12 @@ def _sampled(
 
 def _distance(adjacency: Adjacency) -> int:
     """How far neighbours lie apart, in units of the norm that one contribution is clipped to."""
-    return 2 if adjacency == "replace one" else 1
+    return 2 if _relation(adjacency) == NeighboringRelation.REPLACE_ONE else 1
 
 
 def _relation(adjacency: Adjacency) -> NeighboringRelation:
+    if adjacency not in get_args(Adjacency):
+        raise ValueError(f"adjacency must be 'add or remove one' or 'replace one', got {adjacency!r}")
     one = NeighboringRelation
     return one.REPLACE_ONE if adjacency == "replace one" else one.ADD_OR_REMOVE_ONE
 

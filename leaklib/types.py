@@ -199,9 +199,7 @@ Callback = Callable[[Progress], bool | None]
 class Aggregation(Protocol):
     """What the server can read of its clients' updates."""
 
-    def __call__(
-        self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None
-    ) -> View: ...
+    def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View: ...
 
 
 @runtime_checkable

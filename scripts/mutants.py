@@ -6,6 +6,7 @@ the changes, or if one that they do not notice is not explained in tests/mutants
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LEAST = 0.9
 MUTMUT = Path(sys.executable).with_name("mutmut")
-MEANT = ROOT / "mutants" / "by_hand"
+COPY = ROOT / "mutants" / "by_hand"
 LAWS = "tests/{}_laws.py".format
 BY_HAND = [  # file, before, after, the tests that must notice
     ("mechanisms/sign.py", "SHARPNESS = 20.0", "SHARPNESS = 200.0", "mechanisms/test_mechanism"),
@@ -63,19 +64,21 @@ def explanations():
 
 def noticed(file, before, after, tests):
     """Whether the tests fail when the package is changed by hand."""
-    shutil.rmtree(MEANT, ignore_errors=True)
-    shutil.copytree(ROOT / "leaklib", MEANT / "leaklib", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "tests", MEANT / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", MEANT)
-    path = MEANT / "leaklib" / file
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree(ROOT / "leaklib", COPY / "leaklib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", COPY / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", COPY)
+    path = COPY / "leaklib" / file
     text = path.read_text(encoding="utf8")
     if text.count(before) != 1:
         sys.exit(f"{file} should hold {before!r} once: bring scripts/mutants.py up to date")
     path.write_text(text.replace(before, after), encoding="utf8")
-    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", LAWS(tests)]
-    return subprocess.run(command, cwd=MEANT, capture_output=True).returncode == 1
+    command = [sys.executable, "-m", "pytest", "-qx", "-o", "addopts=", "-p", "no:cacheprovider", LAWS(tests)]
+    return subprocess.run(command, cwd=COPY, capture_output=True).returncode == 1
 
 
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # each change starts pytest, and plugins take longest
+shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # mutmut would keep what other tests found before
 missed = [
     f"{file}: {after}" for file, before, after, tests in BY_HAND if not noticed(file, before, after, tests)
 ]

@@ -89,6 +89,14 @@ def test_rounds_and_sampling_rates_out_of_range_are_refused() -> None:
         reconstruction_bound(0.1, 1.0, rounds=0)
 
 
+@pytest.mark.parametrize("call", [epsilon, noise_multiplier_for])
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_an_adjacency_that_there_is_not_is_refused(call: Callable[..., float], rate: float) -> None:
+    # A TypeError where the tests check the types of arguments, too.
+    with pytest.raises((ValueError, TypeError), match="adjacency"):
+        call(2.0, delta=1e-5, sampling_rate=rate, adjacency="replace")
+
+
 def test_the_formulas_by_hand() -> None:
     assert classic_noise_multiplier(0.5, delta=1e-5) == pytest.approx(math.sqrt(2 * math.log(1.25e5)) / 0.5)
     assert reconstruction_bound(0.2, 3.0, rounds=4) == pytest.approx(norm.cdf(norm.ppf(0.2) + 2 / 3))
