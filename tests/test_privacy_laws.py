@@ -152,6 +152,13 @@ def test_the_mean_is_over_gradients_clipped_one_by_one(size: int) -> None:
     assert update.sensitivity == bound / size
 
 
+def test_tokens_stay_whole_numbers() -> None:
+    model = nn.Sequential(nn.EmbeddingBag(5, 2), nn.Linear(2, 3))
+    update = share(model, Batch(torch.tensor([[1, 2], [3, 0]]), torch.tensor([0, 2])), FedSGD())
+    assert update.input_shape == (2,) and update.tensors["0.weight"].shape == (5, 2)
+    assert not update.tensors["0.weight"][4].any()
+
+
 def test_only_clipping_bounds_the_sensitivity() -> None:
     model, batch = line(), some_batch(4)
     for step in (FedSGD(), FedAvg(), Average(FedSGD(max_grad_norm=1.0), 2)):

@@ -53,6 +53,30 @@ def test_every_secret_of_a_round_comes_from_the_generator(protocol: Aggregation)
         assert not (one.tensors["w"] == three.tensors["w"]).any()
 
 
+@pytest.mark.parametrize("protocol", [SecAgg(), CCESA(0.8), ByzSecAgg()], ids=repr)
+def test_without_a_generator_it_is_seed_0_of_the_role(protocol: Aggregation) -> None:
+    ours, theirs = protocol(updates(10)), protocol(updates(10), generator=generator(0, "aggregation"))
+    assert all(
+        torch.equal(a.tensors["w"], b.tensors["w"]) for a, b in zip(ours.sealed, theirs.sealed, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("bits", "fraction_bits"), [(8, 0), (13, 7), (32, 20)])
+def test_the_mean_is_read_with_its_sign_whatever_the_size_of_a_word(bits: int, fraction_bits: int) -> None:
+    sent = tuple(replace(u, tensors={"w": torch.tensor([-3.0, 1.0, 0.0, -1.0])}) for u in updates(5))
+    view = SecAgg(bits=bits, fraction_bits=fraction_bits)(sent, generator=generator(0, "round"))
+    assert view.updates[0].tensors["w"].tolist() == [-3, 1, 0, -1]
+    half = 2.0 ** (bits - 1 - fraction_bits)
+    assert all(-half <= w < half for sealed in view.sealed for w in sealed.tensors["w"].tolist())
+    assert any(w < 0 for sealed in view.sealed for w in sealed.tensors["w"].tolist())
+
+
+def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
+    for fraction_bits in (-1, 8):
+        with pytest.raises(ValueError, match=rf"fraction_bits must be in 0..7, got {fraction_bits}"):
+            SecAgg(bits=8, fraction_bits=fraction_bits)
+
+
 # --- what is signed and sealed ---
 
 

@@ -115,6 +115,12 @@ def test_stochastic_rounding_goes_up_where_the_draw_reaches_the_next_level() -> 
     assert torch.equal(sent.tensors["w"], ((levels / 7 - 1) * 3).float())
 
 
+@pytest.mark.parametrize("mechanism", [*NOISY, Quantize(3, stochastic=True), Chain((NOISY[1],))], ids=repr)
+def test_without_a_generator_it_is_seed_0_of_the_role(mechanism: Mechanism) -> None:
+    ours, theirs = mechanism(update(0.25)), mechanism(update(0.25), generator=generator(0, "mechanism"))
+    assert torch.equal(ours.tensors["w"], theirs.tensors["w"])
+
+
 @pytest.mark.parametrize("clients", [1, 4])
 def test_integer_noise_by_hand(clients: int) -> None:
     """Round by the first draws, then add the difference of two Poisson numbers of half the variance."""
