@@ -22,7 +22,6 @@ from leaklib.attacks.gauss_newton import GaussNewton
 from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
-from leaklib.experiment import Architecture
 from leaklib.identifiability.counting import counting_bounds
 from leaklib.identifiability.extremes import extremes
 from leaklib.identifiability.spectrum import identifiability
@@ -30,9 +29,10 @@ from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.top_k import TopK
 from leaklib.metrics import score
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import Architecture
+from leaklib.named import flatten
 from leaklib.results.sweeps import MECHANISMS, NETWORKS, SIZES
 from leaklib.rng import generator
-from leaklib.tensors import flatten
 from leaklib.types import Update
 
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "theory.json"

@@ -19,23 +19,44 @@ Chapter: 9.
 """
 
 import math
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from dp_accounting import (
-    DpEvent,
-    ExplicitBracketInterval,
-    GaussianDpEvent,
-    NeighboringRelation,
-    PoissonSampledDpEvent,
-    SelfComposedDpEvent,
-    calibrate_dp_mechanism,
-    get_epsilon_gaussian,
-    get_sigma_gaussian,
-)
+import dp_accounting as dp
 from dp_accounting.pld import PLDAccountant
 from scipy.stats import norm
 
+from leaklib.fields import Checked, Count, FinitePositive, Inner, Number, Range, check
+
 Adjacency = Literal["add or remove one", "replace one"]
+RATE = "above 0 and at most 1, a unit's chance to take part in each round"
+
+
+@dataclass(frozen=True)
+class _Releases(Checked):
+    """``rounds`` of them, in each of which a unit takes part with probability ``sampling_rate``."""
+
+    delta: Inner
+    rounds: Count = 1
+    sampling_rate: Annotated[Number, Range(RATE, lambda rate: 0 < rate <= 1)] = 1.0
+    adjacency: Adjacency = "add or remove one"
+
+    @property
+    def distance(self) -> float:
+        """How far apart neighbors are over all rounds, in units of what one contribution is clipped to."""
+        return (2 if self.adjacency == "replace one" else 1) * math.sqrt(self.rounds)
+
+    def accountant(self) -> PLDAccountant:
+        one = dp.NeighboringRelation
+        return PLDAccountant(one.REPLACE_ONE if self.adjacency == "replace one" else one.ADD_OR_REMOVE_ONE)
+
+    def event(self, noise_multiplier: float | int) -> dp.DpEvent:
+        release = dp.PoissonSampledDpEvent(self.sampling_rate, dp.GaussianDpEvent(noise_multiplier))
+        return dp.SelfComposedDpEvent(release, self.rounds)
+
+    def epsilon(self, noise_multiplier: float | int) -> float:
+        """By privacy loss distributions."""
+        return float(self.accountant().compose(self.event(noise_multiplier)).get_epsilon(self.delta))
 
 
 def epsilon(
@@ -53,11 +74,11 @@ def epsilon(
     distributions, which takes seconds. Not for sampling a fixed number, nor for examples that come and go
     together with others, as those of one client do.
     """
-    _positive("noise_multiplier", noise_multiplier)
-    _check(delta, rounds, sampling_rate)
+    check("noise_multiplier", noise_multiplier, FinitePositive)
+    releases = _Releases(delta, rounds, sampling_rate, adjacency)
     if sampling_rate == 1:
-        return get_epsilon_gaussian(noise_multiplier / (_distance(adjacency) * math.sqrt(rounds)), delta)
-    return _sampled(noise_multiplier, delta, rounds, sampling_rate, adjacency)
+        return dp.get_epsilon_gaussian(noise_multiplier / releases.distance, delta)
+    return releases.epsilon(noise_multiplier)
 
 
 def noise_multiplier_for(
@@ -73,9 +94,9 @@ def noise_multiplier_for(
     Unit, sampling and adjacency as for ``epsilon``, whose inverse it is. Exact where everyone takes part;
     below, to within 1e-4 on the safe side, which can take a minute.
     """
-    _positive("epsilon", epsilon)
-    _check(delta, rounds, sampling_rate)
-    enough = get_sigma_gaussian(epsilon, delta) * _distance(adjacency) * math.sqrt(rounds)
+    check("epsilon", epsilon, FinitePositive)
+    releases = _Releases(delta, rounds, sampling_rate, adjacency)
+    enough = dp.get_sigma_gaussian(epsilon, delta) * releases.distance
     if sampling_rate == 1:
         return enough
     if delta >= rounds * sampling_rate:
@@ -85,17 +106,12 @@ def noise_multiplier_for(
         )
 
     # Far too little noise takes the accountant minutes, so the bracket is narrowed from above.
-    while _sampled(enough / 2, delta, rounds, sampling_rate, adjacency) <= epsilon:
+    while releases.epsilon(enough / 2) <= epsilon:
         enough /= 2
-    found = calibrate_dp_mechanism(
-        lambda: PLDAccountant(_relation(adjacency)),
-        lambda multiplier: _event(multiplier, rounds, sampling_rate),
-        epsilon,
-        delta,
-        ExplicitBracketInterval(enough / 2, enough),
-        tol=1e-4,
+    bracket = dp.ExplicitBracketInterval(enough / 2, enough)
+    return float(
+        dp.calibrate_dp_mechanism(releases.accountant, releases.event, epsilon, delta, bracket, tol=1e-4)
     )
-    return float(found)
 
 
 def classic_noise_multiplier(epsilon: float | int, *, delta: float) -> float:
@@ -104,8 +120,8 @@ def classic_noise_multiplier(epsilon: float | int, *, delta: float) -> float:
     Proved for ε < 1 only; at δ = 1e-5 it is too small from ε = 8.5 on. Unit: whatever the clipping bounds.
     Adjacency: add or remove one. Sampling: none, everyone takes part.
     """
-    _positive("epsilon", epsilon)
-    _check(delta, 1, 1.0)
+    check("epsilon", epsilon, FinitePositive)
+    _Releases(delta)
     return math.sqrt(2 * math.log(1.25 / delta)) / epsilon
 
 
@@ -116,10 +132,10 @@ def gdp_epsilon(
 
     Unit: whatever the clipping bounds. Adjacency: add or remove one. Sampling: Poisson.
     """
-    _positive("noise_multiplier", noise_multiplier)
-    _check(delta, rounds, sampling_rate)
+    check("noise_multiplier", noise_multiplier, FinitePositive)
+    _Releases(delta, rounds, sampling_rate)
     mu = sampling_rate * math.sqrt(rounds * math.expm1(noise_multiplier**-2))
-    return get_epsilon_gaussian(1 / mu, delta)
+    return dp.get_epsilon_gaussian(1 / mu, delta)
 
 
 def reconstruction_bound(prior: float, noise_multiplier: float | int, *, rounds: int = 1) -> float:
@@ -130,53 +146,7 @@ def reconstruction_bound(prior: float, noise_multiplier: float | int, *, rounds:
     knows all others and sees every release. Adjacency: add or remove one, since the bound compares with
     releases without the unit.
     """
-    if not 0 < prior < 1:
-        raise ValueError(f"prior must be above 0 and below 1, got {prior}")
-    _positive("noise_multiplier", noise_multiplier)
-    _at_least_one(rounds)
+    check("prior", prior, Inner)
+    check("noise_multiplier", noise_multiplier, FinitePositive)
+    check("rounds", rounds, Count)
     return float(norm.cdf(norm.ppf(prior) + math.sqrt(rounds) / noise_multiplier))
-
-
-def _event(noise_multiplier: float | int, rounds: int, sampling_rate: float | int) -> DpEvent:
-    release = GaussianDpEvent(noise_multiplier)
-    return SelfComposedDpEvent(PoissonSampledDpEvent(sampling_rate, release), rounds)
-
-
-def _sampled(
-    noise_multiplier: float | int, delta: float, rounds: int, sampling_rate: float | int, adjacency: Adjacency
-) -> float:
-    accountant = PLDAccountant(_relation(adjacency))
-    return float(accountant.compose(_event(noise_multiplier, rounds, sampling_rate)).get_epsilon(delta))
-
-
-def _distance(adjacency: Adjacency) -> int:
-    """How far neighbours lie apart, in units of the norm that one contribution is clipped to."""
-    return 2 if _relation(adjacency) == NeighboringRelation.REPLACE_ONE else 1
-
-
-def _relation(adjacency: Adjacency) -> NeighboringRelation:
-    if adjacency not in get_args(Adjacency):
-        raise ValueError(f"adjacency must be 'add or remove one' or 'replace one', got {adjacency!r}")
-    one = NeighboringRelation
-    return one.REPLACE_ONE if adjacency == "replace one" else one.ADD_OR_REMOVE_ONE
-
-
-def _check(delta: float, rounds: int, sampling_rate: float | int) -> None:
-    if not 0 < delta < 1:
-        raise ValueError(f"delta must be above 0 and below 1, got {delta}")
-    _at_least_one(rounds)
-    if not 0 < sampling_rate <= 1:
-        raise ValueError(
-            f"sampling_rate must be above 0 and at most 1, a unit's chance to take part in each round, "
-            f"got {sampling_rate}"
-        )
-
-
-def _at_least_one(rounds: int) -> None:
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
-
-
-def _positive(name: str, value: float | int) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be above 0 and finite, got {value}")

@@ -9,8 +9,10 @@ that one local step divided by its learning rate is the FedSGD gradient.
 Chapter: 1.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,38 +22,65 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from leaklib.fields import Checked, Count, Positive
-from leaklib.types import AnyInputs, AnyTargets, Batch, ClientStep, Inputs, Tensors, Update
+from leaklib.named import listed, trained
+from leaklib.types import AnyInputs, AnyTargets, Batch, Bounds, ClientStep, Inputs, Tensors, Update
+
+Loss = Callable[[Any, Tensor], Tensor]
+"""From what the model returns and the labels to a scalar, the mean over the batch."""
 
 
 def _state(model: nn.Module, lanes: int | None) -> tuple[Tensors, Tensors]:
     """Weights as fresh leaves and buffers as clones: what a step does to them never reaches the model.
 
+    Frozen weights are not among them: the model uses its own.
     With ``lanes`` each has a leading dimension of that many copies, so that each guess has its own gradient.
     """
 
     def copies(tensor: Tensor) -> Tensor:
         return tensor if lanes is None else tensor.expand(lanes, *tensor.shape)
 
-    weights = {name: copies(weight.detach()).requires_grad_() for name, weight in model.named_parameters()}
+    weights = {name: copies(weight.detach()).requires_grad_() for name, weight in trained(model).items()}
     return weights, {name: copies(buffer).clone() for name, buffer in model.named_buffers()}
 
 
 def _gradient(
-    model: nn.Module, state: tuple[Tensors, Tensors], inputs: Tensor, labels: Tensor, lanes: bool
+    model: nn.Module, loss: Loss, state: tuple[Tensors, Tensors], inputs: Tensor, labels: Tensor, lanes: bool
 ) -> Tensors:
-    """Gradient of the mean cross-entropy at ``state``, whose buffers move as they would in training."""
+    """Gradient of the loss at ``state``, whose buffers move as they would in training."""
     weights, buffers = state
 
-    def loss(weights: Tensors, buffers: Tensors, inputs: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(functional_call(model, {**weights, **buffers}, (inputs,)), labels)
+    def of(weights: Tensors, buffers: Tensors, inputs: Tensor, labels: Tensor) -> Tensor:
+        output = functional_call(model, {**weights, **buffers}, (inputs,))
+        if loss is cross_entropy:
+            _check_logits(model, output)
+        return loss(output, labels)
 
     # The graph of the gradient itself is built only for someone who will differentiate it: the attacker.
     differentiable = torch.is_grad_enabled() and (inputs.requires_grad or labels.requires_grad)
     with torch.enable_grad():
         # The sum over lanes has each lane's own gradient, since no lane's loss depends on another's weights.
-        value = (torch.vmap(loss) if lanes else loss)(weights, buffers, inputs, labels)
-        gradients = torch.autograd.grad(value.sum(), list(weights.values()), create_graph=differentiable)
-    return dict(zip(weights, gradients, strict=True))
+        value = (torch.vmap(of) if lanes else of)(weights, buffers, inputs, labels)
+        gradients = torch.autograd.grad(
+            value.sum(), list(weights.values()), create_graph=differentiable, allow_unused=True
+        )
+    found = dict(zip(weights, gradients, strict=True))
+    if unused := [name for name, gradient in found.items() if gradient is None]:
+        raise ValueError(
+            f"the loss does not depend on {listed(unused)}: freeze it with requires_grad_(False)"
+        )
+    return found
+
+
+def _check_logits(model: nn.Module, output: Any) -> None:
+    """ValueError unless ``output`` is what cross-entropy takes."""
+    if isinstance(output, Tensor) and output.ndim == 2:
+        return
+    got = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    raise ValueError(
+        f"expected logits, N×classes, from {type(model).__name__}, got {got}: take them out with "
+        f"model.register_forward_hook(lambda module, inputs, output: output['logits']), or give the step a "
+        f"loss of your own"
+    )
 
 
 @dataclass(frozen=True)
@@ -59,23 +88,29 @@ class FedSGD(Checked):
     """One gradient of the mean loss over the batch.
 
     ``max_grad_norm``, if given, scales each example's gradient down to at most this L2 norm before the
-    mean is taken, as in DP-SGD (Abadi et al., CCS 2016, Algorithm 1).
+    mean is taken, as in DP-SGD (Abadi et al., CCS 2016, Algorithm 1). ``loss`` takes what the model returns
+    and the labels; with another than cross-entropy, labels cannot be inferred and have to be revealed.
     """
 
     max_grad_norm: Positive | None = None
+    loss: Loss = field(default=cross_entropy, repr=False)
 
     def __call__(
         self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
     ) -> Tensors:
         if self.max_grad_norm is None:
-            return _gradient(model, _state(model, len(inputs) if lanes else None), inputs, labels, lanes)
+            state = _state(model, len(inputs) if lanes else None)
+            return _gradient(model, self.loss, state, inputs, labels, lanes)
         # Every example is a lane of its own, so that it has a gradient of its own.
         examples, targets = (t.flatten(0, 1) if lanes else t for t in (inputs, labels))
-        each = FedSGD()(model, examples.unsqueeze(1), targets.unsqueeze(1), lanes=True)
+        each = FedSGD(loss=self.loss)(model, examples.unsqueeze(1), targets.unsqueeze(1), lanes=True)
         clipped = torch.vmap(partial(clip, max_norm=self.max_grad_norm))(each)
         if lanes:
             clipped = {name: tensor.unflatten(0, inputs.shape[:2]) for name, tensor in clipped.items()}
         return {name: tensor.mean(1 if lanes else 0) for name, tensor in clipped.items()}
+
+
+Update.plain = FedSGD()
 
 
 def clip(tensors: Tensors, max_norm: float | int) -> Tensors:
@@ -89,12 +124,14 @@ def clip(tensors: Tensors, max_norm: float | int) -> Tensors:
 class FedAvg(Checked):
     """``epochs`` passes of plain SGD over the batch, in the given order, in mini-batches of ``batch_size``.
 
-    The last mini-batch may be smaller. ``batch_size`` None means the whole batch at once.
+    The last mini-batch may be smaller. ``batch_size`` None means the whole batch at once. ``loss`` as for
+    ``FedSGD``.
     """
 
     lr: Positive = 0.1
     epochs: Count = 1
     batch_size: Count | None = None
+    loss: Loss = field(default=cross_entropy, repr=False)
 
     def __call__(
         self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
@@ -105,8 +142,9 @@ class FedAvg(Checked):
         weights = start
         for _ in range(self.epochs):
             for some in zip(inputs.split(size, examples), labels.split(size, examples), strict=True):
-                gradient = _gradient(model, (weights, buffers), *some, lanes)
-                weights = {name: weight - self.lr * gradient[name] for name, weight in weights.items()}
+                gradient = _gradient(model, self.loss, (weights, buffers), *some, lanes)
+                moved = ((name, weight - self.lr * gradient[name]) for name, weight in weights.items())
+                weights = {name: weight.requires_grad_() for name, weight in moved}
         return {name: start[name] - weights[name] for name in start}
 
 
@@ -164,16 +202,18 @@ def share(
     client: int = 0,
     reveal_labels: bool = False,
     reveal_statistics: bool = False,
+    bounds: Bounds = (0.0, 1.0),
 ) -> Update:
     """What ``client`` sends after ``step`` on its ``batch``. The model is left as it was.
 
     The model's device and float type decide where and how exactly it is computed. With ``reveal_labels`` the
     labels travel along, with ``reveal_statistics`` what each BatchNorm layer measured on the batch at the
     weights that the server sent. Either makes a stronger attacker, to be said wherever a result relies on it.
+    ``bounds`` is the range of the inputs, other than (0, 1) where they were normalized outside the model.
     """
-    weight = next(model.parameters(), None)
-    if weight is None:
-        raise ValueError("the model has no parameters, so there is no update to share")
+    if not trained(model):
+        raise ValueError("the model has no parameters to train, so there is no update to share")
+    weight = next(model.parameters())
     batch = batch.to(weight.device, weight.dtype if batch.inputs.is_floating_point() else None)
     tensors = {name: t.detach() for name, t in step(model, batch.inputs, batch.labels).items()}
     labels, statistics = batch.labels if reveal_labels else None, None
@@ -190,4 +230,5 @@ def share(
         client,
         statistics,
         sensitivity=None if bound is None else bound / len(batch),  # one example's part of the mean
+        bounds=bounds,
     )

@@ -42,6 +42,7 @@ Positive = Annotated[Number, Range("above 0", lambda value: value > 0)]
 NonNegative = Annotated[Number, at_least(0)]
 FinitePositive = Annotated[Number, Range("above 0 and finite", lambda value: 0 < value < math.inf)]
 FiniteNonNegative = Annotated[Number, Range("at least 0 and finite", lambda value: 0 <= value < math.inf)]
+Inner = Annotated[Number, Range("above 0 and below 1", lambda value: 0 < value < 1)]
 Proportion = Annotated[Number, Range("above 0 and at most 1", lambda value: 0 < value <= 1)]
 Clients = Annotated[tuple[int, ...], Range("client numbers from 0", lambda value: min(value, default=0) >= 0)]
 
@@ -52,9 +53,13 @@ class Checked:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if wanted := _wanted(field.type, value):
-                raise ValueError(f"{field.name} must be {wanted}, got {value!r}")
+            check(field.name, getattr(self, field.name), field.type)
+
+
+def check(name: str, value: object, annotation: Any) -> None:
+    """ValueError unless ``value`` is in the range that ``annotation`` declares."""
+    if wanted := _wanted(annotation, value):
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
 
 
 def _wanted(annotation: Any, value: object) -> str:

@@ -7,26 +7,26 @@ rounding, the line says by how much its number may move.
 """
 
 import math
+import operator
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 Real = float | int
 
+_HOLDS = {
+    "above": operator.gt,
+    "below": operator.lt,
+    "at least": operator.ge,
+    "at most": operator.le,
+    "exactly": operator.eq,
+}
 _NUMBER = r"[-−]?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf)"
+_BOUND = rf"({'|'.join(_HOLDS)}) ({_NUMBER})"
 _LINE = re.compile(
     rf"(?P<name>.*): (?P<low>{_NUMBER})(?: to (?P<high>{_NUMBER}))?(?P<unit>(?: [^\s,(]+)*?)"
-    rf"(?P<bounds>(?:, (?:above|below|at least|at most|exactly) {_NUMBER})+)"
-    rf"(?: \(±(?P<tolerance>{_NUMBER}) across machines\))?"
+    rf"(?P<bounds>(?:, {_BOUND})+)(?: \(±(?P<tolerance>{_NUMBER}) across machines\))?"
 )
-_BOUND = re.compile(rf"(above|below|at least|at most|exactly) ({_NUMBER})")
-_HOLDS = {
-    "above": lambda value, bound: value > bound,
-    "below": lambda value, bound: value < bound,
-    "at least": lambda value, bound: value >= bound,
-    "at most": lambda value, bound: value <= bound,
-    "exactly": lambda value, bound: value == bound,
-}
 
 
 def report(
@@ -34,51 +34,48 @@ def report(
     value: Real | Sequence[Real],
     unit: str = "",
     *,
-    above: Real | None = None,
-    below: Real | None = None,
-    at_least: Real | None = None,
-    at_most: Real | None = None,
-    exactly: Real | None = None,
     tolerance: Real = 0,
     digits: int = 3,
+    **bounds: Real,
 ) -> None:
     """Print ``value``, or the lowest and highest of several, with its ``unit`` and bounds, and enforce them.
 
-    Numbers are rounded to ``digits`` significant digits, whole numbers are not. ``tolerance`` is how far the
-    number may move from one machine to another, in its own unit. AssertionError, after the line is printed,
-    if a value is outside; ValueError without any bound, or for a number that is none.
+    ``bounds`` are ``above``, ``below``, ``at_least``, ``at_most``, ``exactly``, one or more of them. Numbers
+    are rounded to ``digits`` significant digits, whole numbers are not. ``tolerance`` is how far the number
+    may move from one machine to another, in its own unit. AssertionError, after the line is printed, if a
+    value is outside; ValueError for other bounds or none, and for a number that is none.
     """
-    bounds = {
-        "above": above, "below": below, "at least": at_least, "at most": at_most, "exactly": exactly
-    }  # fmt: skip
-    bounds = {word: bound for word, bound in bounds.items() if bound is not None}
+    words = {word.replace("_", " "): float(bound) for word, bound in bounds.items()}
     values = [float(v) for v in (value if isinstance(value, Sequence) else [value])]
-    if not bounds or not values or any(map(math.isnan, values)):
+    if not words or not words.keys() <= _HOLDS.keys() or not values or any(map(math.isnan, values)):
         raise ValueError(
-            f"{name}: expected numbers and at least one bound, got {value} and {bounds or 'none'}"
+            f"{name}: expected numbers and at least one bound ({', '.join(_HOLDS)}), got {value} and "
+            f"{', '.join(words) or 'no bound'}"
         )
-    ends = dict.fromkeys(_text(end, digits) for end in (min(values), max(values)))
-    line = f"{name}: {' to '.join(ends)}{' ' * bool(unit)}{unit}"
-    line += "".join(f", {word} {_text(float(bound), 12)}" for word, bound in bounds.items())
-    print(line + (f" (±{tolerance:g} across machines)" if tolerance else ""))
-    for word, bound in bounds.items():
-        if not all(_HOLDS[word](v, bound) for v in values):
-            raise AssertionError(f"{name} must be {word} {bound:g}, got {' to '.join(ends)}")
+    ends = " to ".join(dict.fromkeys(_text(end, digits) for end in (min(values), max(values))))
+    shown = "".join(f", {word} {_text(bound, 12)}" for word, bound in words.items())
+    moves = f" (±{tolerance:g} across machines)" if tolerance else ""
+    print(f"{name}: {ends}{' ' * bool(unit)}{unit}{shown}{moves}")
+    if broken := _broken(words.items(), values):
+        raise AssertionError(f"{name} must be {broken[0]}, got {ends}")
+
+
+def _broken(bounds: Iterable[tuple[str, float]], values: Sequence[float]) -> list[str]:
+    return [f"{word} {bound:g}" for word, bound in bounds if not all(_HOLDS[word](v, bound) for v in values)]
 
 
 def _text(value: float, digits: int) -> str:
-    if value.is_integer() and abs(value) < 1e9:
-        return f"{value:,.0f}"
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:,.0f}" if 1e3 <= abs(rounded) < 1e9 else f"{rounded:.{digits}g}"
+    rounded = value if value.is_integer() else float(f"{value:.{digits}g}")
+    if abs(rounded) < 1e9 and (value.is_integer() or abs(rounded) >= 1e3):
+        return f"{rounded:,.0f}"
+    return f"{rounded:.{digits}g}"
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line that ``report`` printed, read again."""
+class Line(NamedTuple):
+    """A line that ``report`` printed, read again: what stands around the number, and the number."""
 
     words: str
-    numbers: tuple[float, ...]
+    numbers: tuple[float, float]
     bounds: tuple[tuple[str, float], ...]
     tolerance: float
 
@@ -88,20 +85,20 @@ class Line:
         found = _LINE.fullmatch(line)
         if found is None:
             return None
-        numbers = tuple(_number(text) for text in found.group("low", "high") if text)
-        bounds = tuple((word, _number(text)) for word, text in _BOUND.findall(found["bounds"]))
+        low, high, tolerance = found["low"], found["high"] or found["low"], found["tolerance"] or "0"
+        bounds = tuple((word, _number(text)) for word, text in re.findall(_BOUND, found["bounds"]))
         words = f"{found['name']}: …{found['unit']}{found['bounds']}"
-        return cls(words, numbers, bounds, _number(found["tolerance"] or "0"))
+        return cls(words, (_number(low), _number(high)), bounds, _number(tolerance))
 
     def outside(self) -> list[str]:
         """The bounds that the printed numbers break."""
-        return [f"{w} {b:g}" for w, b in self.bounds if not all(_HOLDS[w](n, b) for n in self.numbers)]
+        return _broken(self.bounds, self.numbers)
 
     def agrees(self, again: "Line") -> bool:
         """Whether ``again``, the same line of a later run, is no further away than the tolerance."""
-        same = self.words == again.words and self.tolerance == again.tolerance
-        ours, theirs = ((line.numbers[0], line.numbers[-1]) for line in (self, again))
-        return same and all(a == b or abs(a - b) <= self.tolerance for a, b in zip(ours, theirs, strict=True))
+        pairs = zip(self.numbers, again.numbers, strict=True)
+        near = all(a == b or abs(a - b) <= self.tolerance for a, b in pairs)
+        return near and self.words == again.words and self.tolerance == again.tolerance
 
 
 def _number(text: str) -> float:

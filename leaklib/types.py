@@ -7,16 +7,18 @@ truth.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-Tensors = dict[str, Tensor]
-"""One tensor per parameter, under the parameter's name in ``model.named_parameters()``."""
+from leaklib.named import Gradients, Tensors, by_name, moved
+
+Bounds = tuple[float | int, float | int] | tuple[tuple[float | int, float | int], ...]
+"""The lowest and the highest value of an input: one pair, or one for each channel."""
 
 Inputs = Shaped[Tensor, "batch ..."]
 Labels = Int[Tensor, "batch"]
@@ -92,16 +94,23 @@ class Mechanism(Protocol):
 class Update:
     """What leaves one client, with the public facts of the protocol that an attacker may use.
 
-    ``tensors`` has one entry per trained parameter: a gradient (FedSGD) or the difference of weights
-    before and after local training (FedAvg). ``step`` is how it was computed, ``num_examples`` from how
-    many examples, ``input_shape`` the shape of one of them. ``labels`` is None unless the client revealed
-    them. ``client`` says who sent it. ``statistics`` is None unless the client revealed mean and variance of
-    each BatchNorm layer's input over its batch (2×channels per layer name), as clients do that send their
-    running statistics along: the server knows the old ones and the momentum. ``mechanism`` is what changed
-    ``tensors`` after ``step`` had computed them, None if nothing did. ``sensitivity`` is the largest L2
-    distance by which ``tensors`` can move when one unit, an example or the whole client, contributes nothing
-    (the divisor of the mean is public and stays as it was): clipping sets it, and whatever changes
-    ``tensors`` afterwards clears it. ``others`` are further clients, if this is the mean of several.
+    - ``tensors`` has one entry per trained parameter: a gradient (FedSGD) or the difference of weights before
+      and after local training (FedAvg).
+    - ``step`` is how it was computed.
+    - ``num_examples`` from how many examples.
+    - ``input_shape`` the shape of one of them.
+    - ``labels`` is None unless the client revealed them.
+    - ``client`` says who sent it.
+    - ``statistics`` is None unless the client revealed mean and variance of each BatchNorm layer's input over
+      its batch (2×channels per layer name), as clients do that send their running statistics along: the
+      server knows the old ones and the momentum.
+    - ``mechanism`` is what changed ``tensors`` after ``step`` had computed them, None if nothing did.
+    - ``sensitivity`` is the largest L2 distance by which ``tensors`` can move when one unit, an example or
+      the whole client, contributes nothing (the divisor of the mean is public and stays as it was): clipping
+      sets it, and whatever changes ``tensors`` afterwards clears it.
+    - ``others`` are further clients, if this is the mean of several.
+    - ``bounds`` are the lowest and the highest value of an input, one pair or one per channel: other than
+      (0, 1) where pictures were normalized outside the model. Attacks search inside, and return such inputs.
     """
 
     tensors: Tensors
@@ -114,11 +123,91 @@ class Update:
     mechanism: Mechanism | None = None
     sensitivity: float | None = None
     others: tuple[int, ...] = ()
+    bounds: Bounds = (0.0, 1.0)
+
+    plain: ClassVar[ClientStep]  # FedSGD(), which client.py sets: it stands above this file
+
+    def __post_init__(self) -> None:
+        low, high = self._ends(torch.zeros(0, dtype=torch.float64))
+        channels = self.input_shape[0] if self.input_shape else 1
+        if not (low < high).all() or not (high - low).isfinite().all() or len(low) not in (1, channels):
+            raise ValueError(
+                f"bounds must be a low and a higher end, or one such pair for each of {channels} channels, "
+                f"got {self.bounds}"
+            )
+
+    @classmethod
+    def from_gradients(
+        cls,
+        model: nn.Module,
+        gradients: Gradients | None = None,
+        *,
+        input_shape: Sequence[int],
+        num_examples: int = 1,
+        labels: Labels | None = None,
+        step: ClientStep | None = None,
+        bounds: Bounds = (0.0, 1.0),
+    ) -> "Update":
+        """The update of someone who has a model and its gradients, wherever they come from.
+
+        ``gradients`` by name, or in the order of ``model.parameters()``, as ``torch.autograd.grad`` hands
+        them over; None reads each parameter's ``.grad``. Frozen parameters (``requires_grad`` False) need
+        none. ``step`` is how the gradients were computed, None for ``FedSGD()``. The other arguments are
+        fields. ValueError if a gradient is missing or belongs to no trained parameter.
+        """
+        tensors = by_name(model, gradients)
+        return cls(tensors, step or cls.plain, num_examples, tuple(input_shape), labels, bounds=bounds)
+
+    @classmethod
+    def from_weights(
+        cls,
+        before: Mapping[str, Tensor],
+        after: Mapping[str, Tensor],
+        *,
+        input_shape: Sequence[int],
+        num_examples: int,
+        step: ClientStep,
+        labels: Labels | None = None,
+        bounds: Bounds = (0.0, 1.0),
+    ) -> "Update":
+        """The update of someone who has the weights before and after local training, as two ``state_dict()``.
+
+        A state dict does not say what was trained, so what moved counts: a frozen parameter stays the same to
+        the bit. Integers and BatchNorm's running statistics move untrained and are left out; leave out other
+        such buffers yourself. Tied weights count once. ``step`` is how the client trained, for instance
+        ``FedAvg(lr=0.1, epochs=2)``; the other arguments are fields. ValueError if the names differ or
+        nothing moved.
+        """
+        return cls(moved(before, after), step, num_examples, tuple(input_shape), labels, bounds=bounds)
 
     @property
     def clients(self) -> tuple[int, ...]:
         """Everyone whose examples are in this update."""
         return (self.client, *self.others)
+
+    def to_inputs(self, pictures: AnyInputs) -> AnyInputs:
+        """Pictures in [0, 1] as the model takes them, within ``bounds``."""
+        if self.bounds == (0, 1):
+            return pictures
+        low, high = self._ends(pictures)
+        return low + (high - low) * pictures
+
+    def to_pictures(self, inputs: AnyInputs) -> AnyInputs:
+        """Inputs within ``bounds`` as pictures in [0, 1]: what scores and figures expect."""
+        if self.bounds == (0, 1):
+            return inputs
+        low, high = self._ends(inputs)
+        return (inputs - low) / (high - low)
+
+    def clamp(self, inputs: AnyInputs) -> AnyInputs:
+        """Inputs moved into ``bounds`` where they were outside."""
+        return inputs.clamp(*self._ends(inputs))
+
+    def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest value, in a shape that meets the channels of any number of inputs."""
+        ends = torch.tensor(self.bounds, dtype=torch.float64).to(like).view(-1, 2).T
+        low, high = ends.reshape(2, -1, *[1] * (len(self.input_shape) - 1))
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -162,15 +251,15 @@ class View:
 class Reconstruction:
     """What an attack believes the batch was, and how well that belief explains the update.
 
-    ``inputs`` are images in [0, 1] or tokens; ``labels`` class indices. ``loss`` is the squared distance
-    between the update and what the client step makes of exactly these inputs and labels, divided by the
-    update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where a mechanism
-    changed the update, that is the distance that the mechanism supplies for squares; what it lost may keep
-    the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty texts with
-    these labels. A loss that is not far below the baseline means that nothing was recovered, and shows it
-    without the truth; the loss alone can mislead, since on some networks the labels explain nearly all of the
-    update. ``evaluations`` counts gradients of the matching
-    loss over all ``restarts``; both are 0 for closed forms.
+    ``inputs`` are images within the update's bounds, or tokens; ``labels`` class indices. ``loss`` is the
+    squared distance between the update and what the client step makes of exactly these inputs and labels,
+    divided by the update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where
+    a mechanism changed the update, that is the distance that the mechanism supplies for squares; what it lost
+    may keep the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty
+    texts with these labels. A loss that is not far below the baseline means that nothing was recovered, and
+    shows it without the truth; the loss alone can mislead, since on some networks the labels explain nearly
+    all of the update. ``evaluations`` counts gradients of the matching loss over all ``restarts``; both are 0
+    for closed forms.
     """
 
     inputs: Inputs

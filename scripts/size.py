@@ -39,4 +39,4 @@ for path in sorted(ROOT.glob("leaklib/**/*.py")):
             inside = sum(node.lineno <= number <= node.end_lineno for number in lines)
             if inside > LONG_FUNCTION:
                 print(f"{inside:7}  {node.name}   long")
-print(f"{total:5}  lines of code in leaklib (about 2,500 is the question to ask)")
+print(f"{total:5}  lines of code in leaklib (5,800 is the question to ask)")

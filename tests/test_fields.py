@@ -12,12 +12,14 @@ from leaklib.fields import (
     Count,
     FiniteNonNegative,
     FinitePositive,
+    Inner,
     Natural,
     NonNegative,
     Positive,
     Proportion,
     Range,
     Several,
+    check,
     within,
 )
 
@@ -32,6 +34,7 @@ class Example(Checked):
     finite_positive: FinitePositive = 1.0
     finite_non_negative: FiniteNonNegative = 0.0
     proportion: Proportion = 1.0
+    inner: Inner = 0.5
     clients: Clients = ()
     bits: Annotated[int, within(1, 16)] = 8
     rate: Positive | None = None
@@ -52,6 +55,7 @@ INSIDE = {
     "finite_positive": [TINY, 3, 1e308],
     "finite_non_negative": [0, 1e308],
     "proportion": [TINY, 0.5, 1],
+    "inner": [TINY, 0.9999999999999999],
     "clients": [(), (0,), (3, 0, 3)],
     "bits": [1, 16],
     "rate": [None, TINY],
@@ -78,6 +82,9 @@ OUTSIDE = [
     ("proportion", 0.0, "above 0 and at most 1, got 0.0"),
     ("proportion", 1.0000000000000002, "above 0 and at most 1, got 1.0000000000000002"),
     ("proportion", math.nan, "above 0 and at most 1, got nan"),
+    ("inner", 0.0, "above 0 and below 1, got 0.0"),
+    ("inner", 1, "above 0 and below 1, got 1"),
+    ("inner", math.nan, "above 0 and below 1, got nan"),
     ("clients", (2, -1), "client numbers from 0, got (2, -1)"),
     ("bits", 0, "in 1..16, got 0"),
     ("bits", 17, "in 1..16, got 17"),
@@ -99,6 +106,13 @@ def test_what_is_outside_is_named_with_what_came(field: str, value, sentence: st
     with pytest.raises(ValueError) as refused:
         Example(**{field: value})
     assert str(refused.value) == f"{field} must be {sentence}"
+
+
+def test_an_argument_is_checked_by_the_same_words() -> None:
+    check("steps", 1, Count)
+    check("steps", None, Count | None)
+    with pytest.raises(ValueError, match=r"^steps must be at least 1, got 0$"):
+        check("steps", 0, Count)
 
 
 def test_a_changed_copy_is_checked_as_well_and_so_is_what_is_inherited() -> None:

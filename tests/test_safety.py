@@ -182,6 +182,7 @@ def test_labels_and_statistics_are_the_only_other_things_that_travel() -> None:
         "statistics",
         "mechanism",
         "sensitivity",
+        "bounds",
         "others",
     }
     for mechanism in (GaussianNoise(1.0), Skellam(1.0)):

@@ -27,8 +27,8 @@ from leaklib.aggregation.crypto.primitives import random_bytes
 from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.fields import Checked, Clients, Count, Natural, within
+from leaklib.named import unflatten
 from leaklib.rng import given
-from leaklib.tensors import unflatten
 from leaklib.types import Update, View
 
 

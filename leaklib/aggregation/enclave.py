@@ -35,8 +35,8 @@ from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
 from leaklib.aggregation.tee import inside
 from leaklib.aggregation.tee.inside import KEY, NONCE, header, pack_task, purpose
 from leaklib.fields import Checked, Number, Range
+from leaklib.named import unflatten
 from leaklib.rng import given
-from leaklib.tensors import unflatten
 from leaklib.types import Cost, Update, View
 
 CODE = Path(inside.__file__)

@@ -45,7 +45,8 @@ class Candidates(AttackBase):
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         nearest = self.distances(model, update).argmin()
         pictures = self.pictures()
-        return explain(model, update, pictures.inputs[nearest][None], pictures.labels[nearest][None])
+        inputs = update.to_inputs(pictures.inputs[nearest][None])
+        return explain(model, update, inputs, pictures.labels[nearest][None])
 
     def pictures(self) -> Batch:
         """All candidates, in their order."""
@@ -65,7 +66,7 @@ class Candidates(AttackBase):
             )
         found = []
         for some in range(0, self.count, TOGETHER):
-            inputs = pictures.inputs[some : some + TOGETHER, None].to(weight)
+            inputs = update.to_inputs(pictures.inputs[some : some + TOGETHER, None].to(weight))
             labels = pictures.labels[some : some + TOGETHER, None].to(weight.device)
             sent = update.step(model, inputs, labels, lanes=True)
             found.append(torch.vmap(lambda one: compare(one, update, squared_error))(sent))

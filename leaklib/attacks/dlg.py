@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.labels import infer_label, num_classes
-from leaklib.attacks.search.matching import compare, match, mid_gray
+from leaklib.attacks.parts.labels import check_head, infer_label, num_classes
+from leaklib.attacks.search.matching import Search, compare, mid_gray
 from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
@@ -44,45 +44,38 @@ class _Matching(AttackBase):
     history: Several = 100
     total_variation: NonNegative = 0.0
 
-    def match(
-        self,
-        model: nn.Module,
-        update: Update,
-        labels: Labels | None,
-        generator: torch.Generator,
-        callback: Callback | None,
-    ) -> Reconstruction:
-        """The pictures, and the labels as well where they are None."""
+    def search(
+        self, model: nn.Module, update: Update, labels: Labels | None, callback: Callback | None
+    ) -> Search:
+        """For the pictures, and for the labels as well where they are None."""
         lbfgs = self.optimizer == "lbfgs"
-        unit = self._unit(model, update, labels) if self.total_variation else 0.0
+        unit = self._unit(model, update, labels) if self.total_variation else None
 
         def optimizer(point: Tensor) -> Optimizer:
             if not lbfgs:
                 return Adam([point], lr=self.lr or 0.1)
             return LBFGS(point, lr=self.lr or 1.0, history=self.history)
 
-        return match(
+        return Search(
             model,
             update,
-            generator=generator,
-            optimizer=optimizer,
+            labels,
+            optimizer,
             evaluations=self.steps * (INNER if lbfgs else 1),
-            labels=labels,
             restarts=self.restarts,
             stray=STRAY if lbfgs else None,
-            prior=(lambda images, spent: unit * total_variation(images)) if self.total_variation else None,
+            prior=None if unit is None else lambda images, spent: unit * total_variation(images),
             callback=callback,
         )
 
     def _unit(self, model: nn.Module, update: Update, labels: Labels | None) -> Tensor:
         """The weight of the prior: ``total_variation`` times the distance of mid-gray pictures."""
-        gray = mid_gray(model, update)
-        if labels is None:
+        gray, targets = mid_gray(model, update), labels
+        if targets is None:
             classes = num_classes(update)
             targets = gray.new_full((update.num_examples, classes), 1 / classes)
-        else:
-            targets = labels.to(gray.device)
-        return self.total_variation * compare(update.step(model, gray, targets), update, squared_error)
+        sent = update.step(model, gray, targets.to(gray.device))
+        return self.total_variation * compare(sent, update, squared_error)
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,8 @@ class DLG(_Matching):
             raise ValueError(
                 "known_labels is set but the update reveals none: share(..., reveal_labels=True) or use IDLG"
             )
-        return self.match(model, update, update.labels if self.known_labels else None, generator, callback)
+        labels = update.labels if self.known_labels else None
+        return self.search(model, update, labels, callback).run(generator)
 
 
 @dataclass(frozen=True)
@@ -117,4 +111,5 @@ class IDLG(_Matching):
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
-        return self.match(model, update, infer_label(update), generator, callback)
+        check_head(model, update)
+        return self.search(model, update, infer_label(update), callback).run(generator)

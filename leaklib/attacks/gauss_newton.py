@@ -23,7 +23,7 @@ from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.checks import check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
-from leaklib.attacks.search.matching import STUCK, explain, mid_gray
+from leaklib.attacks.search.matching import STUCK, explain
 from leaklib.fields import Count, FiniteNonNegative, Natural, Positive
 from leaklib.types import Callback, Progress, Reconstruction, Update
 
@@ -55,13 +55,13 @@ class GaussNewton(AttackBase):
     ) -> Reconstruction:
         check_uncompressed("GaussNewton", update)
         labels = infer_labels(model, update)
-        gray = mid_gray(model, update)
-        fit = _Fit(self, GradientMap(model, update, labels), update, gray.dtype, callback)
+        weight, shape = next(model.parameters()), (update.num_examples, *update.input_shape)
+        fit = _Fit(self, GradientMap(model, update, labels), update, weight.dtype, callback)
         found = []
         for fit.restart in range(self.restarts + 1):
-            noise = torch.randn(gray.shape, generator=generator, dtype=torch.float64)
-            point = fit.descend(gray.double() + self.spread * noise.to(gray.device))
-            found.append(explain(model, update, point, labels))
+            noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+            point = fit.descend(GRAY + self.spread * noise.to(weight.device))
+            found.append(explain(model, update, update.to_inputs(point), labels))
             if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
                 break
         best = min(found, key=lambda guess: guess.loss)
@@ -101,7 +101,8 @@ class _Fit:
         for step in range(1, self.attack.steps + 1):
             self.spent += 1
             if self.callback is not None:
-                progress = Progress(self.spent, loss, point.to(self.dtype), self.restart)
+                guess = self.gradient.to_inputs(point).to(self.dtype)
+                progress = Progress(self.spent, loss, guess, self.restart)
                 self.stopped = bool(self.callback(progress))
             if self.stopped or step == self.attack.steps:
                 break

@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import compare, match, mid_gray
+from leaklib.attacks.search.matching import Search, compare, mid_gray
 from leaklib.attacks.search.objectives import (
     batch_norm_prior,
     cosine_distance,
@@ -65,7 +65,7 @@ class GradInversion(AttackBase):
         def prior(images: Tensor, spent: float) -> Tensor:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)
             if statistics:
-                scores = [batch_norm_prior(model, lane, statistics) for lane in images]
+                scores = [batch_norm_prior(model, update.to_inputs(lane), statistics) for lane in images]
                 # The batch's own statistics are knowledge and stay; running ones are a hint and fade.
                 weight = self.batch_norm * (1 if self.statistics == "exact" else self.anneal**spent)
                 penalty = penalty + weight * torch.stack(scores)
@@ -73,19 +73,18 @@ class GradInversion(AttackBase):
                 penalty = penalty + self.group * group_consistency(images)
             return unit * penalty
 
-        return match(
+        return Search(
             model,
             update,
-            generator=generator,
-            optimizer=lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=True),
+            labels,
+            lambda point: BoxedAdam(point, lr=self.lr, steps=self.steps, signed=True),
             evaluations=self.steps * self.seeds,
-            labels=labels,
             lanes=self.seeds,
             patience=None,
             objective=cosine_distance,
             prior=prior,
             callback=callback,
-        )
+        ).run(generator)
 
     def _statistics(self, model: nn.Module, update: Update) -> Tensors:
         """What the prior asks for, per BatchNorm layer; empty if it is off."""

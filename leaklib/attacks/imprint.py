@@ -22,9 +22,9 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_uncompressed, steps_and_scale
+from leaklib.attacks.parts.checks import check_trained, check_uncompressed, steps_and_scale
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import explain
+from leaklib.attacks.search.matching import explain, mid_gray
 from leaklib.types import Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
@@ -45,15 +45,15 @@ class Imprint(AttackBase):
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_uncompressed("Imprint", update)
         layer, gray = _imprint_layer(model)
+        check_trained("Imprint", update, f"{layer}.weight", f"{layer}.bias")
         steps, factor = steps_and_scale("Imprint", update)
         if steps != 1:
             raise ValueError(f"Imprint needs an update from one local step, got one from {steps}")
         pictures, signals = _read_out(
             update.tensors[f"{layer}.weight"], update.tensors[f"{layer}.bias"], update.num_examples
         )
-        inputs = torch.full((update.num_examples, pictures.shape[1]), 0.5).to(next(model.parameters()))
-        inputs[: len(pictures)] = pictures.clamp(0, 1)
-        inputs = inputs.reshape(-1, *update.input_shape)
+        inputs = mid_gray(model, update)
+        inputs[: len(pictures)] = update.clamp(pictures.reshape(-1, *update.input_shape))
         labels = infer_labels(model, update)
         expected = _signals(model, inputs[: len(pictures)], labels, gray) * factor / update.num_examples
         return explain(model, update, inputs, labels[_pair(signals, expected)])

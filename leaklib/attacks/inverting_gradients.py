@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import compare, match, mid_gray
+from leaklib.attacks.search.matching import Search, compare, mid_gray
 from leaklib.attacks.search.objectives import cosine_distance, total_variation
 from leaklib.attacks.search.optimizers import BoxedAdam
 from leaklib.fields import Count, Natural, NonNegative, Positive, Proportion
@@ -57,16 +57,15 @@ class InvertingGradients(AttackBase):
             return weight * self.anneal**spent * total_variation(images)
 
         lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
-        return match(
+        return Search(
             model,
             update,
-            generator=generator,
-            optimizer=lambda point: BoxedAdam(point, lr=lr, steps=self.steps, signed=self.signed),
+            labels,
+            lambda point: BoxedAdam(point, lr=lr, steps=self.steps, signed=self.signed),
             evaluations=self.steps * lanes,
-            labels=labels,
             lanes=lanes,
             patience=None,
             objective=cosine_distance,
             prior=prior,
             callback=callback,
-        )
+        ).run(generator)

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_single, check_uncompressed
-from leaklib.attacks.parts.labels import infer_label
-from leaklib.attacks.search.matching import explain
+from leaklib.attacks.parts.checks import check_single, check_trained, check_uncompressed
+from leaklib.attacks.parts.labels import infer_labels
+from leaklib.attacks.search.matching import explain_exact
 from leaklib.types import Reconstruction, Update
 
 
@@ -46,8 +46,11 @@ class LinearLayer(AttackBase):
         check_single("LinearLayer", update)
         check_uncompressed("LinearLayer", update)
         name = _first_layer(model)
+        check_trained("LinearLayer", update, f"{name}.weight", f"{name}.bias")
         inputs = invert_linear(update.tensors[f"{name}.weight"], update.tensors[f"{name}.bias"])
-        return explain(model, update, inputs.reshape(1, *update.input_shape), infer_label(update))
+        return explain_exact(
+            model, update, inputs.reshape(1, *update.input_shape), infer_labels(model, update)
+        )
 
 
 def _first_layer(model: nn.Module) -> str:

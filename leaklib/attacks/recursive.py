@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from leaklib.attacks.linear_layer import invert_linear
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.checks import check_single, check_uncompressed
-from leaklib.attacks.parts.labels import infer_label
+from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.parts.layers import Layers, chain, input_shapes
 from leaklib.attacks.parts.peel import Known, double, peel_conv
-from leaklib.attacks.search.matching import explain
+from leaklib.attacks.search.matching import explain_exact
 from leaklib.client import FedSGD
 from leaklib.models.parts.build import Normalize
 from leaklib.types import Reconstruction, Tensors, Update
@@ -46,13 +46,13 @@ class Recursive(AttackBase):
         _check_layers(layers, update.tensors)
         shapes = input_shapes(layers, model, update)
         _check_shapes(layers, shapes)
-        labels = infer_label(update) if update.labels is None else update.labels
+        labels = infer_labels(model, update)
         gradients = {name: double(tensor) for name, tensor in update.tensors.items()}
         logits = gradients[f"{layers[-1][0]}.bias"]
         known = Known(logits, logits, logits, logits)  # only their signal is known, and only it will be used
         for (name, layer), shape in zip(reversed(layers), reversed(shapes), strict=True):
             known = Known(*(tensor.reshape(shape) for tensor in _peel(name, layer, shape, known, gradients)))
-        return explain(model, update, known.value[None], labels)
+        return explain_exact(model, update, known.value[None], labels)
 
 
 def _peel(name: str, layer: nn.Module, shape: torch.Size, output: Known, gradients: Tensors) -> Known:
@@ -117,6 +117,8 @@ def _check_layers(layers: Layers, gradients: Tensors) -> None:
     for name, layer in layers:
         if why := _refusal(layer):
             raise ValueError(f"Recursive cannot undo {name} ({type(layer).__name__}): {why}")
+        if any(not weight.requires_grad for weight in layer.parameters()):
+            raise ValueError(f"Recursive cannot undo {name}: it is frozen, its gradient was not sent")
         own = [f"{name}.{weight}" for weight, _ in layer.named_parameters()]
         if (own and names.count(name) > 1) or not gradients.keys() >= set(own):
             raise ValueError(f"Recursive cannot undo {name}: its weights are used in two places")

@@ -29,11 +29,10 @@ from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.checks import steps_and_scale
 from leaklib.attacks.parts.token_labels import with_labels
 from leaklib.attacks.search.objectives import squared_error
-from leaklib.fields import Range
+from leaklib.fields import Inner, Range
 from leaklib.models.transformer import Transformer
 from leaklib.types import PAD, Reconstruction, Tensors, Update
 
-BELOW_ONE = Range("above 0 and below 1", lambda share: 0 < share < 1)
 Basis = Float[Tensor, "rank width"]
 
 
@@ -85,8 +84,8 @@ class TokenRecovery(AttackBase):
     checked against the update, so what does not work is refused. ``benchmarks/text.py`` measures all this.
     """
 
-    tolerance: Annotated[float, BELOW_ONE] = 2e-7
-    threshold: Annotated[float, BELOW_ONE] = 1e-4
+    tolerance: Inner = 2e-7
+    threshold: Inner = 1e-4
     end: Annotated[int, Range(f"a token above {PAD}, which is padding", lambda token: token > PAD)] = 1
 
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:

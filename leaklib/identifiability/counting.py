@@ -96,27 +96,15 @@ def _axes(layer: nn.Conv2d, shape: torch.Size) -> list[list[tuple[int, int]]]:
 
     With stride s, offsets that differ by no multiple of s never meet the same pixel: s separate systems.
     """
-    sizes = layer(torch.zeros(1, *shape).to(layer.weight)).shape[2:]
-    found = []
+    sizes, found = layer(torch.zeros(1, *shape).to(layer.weight)).shape[2:], []
     for axis in (0, 1):
-        kernel, stride, dilation = (
-            values[axis] for values in (layer.kernel_size, layer.stride, layer.dilation)
-        )
-        match layer.padding:
-            case "valid":
-                before = 0
-            case "same":
-                before = dilation * (kernel - 1) // 2
-            case (int(), int()) as padding:
-                before = padding[axis]
-            case other:
-                raise ValueError(f"expected padding as two integers or a name, got {other}")
-        offsets, places = defaultdict(int), defaultdict(set)
+        kernel, stride, dilation = layer.kernel_size[axis], layer.stride[axis], layer.dilation[axis]
+        named = {"valid": 0, "same": dilation * (kernel - 1) // 2}
+        before = named[layer.padding] if isinstance(layer.padding, str) else layer.padding[axis]
+        offsets, places, pixels = defaultdict(int), defaultdict(set), set(range(shape[1 + axis]))
         for a in range(kernel):
             first = a * dilation - before
             offsets[first % stride] += 1
-            places[first % stride] |= {first + stride * i for i in range(sizes[axis])} & set(
-                range(shape[1 + axis])
-            )
+            places[first % stride] |= {first + stride * i for i in range(sizes[axis])} & pixels
         found.append([(offsets[k], len(places[k])) for k in offsets])
     return found

@@ -60,7 +60,7 @@ def extremes(
     """
     check_update(model, update)
     gradient = GradientMap(model, update, labels)
-    unknowns = pixels(inputs).numel()
+    unknowns, inputs = inputs.numel(), update.to_pictures(pixels(inputs))
     steps = min(steps, unknowns, gradient.equations)
     v = torch.randn(unknowns, generator=given(generator, "extremes"), dtype=torch.float64).to(gradient.device)
     v, right, left, alphas, betas = v / v.norm(), [], [], [], []

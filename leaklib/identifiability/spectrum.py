@@ -13,7 +13,7 @@ Chapter: 3.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,8 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from leaklib.attacks.parts.checks import check_update
-from leaklib.attacks.search.jacobian import GradientMap, pixels
+from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
+from leaklib.fields import Positive, check
 from leaklib.identifiability.counting import Bound, counting_bounds
 from leaklib.types import Inputs, Labels, Update
 
@@ -87,9 +88,8 @@ class Identifiability:
         gradient map is linear over the prior's range, pixels independent with standard deviation
         ``prior_std``. Where ``identifiability`` was given the noise, ``noise_std`` counts in units of it.
         """
-        for name, value in (("noise_std", noise_std), ("prior_std", prior_std)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+        check("noise_std", noise_std, Positive)
+        check("prior_std", prior_std, Positive | None)
         precision = (self.singular_values / noise_std).square()
         precision = torch.cat([precision, precision.new_zeros(self.unknowns - len(precision))])
         if prior_std is None:
@@ -113,27 +113,29 @@ def identifiability(
     *,
     noise: Mapping[str, float] | None = None,
     memory: int = MEMORY,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Pass | None = None,
 ) -> Identifiability:
-    """The full analysis at the batch ``inputs`` (N×C×H×W in [0, 1]), ``labels`` that ``update`` comes from.
+    """The full analysis at the batch ``inputs`` (N×C×H×W), ``labels`` that ``update`` comes from.
 
-    The labels count as known. ``noise`` is the standard deviation on each tensor of the update, where it is
-    not the same on all. J is held in pieces of ``memory`` bytes, each of which costs one pass of forward mode
-    over all columns; R takes as much again as unknowns² numbers do. ``progress`` is called with how many
-    columns are done, and of how many. For too many unknowns for that: ``extremes`` (extremes.py).
+    J is per unit of pictures in [0, 1], whatever the update's bounds. The labels count as known. ``noise`` is
+    the standard deviation on each tensor of the update, where it is not the same on all. J is held in pieces
+    of ``memory`` bytes, each of which costs one pass of forward mode over all columns; R takes as much again
+    as unknowns² numbers do. ``progress`` is called with how many columns are done, and of how many. For too
+    many unknowns for that: ``extremes`` (extremes.py).
     """
     check_update(model, update)
     expected = (update.num_examples, *update.input_shape)
     if tuple(inputs.shape) != expected:
         raise ValueError(f"expected the batch behind the update, {expected}, got {tuple(inputs.shape)}")
     gradient = GradientMap(model, update, labels, noise)
-    unknowns, equations = pixels(inputs).numel(), gradient.equations
+    pictures, equations = update.to_pictures(pixels(inputs)), gradient.equations
+    unknowns = pictures.numel()
     rows = max(1, memory // (8 * unknowns))
     passes = range(0, equations, rows)
     factor = torch.zeros(0, unknowns, dtype=torch.float64, device=gradient.device)
     for number, first in enumerate(passes):
         report = progress and _shifted(progress, number * unknowns, len(passes) * unknowns)
-        piece = gradient.transposed(inputs, slice(first, first + rows), report).T
+        piece = gradient.transposed(pictures, slice(first, first + rows), report).T
         # The R of pieces under each other is that of all: what is held stays small.
         factor = torch.linalg.qr(torch.cat([factor, piece]) if number else piece, mode="r").R
     spectrum = torch.linalg.svdvals(factor)
@@ -142,5 +144,5 @@ def identifiability(
     )
 
 
-def _shifted(progress: Callable[[int, int], None], before: int, total: int) -> Callable[[int, int], None]:
+def _shifted(progress: Pass, before: int, total: int) -> Pass:
     return lambda done, _: progress(before + done, total)

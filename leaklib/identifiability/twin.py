@@ -34,7 +34,7 @@ def twin(
     steps: int = 6,
     progress: Pass | None = None,
 ) -> Float64[Tensor, "batch ..."]:
-    """A batch in [0, 1] with the update of ``inputs`` and ``labels``, as near to ``toward`` as the walk gets.
+    """A batch within the bounds with the update of ``inputs`` and ``labels``, walked near to ``toward``.
 
     Each of the ``steps`` takes a Jacobian and its eigenvectors. ``progress`` hears of every step. Raises
     ValueError if the null space is empty: then the batch has no twin nearby.
@@ -46,7 +46,7 @@ def twin(
             f"got {tuple(toward.shape)} and {steps}"
         )
     gradient = GradientMap(model, update, labels)
-    point, goal = (pixels(x).to(gradient.device).double() for x in (inputs, toward))
+    point, goal = (update.to_pictures(pixels(x).to(gradient.device).double()) for x in (inputs, toward))
     observed = gradient.at(point).detach()
     for step in range(steps):
         rows = gradient.transposed(point)
@@ -62,7 +62,7 @@ def twin(
         point = _back(gradient, observed, lambda u, a=inverse, b=rows: a @ (b @ u), point, move)
         if progress is not None:
             progress(step + 1, steps)
-    return point
+    return update.to_inputs(point)
 
 
 def _inside(basis: Tensor, wish: Tensor, point: Tensor) -> Tensor:

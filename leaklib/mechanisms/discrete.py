@@ -34,11 +34,11 @@ from dp_accounting import rdp
 from jaxtyping import Float
 from torch import Tensor
 
-from leaklib.fields import Count, FiniteNonNegative, within
+from leaklib.fields import Count, FiniteNonNegative, Inner, check, within
 from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import send
+from leaklib.mechanisms.parts.payload import noise_scale, send
+from leaklib.named import flatten, unflatten
 from leaklib.rng import given
-from leaklib.tensors import flatten, unflatten
 from leaklib.types import Update
 
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn
@@ -63,21 +63,12 @@ class Skellam(MechanismBase):
     fraction_bits: Annotated[int, within(0, 40)] = 16
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        if update.sensitivity is None:
-            raise ValueError(
-                "Skellam needs an update of bounded sensitivity, got one without: clip first, by "
-                "ClipNorm(...) or FedSGD(max_grad_norm=...)"
-            )
-        if update.statistics is not None:
-            raise ValueError(
-                "Skellam protects the update alone, and BatchNorm statistics travel along without noise: "
-                "share without reveal_statistics"
-            )
+        sensitivity = noise_scale(update, self)
         generator = given(generator, "mechanism")
         steps = flatten(update.tensors).detach().cpu().double()
         draw = torch.rand(len(steps), generator=generator, dtype=steps.dtype)
         rounded = (steps * 2.0**self.fraction_bits + draw).floor()
-        largest = self.rounded(update.sensitivity, len(steps)) * 2.0**self.fraction_bits
+        largest = self.rounded(sensitivity, len(steps)) * 2.0**self.fraction_bits
         variance = (self.noise_multiplier * largest) ** 2 / self.clients
         noisy = (rounded + _noise(len(steps), variance, generator)) / 2.0**self.fraction_bits
         sent = unflatten(noisy, update.tensors)
@@ -98,8 +89,7 @@ class Skellam(MechanismBase):
         Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values
         in one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
         """
-        if not 0 < delta < 1:
-            raise ValueError(f"delta must be above 0 and below 1, got {delta}")
+        check("delta", delta, Inner)
         if self.noise_multiplier == 0:
             return math.inf
         l2 = self.rounded(sensitivity, entries) * 2.0**self.fraction_bits

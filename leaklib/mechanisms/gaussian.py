@@ -25,7 +25,7 @@ from torch import Tensor
 from leaklib.client import clip
 from leaklib.fields import FinitePositive
 from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import send
+from leaklib.mechanisms.parts.payload import noise_scale, send
 from leaklib.rng import add_noise, given
 from leaklib.types import Objective, Tensors, Update
 
@@ -55,15 +55,5 @@ class GaussianNoise(MechanismBase):
     noise_multiplier: FinitePositive = 1.0
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        if update.sensitivity is None:
-            raise ValueError(
-                "GaussianNoise needs an update of bounded sensitivity, got one without: clip first, with "
-                "Chain((ClipNorm(...), GaussianNoise(...))) or FedSGD(max_grad_norm=...)"
-            )
-        if update.statistics is not None:
-            raise ValueError(
-                "GaussianNoise protects the update alone, and BatchNorm statistics travel along without "
-                "noise: share without reveal_statistics"
-            )
-        std = self.noise_multiplier * update.sensitivity
+        std = self.noise_multiplier * noise_scale(update, self)
         return send(update, add_noise(update.tensors, std, generator=given(generator, "mechanism")), self)

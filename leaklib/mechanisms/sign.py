@@ -17,7 +17,7 @@ from torch import Tensor
 
 from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.parts.payload import Payload, send
-from leaklib.tensors import flatten
+from leaklib.named import flatten
 from leaklib.types import Objective, Tensors, Update
 
 SHARPNESS = 20.0  # κ: an entry of a tenth of the median counts as decided; with 100 few are left that lead on

@@ -20,7 +20,7 @@ from torch import Tensor
 from leaklib.fields import Proportion
 from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.parts.payload import Payload, send
-from leaklib.tensors import flatten, unflatten
+from leaklib.named import flatten, unflatten
 from leaklib.types import Objective, Tensors, Update
 
 

@@ -27,8 +27,5 @@ class ConvNet(Checked):
         """A fresh network in training mode, the same for the same seed."""
         return sequential(
             seed,
-            lambda: {
-                "normalize": Normalize(),
-                **convolutions(self.width, self.num_classes, self.activation),
-            },
+            lambda: {"normalize": Normalize(), **convolutions(self.width, self.num_classes, self.activation)},
         )

@@ -16,7 +16,7 @@ Chapter: 5.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -24,19 +24,13 @@ from torch import Tensor, nn
 
 from leaklib.fields import Checked, Positive, Several, within
 from leaklib.models.convnet import ConvNet
+from leaklib.models.parts.build import Architecture
 
 CHANNELS, SIDE = 3, 32
 PIXELS = CHANNELS * SIDE * SIDE
 # The rows are scaled down and the layer after them up: the same function, with gradients of the rows that are
 # a thousand times larger and lose fewer digits in half precision, or beside the weights of a FedAvg client.
 GAIN = 1e-3
-
-
-@runtime_checkable
-class Base(Protocol):
-    """A network of this package: built from a seed, for N×3×32×32 pictures in [0, 1]."""
-
-    def build(self, seed: int) -> nn.Module: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class Imprinted(Checked):
     many pictures fall into each bin. The defaults are those of CIFAR-10's training pictures.
     """
 
-    base: Base = field(default_factory=ConvNet)
+    base: Architecture = field(default_factory=ConvNet)
     bins: Several = 256
     mean: Annotated[float, within(0, 1)] = 0.474
     std: Positive = 0.127

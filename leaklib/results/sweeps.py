@@ -15,13 +15,14 @@ from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.naive import Naive, Precise
 from leaklib.client import FedSGD
 from leaklib.data import Photos
-from leaklib.experiment import Architecture, Experiment
+from leaklib.experiment import Experiment
 from leaklib.mechanisms.identity import Identity
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import Architecture
 from leaklib.results.numbered import Numbered
 from leaklib.types import Attack, Mechanism
 

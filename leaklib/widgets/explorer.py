@@ -7,29 +7,18 @@ Chapters: 3, 7 to 12.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import product
 
 from matplotlib.ticker import MaxNLocator
 
-from leaklib.widgets.page import page
+from leaklib.widgets.page import Page, page
 from leaklib.widgets.pictures import Store
 from leaklib.widgets.results import Axis, Curve, Position, Value, show
 
 
-@dataclass(frozen=True)
-class Explorer:
-    """What ``explore`` returns: a notebook shows its HTML. The same results give the same bytes."""
-
-    html: str
-    title: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"Explorer({self.title!r})"
+class Explorer(Page):
+    """What ``explore`` returns."""
 
 
 def explore(
@@ -103,9 +92,8 @@ def _mark(position: Position) -> str:
 def _frame(position: Position, name: str, store: Store) -> str:
     """One frame of the film strip."""
     rows = "".join(store.row(row, name) for row in position.pictures)
-    numbers = "; ".join(f"{number.name} {number}" for number in position.numbers)
-    verdict = escape(_mark(position) + position.verdict)
-    numbers = f"<p>{escape(numbers)}</p>" if numbers else ""
+    numbers = escape("; ".join(f"{number.name} {number}" for number in position.numbers))
+    verdict, numbers = escape(_mark(position) + position.verdict), f"<p>{numbers}</p>" if numbers else ""
     return f"<figure><figcaption>{escape(name)}</figcaption>{rows}{numbers}<p>{verdict}</p></figure>"
 
 

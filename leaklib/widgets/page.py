@@ -4,6 +4,7 @@ Chapters: 3, 7 to 12.
 """
 
 import json
+from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -11,6 +12,20 @@ from importlib.resources import files
 from leaklib.widgets.theme import stylesheet
 
 LIMIT = 1_500_000  # bytes
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a notebook shows as HTML. The same contents give the same bytes."""
+
+    html: str
+    title: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.title!r})"
 
 
 def page(widget: str, kind: str, title: str, content: str, spec: dict[str, object], advice: str) -> str:

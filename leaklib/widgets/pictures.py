@@ -24,10 +24,9 @@ class Store:
 
     def row(self, row: Pictures, position: str) -> str:
         """A row of the film strip at the named position; what was shown before is named, not repeated."""
-        captions = row.captions or ("",) * len(row.images)
         parts = [
             self._picture(png(picture), f"{row.name}{_of(i, len(row.images))}, {position}", caption)
-            for i, (picture, caption) in enumerate(zip(row.images, captions, strict=True), 1)
+            for i, (picture, caption) in enumerate(row.captioned(), 1)
         ]
         numbers = tuple(self.numbers(row))
         where = self.rows.setdefault(numbers, f"{row.name}, {position}")

@@ -70,6 +70,10 @@ class Pictures:
                 f"got {len(self.captions)} for {len(self.images)} pictures"
             )
 
+    def captioned(self) -> list[tuple[Tensor, str]]:
+        """Each picture with its caption, which may be empty."""
+        return list(zip(self.images, self.captions or ("",) * len(self.images), strict=True))
+
 
 @dataclass(frozen=True)
 class Number:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from leaklib.sweep.rows import png
-from leaklib.widgets.page import page
+from leaklib.widgets.page import Page, page
 from leaklib.widgets.pictures import figure
 from leaklib.widgets.results import Pictures, Real, show
 
@@ -43,18 +43,8 @@ Cell = str | Real | Spread | Pictures | None
 """Words, a number, pictures, or None for what was not measured."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What ``compare`` returns: a notebook shows its HTML. The same cells give the same bytes."""
-
-    html: str
-    caption: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"Comparison({self.caption!r})"
+class Comparison(Page):
+    """What ``compare`` returns."""
 
 
 def compare(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, caption: str) -> Comparison:
@@ -122,9 +112,7 @@ def _order(cell: Cell) -> str:
     value = cell.value if isinstance(cell, Spread) else cell
     if not isinstance(value, int | float) or math.isnan(value):
         return ""
-    return (
-        f' data-value="{"Infinity" if value == math.inf else "-Infinity" if value == -math.inf else value}"'
-    )
+    return f' data-value="{str(value).replace("inf", "Infinity")}"'
 
 
 def _content(cell: Cell, column: Column, name: str) -> str:
@@ -133,14 +121,13 @@ def _content(cell: Cell, column: Column, name: str) -> str:
     if isinstance(cell, str):
         return escape(cell)
     if isinstance(cell, Pictures):
-        captions = cell.captions or ("",) * len(cell.images)
-        several = len(cell.images) > 1
+        numbers = [f" {i}" for i in range(1, len(cell.images) + 1)] if len(cell.images) > 1 else [""]
         pictures = "".join(
-            figure(png(image), f"{cell.name}{f' {i}' if several else ''}, {name}", caption)
-            for i, (image, caption) in enumerate(zip(cell.images, captions, strict=True), 1)
+            figure(png(image), f"{cell.name}{number}, {name}", caption)
+            for number, (image, caption) in zip(numbers, cell.captioned(), strict=True)
         )
         return f"<div>{pictures}</div>"
-    value = cell.value if isinstance(cell, Spread) else cell
-    text = escape(f"{show(value)} {column.unit}".strip())
-    spread = f" <small>{show(cell.low)} to {show(cell.high)}</small>" if isinstance(cell, Spread) else ""
-    return f"<span>{text}{spread}</span>"
+    value, spread = cell, ""
+    if isinstance(cell, Spread):
+        value, spread = cell.value, f" <small>{show(cell.low)} to {show(cell.high)}</small>"
+    return f"<span>{escape(f'{show(value)} {column.unit}'.strip())}{spread}</span>"

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from leaklib.aggregation.crypto.fixed_point import decode, encode, flat, unwrap, wrap
+from leaklib.named import unflatten
 from leaklib.rng import generator
-from leaklib.tensors import unflatten
 
 
 @pytest.mark.parametrize("bits", [8, 13, 16, 24, 32])

@@ -21,8 +21,8 @@ from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.client import FedSGD, share
 from leaklib.metrics import psnr
 from leaklib.models.parts.build import seeded
+from leaklib.named import unflatten
 from leaklib.rng import generator
-from leaklib.tensors import unflatten
 from leaklib.types import Attack, Batch, Update
 
 SEEDS = 24

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from leaklib.attacks.dlg import DLG, IDLG
-from leaklib.attacks.search.matching import PATIENCE, STUCK, match
+from leaklib.attacks.search.matching import PATIENCE, STUCK, Search
 from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
@@ -45,16 +45,9 @@ class Standing(torch.optim.Optimizer):
 
 def attack(optimizer, restarts: int, evaluations: int = 10_000, **options):
     model, batch = tiny(), small()
-    return match(
-        model,
-        share(model, batch, FedSGD()),
-        generator=generator(0, "a"),
-        optimizer=optimizer,
-        evaluations=evaluations,
-        labels=batch.labels,
-        restarts=restarts,
-        **options,
-    )
+    update = share(model, batch, FedSGD())
+    search = Search(model, update, batch.labels, optimizer, evaluations, restarts, **options)
+    return search.run(generator(0, "a"))
 
 
 def test_lbfgs_solves_a_quadratic_of_n_variables_without_line_search() -> None:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64, UInt32
 from torch import Tensor
 
-from leaklib.tensors import flatten
+from leaklib.named import flatten
 from leaklib.types import Tensors
 
 Words = UInt32[np.ndarray, "entries"]

@@ -17,7 +17,7 @@ from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, present
 from leaklib.aggregation.masking.server import Server
 from leaklib.aggregation.parts.pooled import pooled, unreadable
 from leaklib.aggregation.parts.wire import Exchange
-from leaklib.tensors import unflatten
+from leaklib.named import unflatten
 from leaklib.types import Update, View
 
 Masking = Exchange[Client, Server]

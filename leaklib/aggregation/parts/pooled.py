@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from leaklib.client import Average, FedSGD
-from leaklib.tensors import unflatten
+from leaklib.named import unflatten
 from leaklib.types import Tensors, Update
 
 

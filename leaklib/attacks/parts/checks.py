@@ -4,19 +4,22 @@ import torch
 from torch import nn
 
 from leaklib.client import FedAvg, FedSGD
+from leaklib.named import listed, trained
 from leaklib.types import Update
 
 
 def check_update(model: nn.Module, update: Update) -> None:
-    """Raise ValueError unless ``update`` is finite, not all zero, and has one tensor for each weight."""
-    weights = dict(model.named_parameters())
+    """Raise ValueError unless ``update`` is finite, not all zero, and fits the trained weights."""
+    weights = trained(model)
     if missing := sorted(weights.keys() - update.tensors.keys()):
         raise ValueError(
-            f"the update lacks {', '.join(missing)}: it must hold one tensor for each of the model's weights"
+            f"the update lacks {listed(missing)}: it must hold one tensor for each of the model's weights "
+            f"that is not frozen"
         )
     if extra := sorted(update.tensors.keys() - weights.keys()):
         raise ValueError(
-            f"the update holds {', '.join(extra)}, which the model does not have: is it another model's?"
+            f"the update holds {listed(extra)}, which the model does not have or has frozen: is it another "
+            f"model's, or is requires_grad not as the client had it?"
         )
     for name, weight in weights.items():
         tensor = update.tensors[name]
@@ -34,6 +37,12 @@ def check_update(model: nn.Module, update: Update) -> None:
         raise ValueError(
             "the update is zero everywhere: it says nothing about the examples, nothing can be recovered"
         )
+
+
+def check_trained(attack: str, update: Update, *names: str) -> None:
+    """Raise ValueError unless ``update`` has a tensor for each of ``names``."""
+    if frozen := set(names) - update.tensors.keys():
+        raise ValueError(f"{attack} needs the gradient of {listed(frozen)}, which is frozen in the model")
 
 
 def check_single(attack: str, update: Update) -> None:

@@ -12,16 +12,19 @@ rows decide: their products with all the others sum to −(p_c − [c = y])² �
 Chapter: 4, 5, 8.
 """
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from leaklib.attacks.parts.checks import check_single, check_update, steps_and_scale
 from leaklib.attacks.parts.label_counts import solve, solve_with_features, to_integers
-from leaklib.types import Labels, Tensors, Update
+from leaklib.types import Labels, Update
 
 
-def _last_layer(tensors: Tensors) -> tuple[str, str | None]:
+def _last_layer(tensors: Mapping[str, Tensor]) -> tuple[str, str | None]:
     """Names of the last weight matrix and of its bias (None without one)."""
     matrices = [name for name, tensor in tensors.items() if tensor.ndim == 2]
     if not matrices:
@@ -37,6 +40,25 @@ def num_classes(update: Update) -> int:
     return len(update.tensors[weight])
 
 
+def check_head(model: nn.Module, update: Update) -> None:
+    """Raise ValueError unless the update holds the model's last layer, computed with cross-entropy."""
+    _check_loss(update)
+    weight, _ = _last_layer(dict(model.named_parameters()))
+    if weight not in update.tensors:
+        raise ValueError(
+            f"{weight} is frozen in the model, so the update does not show the labels: they must be revealed"
+        )
+
+
+def _check_loss(update: Update) -> None:
+    step = getattr(update.step, "step", update.step)  # that of each client, in an average
+    if getattr(step, "loss", cross_entropy) is not cross_entropy:
+        raise ValueError(
+            "labels show only in a gradient of cross-entropy, and this step has a loss of its own: they must "
+            "be revealed"
+        )
+
+
 def infer_label(update: Update) -> Labels:
     """The label of the one example behind ``update``, as a tensor of shape (1,).
 
@@ -45,6 +67,7 @@ def infer_label(update: Update) -> Labels:
     mechanism lost much of the last layer, the answer can be wrong.
     """
     check_single("label inference", update)
+    _check_loss(update)
     evidence = _evidence(update)
     if not (evidence < 0).any():
         raise ValueError(
@@ -78,6 +101,7 @@ def infer_labels(model: nn.Module, update: Update) -> Labels:
     """
     if update.labels is not None:
         return update.labels
+    check_head(model, update)
     if update.num_examples == 1:
         return infer_label(update)
     counts = infer_label_counts(update, model)
@@ -104,6 +128,7 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
         )
     if model is not None:
         check_update(model, update)
+    _check_loss(update)
     _, scale = steps_and_scale("label counting", update)
     signal, rows = (update.tensors[name].detach().double().cpu() / scale for name in (bias, weight))
     if not signal.any() or not torch.isfinite(signal).all():

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from leaklib.tensors import flatten
+from leaklib.named import flatten
 from leaklib.types import Inputs, Labels, Tensors, Update
 
 LANES = 32  # directions in one computation: more are not faster, and cost memory
@@ -30,20 +30,18 @@ Pass = Callable[[int, int], None]
 class GradientMap:
     """G at the update's step and at fixed labels, as a vector of all its tensors, in the update's order.
 
+    It takes pictures in [0, 1], whatever the update's bounds: J is per unit of these.
     ``noise`` gives the standard deviation of the noise on each tensor: its numbers are divided by it, so that
     all have noise of one. The model is copied and left as it was.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        update: Update,
-        labels: Labels,
-        noise: Mapping[str, float] | None = None,
+        self, model: nn.Module, update: Update, labels: Labels, noise: Mapping[str, float] | None = None
     ) -> None:
         self.model = copy.deepcopy(model).double()
         self.device = next(self.model.parameters()).device
         self.step, self.labels, self.names = update.step, labels.to(self.device), list(update.tensors)
+        self.to_inputs = update.to_inputs
         self.equations = sum(tensor.numel() for tensor in update.tensors.values())
         self.noise = noise
         if noise is not None:
@@ -61,7 +59,8 @@ class GradientMap:
 
     def at(self, inputs: Inputs) -> Float64[Tensor, "equations"]:
         """G(inputs); differentiable if the inputs require a gradient."""
-        return self.vector(self.step(self.model, inputs.to(self.device).double(), self.labels))
+        inputs = self.to_inputs(inputs.to(self.device).double())
+        return self.vector(self.step(self.model, inputs, self.labels))
 
     def push(
         self, inputs: Inputs, tangents: Float64[Tensor, "lanes batch ..."]
@@ -74,7 +73,9 @@ class GradientMap:
             warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
             with forward_ad.dual_level():
                 point = forward_ad.make_dual(inputs.expand(lanes, *inputs.shape).clone(), tangents)
-                update = self.step(self.model, point, self.labels.expand(lanes, -1), lanes=True)
+                update = self.step(
+                    self.model, self.to_inputs(point), self.labels.expand(lanes, -1), lanes=True
+                )
                 moved = {name: _tangent(tensor) for name, tensor in update.items()}
         return torch.vmap(self.vector)(moved)
 

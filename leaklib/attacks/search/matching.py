@@ -16,14 +16,14 @@ Chapter: 2, 4, 5, 8.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from leaklib.attacks.parts.checks import check_update
-from leaklib.attacks.parts.labels import num_classes
+from leaklib.attacks.parts.labels import check_head, num_classes
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.rng import given
 from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
@@ -34,9 +34,9 @@ STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures 
 
 
 def mid_gray(model: nn.Module, update: Update) -> Tensor:
-    """Pictures of the batch's shape at 0.5 everywhere: what one guesses without looking at the update."""
+    """The batch in the middle of its bounds everywhere: what one guesses without looking at the update."""
     weight = next(model.parameters())
-    return weight.new_full((update.num_examples, *update.input_shape), 0.5)
+    return update.to_inputs(weight.new_full((update.num_examples, *update.input_shape), 0.5))
 
 
 def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
@@ -47,8 +47,8 @@ def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
 
 
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
-    """The reconstruction of ``inputs``, clamped to [0, 1], and how well exactly these explain the update."""
-    inputs = inputs.detach().to(next(model.parameters())).clamp(0, 1)
+    """The reconstruction of ``inputs``, moved into the bounds, and how well exactly these explain it."""
+    inputs = update.clamp(inputs.detach().to(next(model.parameters())))
     labels = labels.to(inputs.device)
     loss, baseline = (
         compare(update.step(model, candidate, labels), update, squared_error).item()
@@ -57,26 +57,69 @@ def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) ->
     return Reconstruction(inputs, labels, loss, baseline)
 
 
-@dataclass
-class _Search:
-    """What is looked for, how a guess is judged, and how much of the budget is spent.
+def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
+    """``explain`` for closed forms: ValueError if only what lies beyond the bounds explains the update."""
+    found, exact = explain(model, update, inputs, labels), inputs.detach().to(next(model.parameters()))
+    enough = STUCK * found.baseline
+    if found.loss > enough:
+        loss = compare(update.step(model, exact, labels.to(exact.device)), update, squared_error).item()
+        if loss <= enough:
+            raise ValueError(
+                f"what explains the update reaches from {exact.min():.3g} to {exact.max():.3g}, beyond the "
+                f"bounds {update.bounds}: hand the update the bounds of inputs normalized outside the model"
+            )
+    return found
 
-    A point is the flat vector of the unknowns of all lanes: inputs and, where labels are unknown, logits.
+
+@dataclass
+class Search:
+    """Minimise ``objective`` plus ``prior`` over the inputs and, if ``labels`` is None, over soft labels too.
+
+    ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
+    together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
+    them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the pictures of all lanes,
+    lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it returns one number per lane. A
+    start is over after ``patience`` evaluations without progress (None: when the budget is spent, for
+    optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to
+    its best point with a new optimizer; None: never.
+
+    A point is the flat vector of the unknowns of all lanes: pictures and, where labels are unknown, logits.
+    Pictures are in [0, 1] here, whatever the bounds, so that step sizes and priors mean the same everywhere.
     """
 
     model: nn.Module
     update: Update
     labels: Labels | None
-    lanes: int
+    optimizer: Callable[[Tensor], Optimizer]
     evaluations: int
-    objective: Objective
-    prior: Callable[[Tensor, float], Tensor] | None
-    callback: Callback | None
-    spent: int = 0
-    restart: int = 0
+    restarts: int = 0
+    lanes: int = 1
+    stray: int | None = None
+    patience: int | None = PATIENCE
+    objective: Objective = squared_error
+    prior: Callable[[Tensor, float], Tensor] | None = None
+    callback: Callback | None = None
+    spent: int = field(default=0, init=False)
+    restart: int = field(default=0, init=False)
+
+    def run(self, generator: torch.Generator | None = None) -> Reconstruction:
+        """The best guess of all starts. Without a ``generator`` seed 0 is used."""
+        check_update(self.model, self.update)
+        if self.labels is None:
+            check_head(self.model, self.update)
+        best_loss, best, generator = math.inf, None, given(generator, "attack")
+        for restart in range(self.restarts + 1):
+            self.restart = restart
+            loss, lane, stopped = self.descend(self.draw(generator))
+            if best is None or loss < best_loss:
+                best_loss, best = loss, self.reconstruct(lane)
+            if stopped or self.evaluations - self.spent < self.lanes or best_loss <= STUCK * best.baseline:
+                break
+        assert best is not None
+        return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """A start for every lane: inputs near mid-gray, and random logits.
+        """A start for every lane: pictures near mid-gray, and random logits.
 
         DLG starts from N(0, 1). Near gray the sigmoids of the first layer are not saturated, and the same
         pictures need about a third of the evaluations.
@@ -90,20 +133,21 @@ class _Search:
         return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
 
     def split(self, point: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
-        """Each lane's inputs and labels: the given ones, or soft ones from its logits."""
+        """Each lane's pictures and labels: the given ones, or soft ones from its logits."""
         size, shape = self.update.num_examples, self.update.input_shape
         unknowns, pixels = point.view(lanes, -1), size * math.prod(shape)
-        inputs = unknowns[:, :pixels].reshape(lanes, size, *shape)
+        pictures = unknowns[:, :pixels].reshape(lanes, size, *shape)
         if self.labels is not None:
-            return inputs, self.labels.to(point.device).expand(lanes, -1)
-        return inputs, unknowns[:, pixels:].reshape(lanes, size, -1).softmax(-1)
+            return pictures, self.labels.to(point.device).expand(lanes, -1)
+        return pictures, unknowns[:, pixels:].reshape(lanes, size, -1).softmax(-1)
 
     def evaluate(self, point: Tensor) -> tuple[Tensor, bool]:
         """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
-        inputs, targets = self.split(point, self.lanes)
+        pictures, targets = self.split(point, self.lanes)
+        inputs = self.update.to_inputs(pictures)
         losses = self.distances(inputs, targets)
         if self.prior is not None:
-            losses = losses + self.prior(inputs, self.spent / self.evaluations)
+            losses = losses + self.prior(pictures, self.spent / self.evaluations)
         self.spent += self.lanes
         (point.grad,) = torch.autograd.grad(losses.sum(), point)
         losses = losses.detach()
@@ -124,83 +168,36 @@ class _Search:
         return torch.vmap(lambda candidate: compare(candidate, update, objective))(candidates)
 
     def reconstruct(self, lane: Tensor) -> Reconstruction:
-        inputs, targets = self.split(lane, 1)
+        pictures, targets = self.split(lane, 1)
         labels = targets[0].argmax(1) if self.labels is None else self.labels
-        return explain(self.model, self.update, inputs[0], labels)
+        return explain(self.model, self.update, self.update.to_inputs(pictures[0]), labels)
 
+    def descend(self, point: Tensor) -> tuple[float, Tensor, bool]:
+        """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
 
-def match(
-    model: nn.Module,
-    update: Update,
-    *,
-    generator: torch.Generator | None = None,
-    optimizer: Callable[[Tensor], Optimizer],
-    evaluations: int,
-    labels: Labels | None,
-    restarts: int = 0,
-    lanes: int = 1,
-    stray: int | None = None,
-    patience: int | None = PATIENCE,
-    objective: Objective = squared_error,
-    prior: Callable[[Tensor, float], Tensor] | None = None,
-    callback: Callback | None = None,
-) -> Reconstruction:
-    """Minimise ``objective`` plus ``prior`` over the inputs and, if ``labels`` is None, over soft labels too.
-
-    ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
-    together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
-    them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the guesses of all lanes,
-    lanes×N×C×H×W, and the share of the budget that is spent; it returns one number per lane. A start is over
-    after ``patience`` evaluations without progress (None: when the budget is spent, for optimisers that
-    follow a schedule). After ``stray`` evaluations without a new best the search goes back to its best point
-    with a new optimizer; None: never.
-    """
-    check_update(model, update)
-    search = _Search(model, update, labels, lanes, evaluations, objective, prior, callback)
-    best_loss, best, generator = math.inf, None, given(generator, "attack")
-    for search.restart in range(restarts + 1):
-        more = search.restart < restarts
-        loss, lane, stopped = _descend(search, search.draw(generator), optimizer, more, stray, patience)
-        if best is None or loss < best_loss:
-            best_loss, best = loss, search.reconstruct(lane)
-        if stopped or evaluations - search.spent < lanes or best_loss <= STUCK * best.baseline:
-            break
-    assert best is not None
-    return replace(best, evaluations=search.spent, restarts=search.restart + lanes - 1)
-
-
-def _descend(
-    search: _Search,
-    point: Tensor,
-    optimizer: Callable[[Tensor], Optimizer],
-    more: bool,
-    stray: int | None,
-    patience: int | None,
-) -> tuple[float, Tensor, bool]:
-    """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
-
-    If ``more`` starts are allowed, one that is worse than mid-gray after PATIENCE evaluations is given up.
-    """
-    lanes, mover = search.lanes, optimizer(point)
-    best_losses, best = point.new_full((lanes,), math.inf), point.detach().clone().view(lanes, -1)
-    milestone, since, newest, stopped = math.inf, 0, 0, False
-    for count in range(1, (search.evaluations - search.spent) // lanes + 1):
-        losses, stopped = search.evaluate(point)
-        better = losses < best_losses
-        if better.any():
-            best_losses, newest = losses.minimum(best_losses), count
-            best = torch.where(better[:, None], point.detach().view(lanes, -1), best)
+        If more starts are allowed, one that is worse than mid-gray after PATIENCE evaluations is given up.
+        """
+        lanes, mover, more = self.lanes, self.optimizer(point), self.restart < self.restarts
+        best_losses, best = point.new_full((lanes,), math.inf), point.detach().clone().view(lanes, -1)
+        milestone, since, newest, stopped = math.inf, 0, 0, False
+        for count in range(1, (self.evaluations - self.spent) // lanes + 1):
+            losses, stopped = self.evaluate(point)
+            better = losses < best_losses
+            if better.any():
+                best_losses, newest = losses.minimum(best_losses), count
+                best = torch.where(better[:, None], point.detach().view(lanes, -1), best)
+            lowest, lane = best_losses.min(0)
+            if lowest < 0.9 * milestone:
+                milestone, since = lowest.item(), count
+            over = self.patience and count - since >= self.patience
+            if stopped or over or not torch.isfinite(losses).any():
+                break
+            if more and count == PATIENCE and lowest > self.reconstruct(best[lane]).baseline:
+                break
+            if self.stray is not None and count - newest >= self.stray:
+                point, newest = best.reshape(-1).clone().requires_grad_(), count
+                mover = self.optimizer(point)
+            else:
+                mover.step()
         lowest, lane = best_losses.min(0)
-        if lowest < 0.9 * milestone:
-            milestone, since = lowest.item(), count
-        if stopped or not torch.isfinite(losses).any() or (patience and count - since >= patience):
-            break
-        if more and count == PATIENCE and lowest > search.reconstruct(best[lane]).baseline:
-            break
-        if stray is not None and count - newest >= stray:
-            point, newest = best.reshape(-1).clone().requires_grad_(), count
-            mover = optimizer(point)
-        else:
-            mover.step()
-    lowest, lane = best_losses.min(0)
-    return lowest.item(), best[lane], stopped
+        return lowest.item(), best[lane], stopped

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.client import batch_norm_statistics
-from leaklib.tensors import flatten
+from leaklib.named import flatten
 from leaklib.types import Tensors
 
 

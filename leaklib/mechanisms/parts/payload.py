@@ -38,6 +38,26 @@ class Payload:
         return self.values * self.bits_each + self.side
 
 
+def noise_scale(update: Update, mechanism: Mechanism) -> float:
+    """The sensitivity that the noise of ``mechanism`` is to hide.
+
+    ValueError for an update without one, which noise would not protect, and for one that carries BatchNorm
+    statistics, which would travel without noise.
+    """
+    name = type(mechanism).__name__
+    if update.sensitivity is None:
+        raise ValueError(
+            f"{name} needs an update of bounded sensitivity, got one without: clip first, with "
+            f"Chain((ClipNorm(...), {name}(...))) or FedSGD(max_grad_norm=...)"
+        )
+    if update.statistics is not None:
+        raise ValueError(
+            f"{name} protects the update alone, and BatchNorm statistics travel along without noise: share "
+            f"without reveal_statistics"
+        )
+    return update.sensitivity
+
+
 def send(
     update: Update, tensors: Tensors, mechanism: Mechanism, *, sensitivity: float | None = None
 ) -> Update:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,13 @@ from torch import Tensor, nn
 from leaklib.rng import generator
 
 Model = TypeVar("Model", bound=nn.Module)
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """A network that can be built from a seed: see models/."""
+
+    def build(self, seed: int) -> nn.Module: ...
 
 
 def seeded(seed: int, make: Callable[[], Model]) -> Model:
