@@ -19,24 +19,22 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 COPY = ROOT / "mutants" / "by_hand"
 LAWS = "tests/{}_laws.py".format
 BY_HAND = [  # file, before, after, the tests that must notice
-    ("mechanisms/sign.py", "SHARPNESS = 20.0", "SHARPNESS = 200.0", "mechanisms/test_mechanism"),
-    ("mechanisms/quantize.py", "COARSE = 4", "COARSE = 5", "mechanisms/test_mechanism"),
-    (
-        "mechanisms/quantize.py",
-        "max(2**self.bits - 2, 1)",
-        "max(2**self.bits - 1, 1)",
-        "mechanisms/test_mechanism",
-    ),
+    ("accounting.py", '2 if self.adjacency == "replace one" else 1', "1", "test_privacy"),
+    ("accounting.py", "math.sqrt(self.rounds)", "self.rounds", "test_privacy"),
+    ("aggregation/crypto/shamir.py", "other - one", "one - other", "aggregation/test_protocol"),
+    ("aggregation/crypto/shamir.py", "(other + 1)", "(other + 2)", "aggregation/test_protocol"),
+    ("aggregation/parts/pooled.py", "max(sensitivities)", "min(sensitivities)", "aggregation/test_protocol"),
+    ("attacks/grad_inversion.py", '1 if self.statistics == "exact" else ', "", "attacks/test_attack"),
+    ("fields.py", "lambda value: 0 < value < math.inf", "lambda value: 0 <= value", "test_privacy"),
     (
         "mechanisms/discrete.py",
         "LARGEST_RATE = 2.0**36",
         "LARGEST_RATE = 2.0**37",
         "mechanisms/test_mechanism",
     ),
-    ("aggregation/parts/pooled.py", "max(sensitivities)", "min(sensitivities)", "aggregation/test_protocol"),
-    ("aggregation/crypto/shamir.py", "other - one", "one - other", "aggregation/test_protocol"),
-    ("aggregation/crypto/shamir.py", "(other + 1)", "(other + 2)", "aggregation/test_protocol"),
-    ("attacks/grad_inversion.py", '1 if self.statistics == "exact" else ', "", "attacks/test_attack"),
+    ("mechanisms/quantize.py", "COARSE = 4", "COARSE = 5", "mechanisms/test_mechanism"),
+    ("mechanisms/quantize.py", "2**self.bits - 2", "2**self.bits - 1", "mechanisms/test_mechanism"),
+    ("mechanisms/sign.py", "SHARPNESS = 20.0", "SHARPNESS = 200.0", "mechanisms/test_mechanism"),
 ]
 
 
