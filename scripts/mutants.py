@@ -17,24 +17,21 @@ ROOT = Path(__file__).parents[1]
 LEAST = 0.9
 MUTMUT = Path(sys.executable).with_name("mutmut")
 COPY = ROOT / "mutants" / "by_hand"
-LAWS = "tests/{}_laws.py".format
+ACCOUNTING, PRIVACY = "tests/test_accounting.py", "tests/test_privacy_laws.py"
+ATTACKS, MECHANISMS = "tests/attacks/test_attack_laws.py", "tests/mechanisms/test_mechanism_laws.py"
+PROTOCOLS = "tests/aggregation/test_protocol_laws.py"
 BY_HAND = [  # file, before, after, the tests that must notice
-    ("accounting.py", '2 if self.adjacency == "replace one" else 1', "1", "test_privacy"),
-    ("accounting.py", "math.sqrt(self.rounds)", "self.rounds", "test_privacy"),
-    ("aggregation/crypto/shamir.py", "other - one", "one - other", "aggregation/test_protocol"),
-    ("aggregation/crypto/shamir.py", "(other + 1)", "(other + 2)", "aggregation/test_protocol"),
-    ("aggregation/parts/pooled.py", "max(sensitivities)", "min(sensitivities)", "aggregation/test_protocol"),
-    ("attacks/grad_inversion.py", '1 if self.statistics == "exact" else ', "", "attacks/test_attack"),
-    ("fields.py", "lambda value: 0 < value < math.inf", "lambda value: 0 <= value", "test_privacy"),
-    (
-        "mechanisms/discrete.py",
-        "LARGEST_RATE = 2.0**36",
-        "LARGEST_RATE = 2.0**37",
-        "mechanisms/test_mechanism",
-    ),
-    ("mechanisms/quantize.py", "COARSE = 4", "COARSE = 5", "mechanisms/test_mechanism"),
-    ("mechanisms/quantize.py", "2**self.bits - 2", "2**self.bits - 1", "mechanisms/test_mechanism"),
-    ("mechanisms/sign.py", "SHARPNESS = 20.0", "SHARPNESS = 200.0", "mechanisms/test_mechanism"),
+    ("accounting.py", '2 if self.adjacency == "replace one" else 1', "1", ACCOUNTING),
+    ("accounting.py", "math.sqrt(self.rounds)", "self.rounds", ACCOUNTING),
+    ("aggregation/crypto/shamir.py", "other - one", "one - other", PROTOCOLS),
+    ("aggregation/crypto/shamir.py", "(other + 1)", "(other + 2)", PROTOCOLS),
+    ("aggregation/parts/pooled.py", "max(sensitivities)", "min(sensitivities)", PROTOCOLS),
+    ("attacks/grad_inversion.py", '1 if self.statistics == "exact" else ', "", ATTACKS),
+    ("fields.py", "lambda value: 0 < value < math.inf", "lambda value: 0 <= value", PRIVACY),
+    ("mechanisms/discrete.py", "LARGEST_RATE = 2.0**36", "LARGEST_RATE = 2.0**37", MECHANISMS),
+    ("mechanisms/quantize.py", "COARSE = 4", "COARSE = 5", MECHANISMS),
+    ("mechanisms/quantize.py", "2**self.bits - 2", "2**self.bits - 1", MECHANISMS),
+    ("mechanisms/sign.py", "SHARPNESS = 20.0", "SHARPNESS = 200.0", MECHANISMS),
 ]
 
 
@@ -71,7 +68,7 @@ def noticed(file, before, after, tests):
     if text.count(before) != 1:
         sys.exit(f"{file} should hold {before!r} once: bring scripts/mutants.py up to date")
     path.write_text(text.replace(before, after), encoding="utf8")
-    command = [sys.executable, "-m", "pytest", "-qx", "-o", "addopts=", "-p", "no:cacheprovider", LAWS(tests)]
+    command = [sys.executable, "-m", "pytest", "-qx", "-o", "addopts=", "-p", "no:cacheprovider", tests]
     return subprocess.run(command, cwd=COPY, capture_output=True).returncode == 1
 
 
