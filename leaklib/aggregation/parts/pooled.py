@@ -75,12 +75,10 @@ def check_alike(updates: tuple[Update, ...]) -> Update:
         if update.statistics is not None:
             bare = "which no protocol protects here: share without reveal_statistics"
             raise ValueError(f"client {update.client} reveals BatchNorm statistics, {bare}")
-        ours, theirs = ((u.step, u.num_examples, u.input_shape) for u in (first, update))
+        ours, theirs = ((u.step, u.num_examples, u.input_shape, u.bounds) for u in (first, update))
         if ours != theirs:
-            differ = f"{ours} of client {first.client} and {theirs} of client {update.client}"
-            raise ValueError(
-                f"a mean needs updates made alike: step, number of examples and shape are {differ}"
-            )
+            what = "a mean needs updates made alike: step, number of examples, shape and bounds are"
+            raise ValueError(f"{what} {ours} of client {first.client} and {theirs} of client {update.client}")
     return first
 
 
