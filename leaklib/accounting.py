@@ -55,7 +55,9 @@ class _Releases(Checked):
         return dp.SelfComposedDpEvent(release, self.rounds)
 
     def epsilon(self, noise_multiplier: float | int) -> float:
-        """By privacy loss distributions."""
+        """Exact if everyone takes part in every round, else by privacy loss distributions."""
+        if self.sampling_rate == 1:
+            return dp.get_epsilon_gaussian(noise_multiplier / self.distance, self.delta)
         return float(self.accountant().compose(self.event(noise_multiplier)).get_epsilon(self.delta))
 
 
@@ -75,10 +77,7 @@ def epsilon(
     together with others, as those of one client do.
     """
     check("noise_multiplier", noise_multiplier, FinitePositive)
-    releases = _Releases(delta, rounds, sampling_rate, adjacency)
-    if sampling_rate == 1:
-        return dp.get_epsilon_gaussian(noise_multiplier / releases.distance, delta)
-    return releases.epsilon(noise_multiplier)
+    return _Releases(delta, rounds, sampling_rate, adjacency).epsilon(noise_multiplier)
 
 
 def noise_multiplier_for(
