@@ -47,7 +47,8 @@ def erdos_renyi(clients: Sequence[int], edge_probability: float, *, generator: t
     """Every pair is joined with this probability, independently of all others."""
     check("edge_probability", edge_probability, Probability)
     n = len(clients)
-    joined = (torch.rand(n, n, generator=generator, dtype=torch.float64) < edge_probability).triu(1)
+    coin = torch.rand(n, n, generator=generator, dtype=torch.float64) < edge_probability
+    joined = coin.triu(1)
     rows = (joined | joined.T).numpy()
     names = np.asarray(clients)
     return {client: frozenset(names[row].tolist()) for client, row in zip(clients, rows, strict=True)}
