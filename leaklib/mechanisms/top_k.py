@@ -52,7 +52,7 @@ class TopK(MechanismBase):
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective between kept entries, and of the others what exceeds the smallest kept one."""
         kept = {name: observed[name] != 0 for name in candidate}
-        sizes = flatten({name: observed[name] for name in candidate}).abs()
-        limit = sizes.where(sizes != 0, torch.inf).min()
+        smallest = [observed[name].abs().where(mask, torch.inf).min() for name, mask in kept.items()]
+        limit = torch.stack(smallest).min()
         beyond = {n: t.where(kept[n], t - t.clamp(-limit, limit)) for n, t in candidate.items()}
         return objective(beyond, observed)
