@@ -24,9 +24,10 @@ from leaklib.aggregation.crypto.primitives import (
 from leaklib.aggregation.masking.client import pair_mask, signed_keys, signed_survivors
 from leaklib.aggregation.masking.graph import complete
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
-from leaklib.aggregation.masking.round import majorities
+from leaklib.aggregation.masking.round import majorities, start
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
+from leaklib.mechanisms.sign import SignSGD
 from leaklib.rng import generator
 from leaklib.types import Aggregation, Update
 
@@ -69,6 +70,20 @@ def test_the_mean_is_read_with_its_sign_whatever_the_size_of_a_word(bits: int, f
     half = 2.0 ** (bits - 1 - fraction_bits)
     assert all(-half <= w < half for sealed in view.sealed for w in sealed.tensors["w"].tolist())
     assert any(w < 0 for sealed in view.sealed for w in sealed.tensors["w"].tolist())
+
+
+@pytest.mark.parametrize("protocol", [SecAgg(), ByzSecAgg()], ids=repr)
+def test_what_arrives_sealed_claims_nothing_of_what_was_done_to_it(protocol: Aggregation) -> None:
+    sent = tuple(replace(u, mechanism=SignSGD(), sensitivity=0.5) for u in updates(8))
+    view = protocol(sent, generator=generator(0, "round"))
+    assert {(u.mechanism, u.sensitivity) for u in view.sealed} == {(None, None)}
+    (read,) = view.updates
+    assert read.mechanism is None and read.sensitivity == 0.5 / len(read.clients)
+
+
+def test_a_round_has_a_name_of_8_random_bytes() -> None:
+    r = start(complete(range(3)), {}.fromkeys(range(3), 2), generator=generator(0, "round"))
+    assert r.server.rules.session == random_bytes(8, generator=generator(0, "round"))
 
 
 def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
