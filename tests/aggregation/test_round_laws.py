@@ -8,8 +8,8 @@ import torch
 
 from leaklib.aggregation.byzantine.consistency import draw_coin
 from leaklib.aggregation.byzantine.krum import multi_krum
-from leaklib.aggregation.byzantine.messages import Coin, Dealt, Key, Names, Numbers
-from leaklib.aggregation.byzantine.round import quantized
+from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.byzantine.round import answer, check, deal, quantized
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA
 from leaklib.aggregation.crypto.field import P, elements, from_bytes, to_bytes, uniform
@@ -190,6 +190,19 @@ def test_p_is_no_element() -> None:
 
 
 # --- who decides ---
+
+
+def test_an_answer_of_another_length_is_a_wrong_one() -> None:
+    sent = {u.client: quantized(u.tensors, 16) for u in updates(9)}
+    r = ByzSecAgg().start(tuple(range(9)), generator=generator(0, "round"))
+    deal(r, sent)
+    check(r)
+    answer(r, ByzPhase.DISTANCES, r.server.accepted(), range(9), ())
+    honest = r.server.distances()
+    assert r.server.liars == set()
+    assert honest[2][5] == sum((int(a) - int(b)) ** 2 for a, b in zip(sent[2], sent[5], strict=True))
+    r.server.answers[4] = Numbers(4, r.server.answers[4].values[:-1])
+    assert r.server.distances() == honest and r.server.liars == {4}
 
 
 def test_more_than_half_of_the_holders_open_a_secret() -> None:
