@@ -35,8 +35,7 @@ from leaklib.metrics import score
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.plots import table
-from leaklib.results.numbered import Numbered
-from leaklib.results.sweeps import SIGNS
+from leaklib.results.sweeps import SIGNS, Numbered
 from leaklib.rng import generator
 from leaklib.types import Attack, Mechanism
 

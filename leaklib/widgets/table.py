@@ -127,7 +127,8 @@ def _content(cell: Cell, column: Column, name: str) -> str:
             for number, (image, caption) in zip(numbers, cell.captioned(), strict=True)
         )
         return f"<div>{pictures}</div>"
-    value, spread = cell, ""
     if isinstance(cell, Spread):
         value, spread = cell.value, f" <small>{show(cell.low)} to {show(cell.high)}</small>"
+    else:
+        value, spread = cell, ""
     return f"<span>{escape(f'{show(value)} {column.unit}'.strip())}{spread}</span>"
