@@ -60,7 +60,7 @@ lock: environment
 	@$(RUN) scripts/lock.py
 
 clean:
-	rm -rf _build .cache .venv .pytest_cache .ruff_cache
+	rm -rf _build .cache .venv .pytest_cache .ruff_cache mutants
 
 environment:
 	@PYTHON="$(PYTHON)" sh scripts/environment.sh

@@ -132,6 +132,12 @@ def test_graphs_depend_on_the_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_two_are_joined_where_the_draw_above_the_diagonal_is_below_the_probability() -> None:
+    draw = torch.rand(9, 9, generator=generator(0, "graph"), dtype=torch.float64) < 0.4
+    graph = erdos_renyi(range(9), 0.4, generator=generator(0, "graph"))
+    assert all((j in graph[i]) == draw[i, j].item() for i in range(9) for j in range(i + 1, 9))
+
+
 def test_a_ring_is_complete_only_where_it_must_be() -> None:
     g = generator(0, "graph")
     assert edges(ring(range(6), 4, generator=g)) == 12

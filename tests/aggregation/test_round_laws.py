@@ -8,8 +8,8 @@ import torch
 
 from leaklib.aggregation.byzantine.consistency import draw_coin
 from leaklib.aggregation.byzantine.krum import multi_krum
-from leaklib.aggregation.byzantine.messages import Coin, Dealt, Key, Names, Numbers
-from leaklib.aggregation.byzantine.round import quantized
+from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.byzantine.round import answer, check, deal, quantized
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA
 from leaklib.aggregation.crypto.field import P, elements, from_bytes, to_bytes, uniform
@@ -24,9 +24,10 @@ from leaklib.aggregation.crypto.primitives import (
 from leaklib.aggregation.masking.client import pair_mask, signed_keys, signed_survivors
 from leaklib.aggregation.masking.graph import complete
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
-from leaklib.aggregation.masking.round import majorities
+from leaklib.aggregation.masking.round import majorities, start
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
+from leaklib.mechanisms.sign import SignSGD
 from leaklib.rng import generator
 from leaklib.types import Aggregation, Update
 
@@ -69,6 +70,20 @@ def test_the_mean_is_read_with_its_sign_whatever_the_size_of_a_word(bits: int, f
     half = 2.0 ** (bits - 1 - fraction_bits)
     assert all(-half <= w < half for sealed in view.sealed for w in sealed.tensors["w"].tolist())
     assert any(w < 0 for sealed in view.sealed for w in sealed.tensors["w"].tolist())
+
+
+@pytest.mark.parametrize("protocol", [SecAgg(), ByzSecAgg()], ids=repr)
+def test_what_arrives_sealed_claims_nothing_of_what_was_done_to_it(protocol: Aggregation) -> None:
+    sent = tuple(replace(u, mechanism=SignSGD(), sensitivity=0.5) for u in updates(8))
+    view = protocol(sent, generator=generator(0, "round"))
+    assert {(u.mechanism, u.sensitivity) for u in view.sealed} == {(None, None)}
+    (read,) = view.updates
+    assert read.mechanism is None and read.sensitivity == 0.5 / len(read.clients)
+
+
+def test_a_round_has_a_name_of_8_random_bytes() -> None:
+    r = start(complete(range(3)), {}.fromkeys(range(3), 2), generator=generator(0, "round"))
+    assert r.server.rules.session == random_bytes(8, generator=generator(0, "round"))
 
 
 def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
@@ -175,6 +190,19 @@ def test_p_is_no_element() -> None:
 
 
 # --- who decides ---
+
+
+def test_an_answer_of_another_length_is_a_wrong_one() -> None:
+    sent = {u.client: quantized(u.tensors, 16) for u in updates(9)}
+    r = ByzSecAgg().start(tuple(range(9)), generator=generator(0, "round"))
+    deal(r, sent)
+    check(r)
+    answer(r, ByzPhase.DISTANCES, r.server.accepted(), range(9), ())
+    honest = r.server.distances()
+    assert r.server.liars == set()
+    assert honest[2][5] == sum((int(a) - int(b)) ** 2 for a, b in zip(sent[2], sent[5], strict=True))
+    r.server.answers[4] = Numbers(4, r.server.answers[4].values[:-1])
+    assert r.server.distances() == honest and r.server.liars == {4}
 
 
 def test_more_than_half_of_the_holders_open_a_secret() -> None:

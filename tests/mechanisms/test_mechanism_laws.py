@@ -115,6 +115,15 @@ def test_stochastic_rounding_goes_up_where_the_draw_reaches_the_next_level() -> 
     assert torch.equal(sent.tensors["w"], ((levels / 7 - 1) * 3).float())
 
 
+@pytest.mark.parametrize("mechanism", NOISY, ids=lambda mechanism: type(mechanism).__name__)
+def test_noise_that_would_not_protect_is_refused_by_name(mechanism: Mechanism) -> None:
+    name = type(mechanism).__name__
+    with pytest.raises(ValueError, match=rf"^{name} needs .*Chain\(\(ClipNorm\(...\), {name}\(...\)\)\)"):
+        mechanism(update())
+    with pytest.raises(ValueError, match=f"^{name} protects the update alone"):
+        mechanism(replace(update(0.5), statistics={"layer": torch.zeros(2, 3)}))
+
+
 @pytest.mark.parametrize("mechanism", [*NOISY, Quantize(3, stochastic=True), Chain((NOISY[1],))], ids=repr)
 def test_without_a_generator_it_is_seed_0_of_the_role(mechanism: Mechanism) -> None:
     ours, theirs = mechanism(update(0.25)), mechanism(update(0.25), generator=generator(0, "mechanism"))
