@@ -120,8 +120,7 @@ def identifiability(
     J is per unit of pictures in [0, 1], whatever the update's bounds. The labels count as known. ``noise`` is
     the standard deviation on each tensor of the update, where it is not the same on all. J is held in pieces
     of ``memory`` bytes, each of which costs one pass of forward mode over all columns; R takes as much again
-    as unknowns² numbers do. ``progress`` is called with how many columns are done, and of how many. For too
-    many unknowns for that: ``extremes`` (extremes.py).
+    as unknowns² numbers do. ``progress`` is called with how many columns are done, and of how many.
     """
     check_update(model, update)
     expected = (update.num_examples, *update.input_shape)
