@@ -10,17 +10,17 @@ decodes. One thread.
 
 import json
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 
-from runs import Case, Runs, command_line, execute, read
+from runs import Case, Runs, Witness, command_line, execute, numbers, read
 
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.mechanisms.discrete import Skellam
 from leaklib.models.lenet import LeNet
-from leaklib.results.combination import play
+from leaklib.results.combination import Round, play
 from leaklib.types import Update
 
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "combination.json"
@@ -43,13 +43,23 @@ def sweep() -> Runs:
                 for seed in SEEDS:
                     case = {"clients": clients, "noise_multiplier": multiplier,
                             "fraction_bits": fraction_bits, "seed": seed}  # fmt: skip
-                    yield case, lambda case=case: measure(**case)
+                    yield case, partial(measure, **case), partial(witness, **case)
 
 
-def measure(clients: int, noise_multiplier: float, fraction_bits: int, seed: int) -> Case:
-    """The error budget of one round over all rings."""
+def one_round(clients: int, noise_multiplier: float, fraction_bits: int, seed: int) -> Round:
     exact, clipped = (gradients(step)[:clients] for step in (FedSGD(), FedSGD(max_grad_norm=MAX_NORM)))
-    result = play(exact, clipped, Skellam(noise_multiplier, clients, fraction_bits), seed=seed)
+    return play(exact, clipped, Skellam(noise_multiplier, clients, fraction_bits), seed=seed)
+
+
+def witness(**case) -> Witness:
+    """The size of the sum that the ring must hold, and which rings that takes."""
+    result = one_round(**case)
+    return numbers([result.total.abs().sum().item(), result.enough(), result.sure(), result.likely()])
+
+
+def measure(**case) -> Case:
+    """The error budget of one round over all rings."""
+    result = one_round(**case)
     budgets = [result.budget(bits) for bits in BITS]
     return {
         "clipping": budgets[0].clipping,
@@ -72,13 +82,14 @@ def collect(rows: list[Case]) -> None:
         groups.setdefault(json.dumps(case), []).append(row)
     found = []
     for case, same in groups.items():
-        numbers = {name: middle([row[name] for row in same]) for name in ("clipping", "rounding", "noise")}
+        single = {name: middle([row[name] for row in same]) for name in ("clipping", "rounding", "noise")}
         curves = {
             name: [float(f"{median(values):.4g}") for values in zip(*(r[name] for r in same), strict=True)]
             for name in ("wrapping", "total", "wrapped")
         }
         onset = {name: [row[name] for row in same] for name in ("enough", "sure", "likely")}
-        found.append(json.loads(case) | numbers | curves | onset)
+        runs = [{"seed": r["case"]["seed"], "witness": r["witness"], "commit": r["commit"]} for r in same]
+        found.append(json.loads(case) | single | curves | onset | {"runs": runs})
     about = {
         "max_norm": MAX_NORM,
         "entries": sum(t.numel() for t in gradients(FedSGD())[0].tensors.values()),

@@ -14,11 +14,12 @@ import statistics
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, collected, command_line, execute, read
+from runs import Case, Runs, Witness, collected, command_line, execute, numbers, read, weights
 
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA
@@ -29,7 +30,6 @@ from leaklib.client import FedSGD
 from leaklib.experiment import Experiment, run
 from leaklib.results.contenders import CONTENDERS, LARGER
 from leaklib.rng import generator
-from leaklib.sweep.code import fingerprint
 from leaklib.training import Training, train
 from leaklib.types import Aggregation, Update
 
@@ -50,7 +50,7 @@ def costs() -> Runs:
     rows = {name: contender.attacked for name, contender in CONTENDERS.items()}
     for name, experiment in (rows | LARGER).items():
         look = replace(experiment, attack=DLG(steps=1, known_labels=True))
-        yield {"mechanism": name}, lambda e=look: cost(e)
+        yield {"mechanism": name}, partial(cost, look), partial(counts, look)
 
 
 def cost(experiment: Experiment) -> Case:
@@ -61,7 +61,12 @@ def cost(experiment: Experiment) -> Case:
         name: round(statistics.median(getattr(c, name) for c in found), 5)
         for name in ("client_seconds", "server_seconds")
     }
-    return asdict(found[0]) | seconds | {"code": fingerprint(experiment)}
+    return asdict(found[0]) | seconds
+
+
+def counts(experiment: Experiment) -> Witness:
+    """Bytes, messages and trips of one round."""
+    return numbers(asdict(run(experiment).view.cost))
 
 
 def accuracies() -> Runs:
@@ -69,11 +74,11 @@ def accuracies() -> Runs:
     for name, contender in CONTENDERS.items():
         for seed in SEEDS:
             training = replace(contender.trained, seed=seed)
-            yield {"mechanism": name, "seed": seed}, lambda t=training: accuracy(t)
+            yield {"mechanism": name, "seed": seed}, partial(accuracy, training), partial(weights, training)
 
 
 def accuracy(training: Training) -> Case:
-    return {"accuracy": round(train(training).accuracy[-1], 4), "code": fingerprint(training)}
+    return {"accuracy": round(train(training).accuracy[-1], 4)}
 
 
 def scaling() -> Runs:
@@ -90,15 +95,29 @@ def scaling() -> Runs:
             if isinstance(protocol, ByzSecAgg) and clients * clients * entries > 64e6:
                 continue  # minutes, and gigabytes
             case = {"protocol": name, "clients": clients, "entries": entries}
-            yield case, lambda p=protocol, n=clients, d=entries: one_round(p, n, d)
+            yield (
+                case,
+                partial(one_round, protocol, clients, entries),
+                partial(once, protocol, clients, entries),
+            )
+
+
+def drawn(clients: int, entries: int) -> tuple[Update, ...]:
+    draw = generator(0, "updates")
+    return tuple(
+        Update({"w": torch.randn(entries, generator=draw) / 100}, FedSGD(), 1, (1,), client=c)
+        for c in range(clients)
+    )
+
+
+def once(protocol: Aggregation, clients: int, entries: int) -> Witness:
+    """Bytes, messages and trips of a round, and the size of what the server reads."""
+    view = protocol(drawn(clients, entries), generator=generator(0, "round"))
+    return numbers(asdict(view.cost)) + numbers([view.updates[0].tensors["w"].abs().sum().item()])
 
 
 def one_round(protocol: Aggregation, clients: int, entries: int) -> Case:
-    numbers = generator(0, "updates")
-    updates = tuple(
-        Update({"w": torch.randn(entries, generator=numbers) / 100}, FedSGD(), 1, (1,), client=c)
-        for c in range(clients)
-    )
+    updates = drawn(clients, entries)
     found = protocol(updates, generator=generator(0, "round")).cost
     tracemalloc.start()
     protocol(updates, generator=generator(0, "round"))

@@ -15,13 +15,14 @@ import base64
 import json
 import statistics
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, execute, read
+from runs import Case, Run, Runs, Witness, begun, execute, read
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -35,11 +36,26 @@ from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
 from leaklib.plots import table
 from leaklib.rng import generator
-from leaklib.types import Attack, Batch, ClientStep
+from leaklib.types import Attack, Batch, ClientStep, Update
 
 VICTIMS = 64
 ACTIVATIONS = {"ReLU": nn.ReLU, "GELU": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "family.json"
+
+
+@dataclass(frozen=True)
+class Victim:
+    """Whom an attack is run on; ``believed`` is the client step that it assumes, if not the true one."""
+
+    model: nn.Module
+    batch: Batch
+    step: ClientStep
+    also: Case = field(default_factory=dict)
+    believed: ClientStep | None = None
+
+    def update(self) -> Update:
+        update = share(self.model, self.batch, self.step, reveal_labels=True, reveal_statistics=True)
+        return replace(update, step=self.believed or self.step)
 
 
 class Lab:
@@ -67,34 +83,39 @@ class Lab:
             right = (model.eval()(inputs).argmax(1) == labels).float().mean().item()
         return model.train(), right
 
-    def attack(
-        self,
-        model: nn.Module,
-        batch: Batch,
-        step: ClientStep,
-        attack: Attack,
-        believed: ClientStep | None = None,
-        pictures: bool = False,
-    ) -> Case:
-        """One attack; ``believed`` is the client step that the attacker assumes, if not the true one."""
-        update = share(model, batch, step, reveal_labels=True, reveal_statistics=True)
-        start = time.process_time()
-        found = attack(model, replace(update, step=believed or step), generator=generator(0, "attack"))
-        seconds, result = time.process_time() - start, score(found, batch)
-        shown = (found.inputs[result.order] * 255).round().to(torch.uint8).numpy().tobytes()
-        return {
-            "psnr": [round(value, 2) for value in result.psnr.tolist()],
-            "ssim": round(result.ssim.mean().item(), 3),
-            "loss": found.loss,
-            "baseline": found.baseline,
-            "evaluations": found.evaluations,
-            "seconds": round(seconds, 2),
-        } | ({"pictures": base64.b64encode(shown).decode()} if pictures else {})  # fmt: skip
-
-    def attack_trained(self, spec, training: int, batch: Batch, attack: Attack) -> Case:
+    def victim(self, spec, training: int, batch: Batch) -> Callable[[], Victim]:
         """FedSGD of ``batch`` on ``spec`` after so many training steps, with the accuracy these reached."""
-        model, accuracy = self.trained(spec, training)
-        return self.attack(model, batch, FedSGD(), attack) | {"accuracy": accuracy}
+
+        def ready() -> Victim:
+            model, accuracy = self.trained(spec, training)
+            return Victim(model, batch, FedSGD(), {"accuracy": accuracy})
+
+        return ready
+
+
+def attacked(case: Case, ready: Callable[[], Victim], attack: Attack, pictures: bool = False) -> Run:
+    """One attack, on a victim that is made when it is needed."""
+
+    def witness() -> Witness:
+        victim = ready()
+        return begun(attack, victim.model, victim.update(), 0)
+
+    return case, lambda: scored(ready(), attack, pictures), witness
+
+
+def scored(victim: Victim, attack: Attack, pictures: bool) -> Case:
+    update, start = victim.update(), time.process_time()
+    found = attack(victim.model, update, generator=generator(0, "attack"))
+    seconds, result = time.process_time() - start, score(found, victim.batch)
+    shown = (found.inputs[result.order] * 255).round().to(torch.uint8).numpy().tobytes()
+    return {
+        "psnr": [round(value, 2) for value in result.psnr.tolist()],
+        "ssim": round(result.ssim.mean().item(), 3),
+        "loss": found.loss,
+        "baseline": found.baseline,
+        "evaluations": found.evaluations,
+        "seconds": round(seconds, 2),
+    } | ({"pictures": base64.b64encode(shown).decode()} if pictures else {}) | victim.also  # fmt: skip
 
 
 def single(lab: Lab) -> Runs:
@@ -106,13 +127,13 @@ def single(lab: Lab) -> Runs:
         "ConvNet 64 ReLU": ConvNet(64, activation=nn.ReLU),
     }
     for picture in range(10):
+        batch = lab.data.batch(picture, 1)
         for name, spec in specs.items():
-            run = partial(
-                lambda s, p: lab.attack(s.build(p), lab.data.batch(p, 1), FedSGD(), attack), spec, picture
-            )
-            yield {"network": name, "training": "none", "picture": picture}, run
-        run = partial(lab.attack_trained, specs["ConvNet 64 ReLU"], 300, lab.data.batch(picture, 1), attack)
-        yield {"network": "ConvNet 64 ReLU", "training": "300 steps", "picture": picture}, run
+            case = {"network": name, "training": "none", "picture": picture}
+            fresh = partial(Victim, spec.build(picture), batch, FedSGD())
+            yield attacked(case, fresh, attack)
+        case = {"network": "ConvNet 64 ReLU", "training": "300 steps", "picture": picture}
+        yield attacked(case, lab.victim(specs["ConvNet 64 ReLU"], 300, batch), attack)
 
 
 def switches(lab: Lab) -> Runs:
@@ -125,20 +146,26 @@ def switches(lab: Lab) -> Runs:
                     attack = InvertingGradients(
                         steps=1200, total_variation=1.0 if prior == "annealed" else 0.0
                     )
-                    run = partial(lab.attack_trained, spec, training, lab.data.batch(picture, 1), attack)
-                    yield {"activation": name, "training": training, "prior": prior, "picture": picture}, run
+                    case = {"activation": name, "training": training, "prior": prior, "picture": picture}
+                    yield attacked(case, lab.victim(spec, training, lab.data.batch(picture, 1)), attack)
 
 
 def restarts(lab: Lab) -> Runs:
     """CPU time of k starts evaluated together over that of k runs, in turns."""
     for name, spec in (("LeNet", LeNet()), ("ConvNet 16", ConvNet(16)), ("ConvNet 64", ConvNet(64))):
         for starts in (1, 2, 4, 8):
-            yield {"network": name, "starts": starts}, partial(_restarts, lab, spec, starts)
+            case, victim = (
+                {"network": name, "starts": starts},
+                Victim(spec.build(0), lab.data.batch(0, 1), FedSGD()),
+            )
+            _, _, witness = attacked(
+                case, lambda v=victim: v, InvertingGradients(steps=40, restarts=starts - 1)
+            )
+            yield case, partial(_restarts, victim, starts), witness
 
 
-def _restarts(lab: Lab, spec, starts: int) -> Case:
-    model, batch, ratios = spec.build(0), lab.data.batch(0, 1), []
-    update = share(model, batch, FedSGD(), reveal_labels=True)
+def _restarts(victim: Victim, starts: int) -> Case:
+    model, update, ratios = victim.model, victim.update(), []
     for extra in {0, starts - 1}:  # what is only slow the first time
         InvertingGradients(steps=5, restarts=extra)(model, update, generator=generator(0, "attack"))
     for _ in range(5):
@@ -159,22 +186,20 @@ def batch_norm(lab: Lab) -> Runs:
         for client in range(batches):
             for kind in ("none", "running", "exact"):
                 attack = GradInversion(steps=steps, statistics=kind)
-                run = partial(lab.attack_trained, spec, 300, lab.data.batch(client, size), attack)
-                yield {"batch": size, "statistics": kind, "client": client, "steps": steps}, run
+                case = {"batch": size, "statistics": kind, "client": client, "steps": steps}
+                yield attacked(case, lab.victim(spec, 300, lab.data.batch(client, size)), attack)
 
 
-def photographs(lab: Lab) -> Runs:
+def photographs(lab: Lab | None = None) -> Runs:
     """The same on the ResNet and the photographs that come with the package, with what it looks like."""
-    model = ResNet(trained=True).build(0)
     for client in range(3):
         for kind in ("none", "running", "exact"):
-            attack = GradInversion(steps=1200, statistics=kind)
-            run = partial(
-                lambda a, c: lab.attack(model, Photos().batch(c, 2), FedSGD(), a, pictures=True),
-                attack,
-                client,
-            )
-            yield {"statistics": kind, "client": client}, run
+            case = {"statistics": kind, "client": client}
+
+            def ready(client: int = client) -> Victim:
+                return Victim(ResNet(trained=True).build(0), Photos().batch(client, 2), FedSGD())
+
+            yield attacked(case, ready, GradInversion(steps=1200, statistics=kind), pictures=True)
 
 
 def fedavg(lab: Lab) -> Runs:
@@ -183,20 +208,11 @@ def fedavg(lab: Lab) -> Runs:
     for picture in range(5):
         for steps in (1, 2, 5, 10):
             for believed in (None, FedSGD()):
-                run = partial(
-                    lambda p, s, b: lab.attack(
-                        ConvNet(16).build(p), lab.data.batch(p, 1), FedAvg(lr=0.1, epochs=s), attack, b
-                    ),
-                    picture, steps, believed,
-                )  # fmt: skip
-                yield (
-                    {
-                        "local steps": steps,
-                        "attacker": "one gradient" if believed else "unrolled",
-                        "picture": picture,
-                    },
-                    run,
-                )
+                attacker = "one gradient" if believed else "unrolled"
+                case = {"local steps": steps, "attacker": attacker, "picture": picture}
+                model, step = ConvNet(16).build(picture), FedAvg(lr=0.1, epochs=steps)
+                ready = partial(Victim, model, lab.data.batch(picture, 1), step, believed=believed)
+                yield attacked(case, ready, attack)
 
 
 PARTS = {part.__name__: part for part in (single, switches, restarts, batch_norm, photographs, fedavg)}
@@ -206,9 +222,10 @@ def settings(rows: list[Case], part: str) -> list[Case]:
     """One entry per setting, with the scores and times of all its pictures or batches."""
     found: dict[str, Case] = {}
     for row in (row for row in rows if row["part"] == part):
-        case = {k: v for k, v in row["case"].items() if k not in ("picture", "client")}
+        own = {k: v for k, v in row["case"].items() if k in ("picture", "client")}
+        case = {k: v for k, v in row["case"].items() if k not in own}
         entry = found.setdefault(json.dumps(case), {"case": case, "runs": []})
-        entry["runs"].append({k: v for k, v in row.items() if k not in ("part", "case")})
+        entry["runs"].append(own | {k: v for k, v in row.items() if k not in ("part", "case")})
     return list(found.values())
 
 

@@ -18,10 +18,11 @@ import time
 import zlib
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, command_line, execute, read
+from runs import Case, Run, Runs, Witness, begun, command_line, ends, execute, read
 from torch import nn
 
 from leaklib.attacks.dlg import IDLG
@@ -38,7 +39,7 @@ from leaklib.models.lenet import LeNet
 from leaklib.models.lenet5 import LeNet5
 from leaklib.plots import table
 from leaklib.rng import generator
-from leaklib.types import Batch
+from leaklib.types import Attack, Batch, Update
 
 CAT, ROCKET = 3, 5
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "identifiability.json"
@@ -46,11 +47,20 @@ SIGMAS = (1e-4, 1e-3, 1e-2, 1e-1)
 PRIOR = 0.25  # standard deviation of a pixel around mid-gray
 
 
-def analyze(spec, picture: int, seed: int, batch_size: int = 1) -> Case:
-    """Rank and spectrum of the gradient of one batch of photographs, and what they cost."""
-    model, batch = spec.build(seed), Photos().batch(picture, batch_size)
+def analyzed(case: Case, spec, picture: int, seed: int, batch_size: int = 1) -> Run:
+    """The analysis of the gradient of one batch of photographs."""
+
+    def ready() -> tuple[nn.Module, Update, Batch]:
+        model, batch = spec.build(seed), Photos().batch(picture, batch_size)
+        return model, share(model, batch, FedSGD()), batch
+
+    return case, lambda: analyze(*ready()), lambda: ends(*ready())
+
+
+def analyze(model: nn.Module, update: Update, batch: Batch) -> Case:
+    """Rank and spectrum of the gradient, and what they cost."""
     start = time.process_time()
-    found = identifiability(model, share(model, batch, FedSGD()), batch.inputs, batch.labels)
+    found = identifiability(model, update, batch.inputs, batch.labels)
     seconds, spectrum = time.process_time() - start, found.singular_values
     places = torch.linspace(0, len(spectrum) - 1, 65).long()
     return {
@@ -77,13 +87,14 @@ def ranks() -> Runs:
         for seed in (0, 1):
             for picture in (CAT, ROCKET):
                 case = {"channels": channels, "seed": seed, "picture": picture}
-                yield case, lambda c=channels, p=picture, s=seed: analyze(LeNet(channels=c), p, s)
+                yield analyzed(case, LeNet(channels=channels), picture, seed)
 
 
 def channels() -> Runs:
     """DLG's LeNet with 1 to 16 channels: the cat, and what the closed form says."""
     for count in range(1, 17):
-        yield {"channels": count}, lambda c=count: analyze(LeNet(channels=c), CAT, 0) | closed_form(c)
+        case, analysis, witness = analyzed({"channels": count}, LeNet(channels=count), CAT, 0)
+        yield case, lambda c=count, a=analysis: a() | closed_form(c), witness
 
 
 def closed_form(count: int) -> Case:
@@ -103,19 +114,20 @@ def lenet5() -> Runs:
             spec = LeNet5(activation=activation, pool=pool)
             names = {"activation": activation.__name__, "pool": pool.__name__}
             case = names | {"seed": seed, "picture": picture}
-            yield case, lambda spec=spec, picture=picture, seed=seed: analyze(spec, picture, seed)
+            yield analyzed(case, spec, picture, seed)
 
 
 def batches() -> Runs:
     """Two pictures at once, on DLG's LeNet with 12 channels."""
-    yield {"batch": 2}, lambda: analyze(LeNet(), 0, 0, batch_size=2)
+    yield analyzed({"batch": 2}, LeNet(), 0, 0, batch_size=2)
 
 
 def twins() -> Runs:
     """Two pictures with one gradient, where the rank is too low."""
-    yield {"network": "LeNet-5"}, lambda: walk(LeNet5())
-    for count in range(1, 10):
-        yield {"network": f"LeNet({count})"}, lambda c=count: walk(LeNet(channels=c))
+    networks = {"LeNet-5": LeNet5()} | {f"LeNet({count})": LeNet(channels=count) for count in range(1, 10)}
+    for name, spec in networks.items():
+        case, _, witness = analyzed({"network": name}, spec, CAT, 0)
+        yield case, partial(walk, spec), witness  # the tests hold the stored twins against the gradient
 
 
 def walk(spec) -> Case:
@@ -149,21 +161,32 @@ def noise() -> Runs:
             for picture in range(2, 7):
                 for draw in range(3):
                     case = {"sigma": sigma, "attack": name, "picture": picture, "draw": draw}
-                    yield case, lambda a=attack, s=sigma, p=picture, d=draw: attack_noisy(a, s, p, d)
+                    setting = attack, sigma, picture, draw
+                    yield case, partial(attack_noisy, *setting), partial(attack_begun, *setting)
 
 
-def attack_noisy(attack, sigma: float, picture: int, draw: int) -> Case:
-    """Squared error of one attack on one noisy gradient, and both bounds there."""
+def noised(sigma: float, picture: int, draw: int) -> tuple[nn.Module, Batch, Update, Update]:
+    """The small problem's network and picture, its exact update, and the noisy one."""
     model, batch = small(picture)
-    update = share(model, batch, FedSGD())
-    found = identifiability(model, update, batch.inputs, batch.labels)
-    random = generator(draw, "noise")
+    update, random = share(model, batch, FedSGD()), generator(draw, "noise")
     noisy = {
         name: tensor + sigma * torch.randn(tensor.shape, generator=random, dtype=tensor.dtype)
         for name, tensor in update.tensors.items()
     }
+    return model, batch, update, replace(update, tensors=noisy)
+
+
+def attack_begun(attack: Attack, sigma: float, picture: int, draw: int) -> Witness:
+    model, _, _, noisy = noised(sigma, picture, draw)
+    return begun(attack, model, noisy, draw)
+
+
+def attack_noisy(attack: Attack, sigma: float, picture: int, draw: int) -> Case:
+    """Squared error of one attack on one noisy gradient, and both bounds there."""
+    model, batch, update, noisy = noised(sigma, picture, draw)
+    found = identifiability(model, update, batch.inputs, batch.labels)
     start = time.process_time()
-    guess = attack(model, replace(update, tensors=noisy), generator=generator(draw, "attack"))
+    guess = attack(model, noisy, generator=generator(draw, "attack"))
     return {
         "error": (guess.inputs - batch.inputs).square().mean().item(),
         "bound": 10 ** (-found.predicted_psnr(sigma) / 10),

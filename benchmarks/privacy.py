@@ -14,10 +14,12 @@ import json
 import time
 import zlib
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
-from runs import Case, Runs, command_line, execute, read
+from runs import Case, Runs, command_line, ends, execute, numbers, read, weights
+from torch import nn
 
 from leaklib.accounting import noise_multiplier_for, reconstruction_bound
 from leaklib.aggregation.central import CentralDP
@@ -34,8 +36,9 @@ from leaklib.models.convnet import ConvNet
 from leaklib.models.mlp import Mlp
 from leaklib.plots import table
 from leaklib.rng import add_noise, generator
+from leaklib.sweep.witness import witness
 from leaklib.training import Training, train
-from leaklib.types import Inputs, Update
+from leaklib.types import Batch, Inputs, Update
 
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "privacy.json"
 DELTA = 1e-5
@@ -46,18 +49,24 @@ STEP = FedSGD(max_grad_norm=1.0)
 ATTACKS = {"IDLG": IDLG(steps=20), "InvertingGradients": InvertingGradients(steps=600)}
 STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 BUDGETS = (0.5, 1, 2, 4, 8, 16)
-TRIALS, CANDIDATES, BY_HAND = 2000, 1000, 3
+TRIALS, FEW, CANDIDATES, BY_HAND = 2000, 200, 1000, 3
 
 
 def bounds() -> Runs:
     """What no attack of its class can beat, from the Jacobian of the clipped step."""
-    return ((case := {"picture": picture}, lambda c=case: bound(**c)) for picture in PICTURES)
+    for picture in PICTURES:
+        case = {"picture": picture}
+        yield case, lambda p=picture: bound(*clipped(p)), lambda p=picture: ends(*clipped(p))
 
 
-def bound(picture: int) -> Case:
+def clipped(picture: int) -> tuple[nn.Module, Update, Batch]:
     model, batch = ConvNet(16).build(picture), Photos().batch(picture, 1)
+    return model, share(model, batch, STEP), batch
+
+
+def bound(model: nn.Module, update: Update, batch: Batch) -> Case:
     start = time.process_time()
-    found = identifiability(model, share(model, batch, STEP), batch.inputs, batch.labels)
+    found = identifiability(model, update, batch.inputs, batch.labels)
     return {
         "rank": found.rank,
         "unbiased": [found.predicted_psnr(z) for z in NOISES],
@@ -72,19 +81,19 @@ def noise() -> Runs:
         for multiplier in NOISES:
             for name in ATTACKS:
                 case = {"picture": picture, "noise multiplier": multiplier, "attack": name}
-                yield case, lambda p=picture, z=multiplier, n=name: noisy(p, z, n)
+                experiment = Experiment(
+                    Photos(),
+                    ConvNet(16),
+                    STEP,
+                    ATTACKS[name],
+                    GaussianNoise(multiplier),
+                    first_client=picture,
+                    seed=picture,
+                )
+                yield case, partial(noisy, experiment), lambda e=experiment: list(witness(e))
 
 
-def noisy(picture: int, multiplier: float, attack: str) -> Case:
-    experiment = Experiment(
-        Photos(),
-        ConvNet(16),
-        STEP,
-        ATTACKS[attack],
-        GaussianNoise(multiplier),
-        first_client=picture,
-        seed=picture,
-    )
+def noisy(experiment: Experiment) -> Case:
     start = time.process_time()
     result = run(experiment)
     found = result.reconstruction
@@ -107,10 +116,11 @@ def candidates() -> Runs:
     """How often the best attacker picks the victim among 1,000 digits, at the strength μ of one release."""
     strengths = {f"mu {mu:g}": mu for mu in STRENGTHS}
     strengths |= {f"epsilon {e:g}": 1 / noise_multiplier_for(e, delta=DELTA) for e in BUDGETS}
-    return (({"strength": name}, lambda n=name, mu=mu: pick(n, mu)) for name, mu in strengths.items())
+    for name, mu in strengths.items():
+        yield {"strength": name}, partial(pick, name, mu), lambda n=name, mu=mu: numbers(pick(n, mu, FEW))
 
 
-def pick(name: str, mu: float) -> Case:
+def pick(name: str, mu: float, trials: int = TRIALS) -> Case:
     """2,000 victims. ``Candidates`` itself decides the first few; for the rest all gradients are kept."""
     model, step = Mlp().build(0).double(), FedSGD(max_grad_norm=0.1)
     attack = Candidates(Digits(), count=CANDIDATES)
@@ -121,7 +131,7 @@ def pick(name: str, mu: float) -> Case:
     lengths = sent.square().sum(1)
     draw = generator(0, f"candidates, {name}")
     right = agreed = 0
-    for trial, victim in enumerate(torch.randint(CANDIDATES, (TRIALS,), generator=draw).tolist()):
+    for trial, victim in enumerate(torch.randint(CANDIDATES, (TRIALS,), generator=draw).tolist()[:trials]):
         clean = {name: tensor[victim].detach() for name, tensor in each.items()}
         noisy = add_noise(clean, 0.1 / mu, generator=draw)
         seen = torch.cat([tensor.flatten() for tensor in noisy.values()])
@@ -132,7 +142,7 @@ def pick(name: str, mu: float) -> Case:
             agreed += int(attack.distances(model, update).argmin()) == guess
     return {
         "mu": mu,
-        "trials": TRIALS,
+        "trials": trials,
         "right": right,
         "bound": reconstruction_bound(1 / CANDIDATES, 1 / mu),
         "clipped": (sent.norm(dim=1) > 0.0999).double().mean().item(),
@@ -145,30 +155,31 @@ def training() -> Runs:
     for budget in (*BUDGETS, None):
         for seed in range(3):
             case = {"epsilon": budget, "seed": seed}
-            yield case, lambda c=case: learn(**c)
+            yield case, lambda c=case: learn(lesson(**c)), lambda c=case: weights(lesson(**c))
 
 
-def learn(epsilon: float | None, seed: int) -> Case:
+def lesson(epsilon: float | None, seed: int) -> Training:
     rounds, clip = 40, 0.5
-    multiplier = None if epsilon is None else noise_multiplier_for(epsilon, delta=DELTA, rounds=rounds)
-    start = time.process_time()
-    trained = train(
-        Training(
-            Digits(),
-            Mlp(),
-            FedSGD(),
-            ClipNorm(clip),
-            Plain() if multiplier is None else CentralDP(multiplier),
-            clients=300,
-            batch_size=5,
-            rounds=rounds,
-            lr=0.6 / clip,
-            seed=seed,
-        )
+    return Training(
+        Digits(),
+        Mlp(),
+        FedSGD(),
+        ClipNorm(clip),
+        Plain() if epsilon is None else CentralDP(noise_multiplier_for(epsilon, delta=DELTA, rounds=rounds)),
+        clients=300,
+        batch_size=5,
+        rounds=rounds,
+        lr=0.6 / clip,
+        seed=seed,
     )
+
+
+def learn(training: Training) -> Case:
+    start = time.process_time()
+    trained = train(training)
     return {
-        "noise multiplier": multiplier,
-        "rounds": rounds,
+        "noise multiplier": getattr(training.aggregation, "noise_multiplier", None),
+        "rounds": training.rounds,
         "accuracy": [round(value, 4) for value in trained.accuracy],
         "seconds": time.process_time() - start,
     }

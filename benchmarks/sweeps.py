@@ -2,28 +2,29 @@
 
     python benchmarks/sweeps.py              # hours on two cores; can be stopped and resumed
     python benchmarks/sweeps.py --plan       # what there is, what is missing, what it cost
-    python benchmarks/sweeps.py --check      # after a change of code that should leave the results alone
 
-A row is bound to the code that computed it. After a change, --check computes the cheapest row of every kind
-of experiment again; if all agree with what is stored, all rows are declared to be of the present code.
+First the witness of every stored row is computed again, which takes minutes; what disagrees is thrown away
+and run anew. To look without changing anything: `python benchmarks/witness.py --only sweeps`.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
+
+import torch
+from runs import commit, steady
 
 from leaklib.experiment import Experiment
 from leaklib.plots import table
 from leaklib.results import batch_sizes, both, compressors, repeated_labels
 from leaklib.results.contenders import comparison
-from leaklib.sweep import Row, cached, measure, run_all
-from leaklib.sweep.code import fingerprint, key
+from leaklib.sweep import Row, cached, run_all
+from leaklib.sweep.key import key
 from leaklib.sweep.rows import read_row, write_row
 from leaklib.sweep.store import BOOK
+from leaklib.sweep.witness import agree, witness
 
 SWEEPS = {sweep.__name__: sweep for sweep in (batch_sizes, repeated_labels, compressors, both, comparison)}
-AGREE = 1.0  # dB by which the worst picture of a row may differ
 
 
 def experiments() -> Iterator[tuple[str, Experiment, bool]]:
@@ -37,23 +38,41 @@ def experiments() -> Iterator[tuple[str, Experiment, bool]]:
                     yield name, experiment, i == 0
 
 
+def stored() -> dict[str, Row]:
+    """The rows of the book by name."""
+    return {row.key: row for row in map(read_row, BOOK.read_text(encoding="utf8").splitlines())}
+
+
+def prune() -> None:
+    """Throw away what the present code does not give, and what belongs to no experiment."""
+    rows, kept, version = stored(), [], torch.__version__.split("+")[0]
+    for _, experiment, _ in experiments():
+        row = rows.get(key(experiment))
+        if row is not None and agree(row.witness, witness(experiment)):
+            kept.append(row if row.torch == version else replace(row, torch=version, commit=commit()))
+    write(kept)
+
+
 def store() -> None:
     """Write all rows that there are; only the first of a setting keeps its pictures."""
-    rows = [
-        row if first else replace(row, pictures="")
-        for _, experiment, first in experiments()
-        if (row := cached(experiment)) is not None
-    ]
+    rows = []
+    for _, experiment, first in experiments():
+        row = cached(experiment)
+        if row is not None and not row.commit:  # new
+            row = replace(row, witness=tuple(steady(lambda e=experiment: witness(e))), commit=commit())
+        if row is not None:
+            rows.append(row if first else replace(row, pictures=""))
     write(rows)
 
 
 def write(rows: list[Row]) -> None:
-    BOOK.write_text("".join(write_row(row) + "\n" for row in sorted(rows, key=lambda row: row.key)))
+    text = "".join(write_row(row) + "\n" for row in sorted(rows, key=lambda row: row.key))
+    BOOK.write_text(text, encoding="utf8")
     print(f"{len(rows)} rows in {BOOK.name}")
 
 
 def plan() -> str:
-    """Per sweep: experiments, rows that are there and current, and the hours on one core that these took."""
+    """Per sweep: experiments, rows that are there, and the hours on one core that these took."""
     lines = []
     for name in SWEEPS:
         rows = [cached(experiment) for sweep, experiment, _ in experiments() if sweep == name]
@@ -63,44 +82,20 @@ def plan() -> str:
     return table(["sweep", "experiments", "rows", "hours on one core"], lines)
 
 
-def check() -> None:
-    """Compute the cheapest row of every kind again; stamp all rows with the present code if they agree."""
-    stored = {row.key: row for row in map(read_row, BOOK.read_text().splitlines())}
-    cheapest: dict[tuple[type, ...], tuple[Row, Experiment]] = {}
-    current = []
-    for _, experiment, _ in experiments():
-        if (row := stored.get(key(experiment))) is None:
-            continue
-        current.append(replace(row, code=fingerprint(experiment)))
-        e = experiment
-        kind = tuple(type(part) for part in (e.model, e.step, e.mechanism, e.aggregation, e.attack))
-        if kind not in cheapest or row.seconds < cheapest[kind][0].seconds:
-            cheapest[kind] = row, experiment
-    for row, experiment in cheapest.values():
-        again = measure(experiment)
-        apart = max(abs(a - b) for a, b in zip(row.psnr, again.psnr, strict=True))
-        print(f"{again.seconds:6.1f} s, {apart:.2f} dB apart: {experiment}", flush=True)
-        if apart > AGREE:
-            sys.exit("The results have changed: run `python benchmarks/sweeps.py` to compute them anew.")
-    write(current)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--plan", action="store_true", help="print what there is and run nothing")
-    parser.add_argument("--check", action="store_true", help="compute a few rows again and compare")
     parser.add_argument("--store", action="store_true", help="write the rows that there are and run nothing")
     arguments = parser.parse_args()
     if arguments.plan:
         print(plan())
-    elif arguments.check:
-        check()
-    else:
-        if not arguments.store:
-            run_all([experiment for _, experiment, _ in experiments()])
-        store()
+        return
+    if not arguments.store:
+        prune()
+        run_all([experiment for _, experiment, _ in experiments()])
+    store()
 
 
 if __name__ == "__main__":

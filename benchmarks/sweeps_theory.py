@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 from extremes import extremes
-from runs import Case, Runs, command_line, execute, read
-from torch import Tensor
+from runs import Case, Runs, Witness, begun, command_line, ends, execute, numbers, read
+from torch import Tensor, nn
 
 from leaklib.attacks.gauss_newton import GaussNewton
 from leaklib.attacks.search.jacobian import GradientMap
@@ -33,7 +33,7 @@ from leaklib.models.parts.build import Architecture
 from leaklib.named import flatten
 from leaklib.results.sweeps import MECHANISMS, NETWORKS, SIZES
 from leaklib.rng import generator
-from leaklib.types import Update
+from leaklib.types import Batch, Update
 
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "theory.json"
 PRIOR = 0.25  # standard deviation of a pixel around mid-gray
@@ -41,24 +41,38 @@ RESOLVED = 1e-7  # singular values below this share of the largest are lost in t
 MEMORY = 10 << 30  # bytes of J that are held
 
 
+def shared(model: Architecture, size: int) -> tuple[nn.Module, Update, Batch]:
+    net, batch = model.build(0), Photos().batch(0, size)
+    return net, share(net, batch, FedSGD()), batch
+
+
 def counted(model: Architecture, size: int) -> Case:
     """What counting allows for a batch, and how badly conditioned it is at least."""
-    net, batch = model.build(0), Photos().batch(0, size)
-    update = share(net, batch, FedSGD())
-    ends = extremes(net, update, batch.inputs, batch.labels, generator=generator(0, "extremes"), steps=60)
+    net, update, batch = shared(model, size)
+    found = extremes(net, update, batch.inputs, batch.labels, generator=generator(0, "extremes"), steps=60)
     return {
         "unknowns": batch.inputs.numel(),
         "equations": sum(tensor.numel() for tensor in update.tensors.values()),
         "counting bound": counting_bounds(net, update)[-1].rank,
-        "condition at least": ends.condition_at_least,
+        "condition at least": found.condition_at_least,
     }
+
+
+def small_one(size: int, seed: int) -> tuple[nn.Module, Update, Batch]:
+    """A batch of small gray pictures, with its network."""
+    net = LeNet(input_shape=(1, 16, 16)).build(seed).double()
+    batch = Photos(16, gray=True).batch(seed, size)
+    return net, share(net, batch, FedSGD(), reveal_labels=True), batch
+
+
+def small_begun(size: int, attacked: bool) -> Witness:
+    net, update, batch = small_one(size, 0)
+    return ends(net, update, batch) + (begun(GaussNewton(restarts=1), net, update, 0)[:2] if attacked else [])
 
 
 def small_batch(size: int, attacked: bool) -> Case:
     """The whole analysis of a batch of small gray pictures, and Gauss-Newton's answer."""
-    data, spec = Photos(16, gray=True), LeNet(input_shape=(1, 16, 16))
-    net, batch = spec.build(0).double(), data.batch(0, size)
-    update = share(net, batch, FedSGD(), reveal_labels=True)
+    net, update, batch = small_one(size, 0)
     found = identifiability(net, update, batch.inputs, batch.labels)
     row: Case = {
         "unknowns": found.unknowns,
@@ -71,8 +85,7 @@ def small_batch(size: int, attacked: bool) -> Case:
     if attacked:
         start, row["psnr"] = time.process_time(), []
         for seed in range(2):
-            net, batch = spec.build(seed).double(), data.batch(seed, size)
-            update = share(net, batch, FedSGD(), reveal_labels=True)
+            net, update, batch = small_one(size, seed)
             guess = GaussNewton(restarts=1)(net, update, generator=generator(seed, "attack"))
             row["psnr"] += [round(value, 1) for value in score(guess, batch).psnr.tolist()]
         row["seconds"] = round((time.process_time() - start) / 2, 1)
@@ -81,8 +94,7 @@ def small_batch(size: int, attacked: bool) -> Case:
 
 def compressed(model: Architecture) -> Case:
     """Behind every compressor: bits and kept entries per unknown, their rank, the linear-Gaussian optimum."""
-    net, batch = model.build(0), Photos().batch(0, 1)
-    update = share(net, batch, FedSGD())
+    net, update, batch = shared(model, 1)
     unknowns = batch.inputs.numel()
     order = flatten(update.tensors).abs().argsort(descending=True, stable=True)
     held = order[: MEMORY // (8 * unknowns)]
@@ -96,6 +108,12 @@ def compressed(model: Architecture) -> Case:
         point = {"mechanism": name, "bits per unknown": round(mechanism.bits_sent(update) / unknowns, 3)}
         points.append(point | {"kept": kept, "rank": ranks[kept], "linear-Gaussian psnr": optima.get(name)})
     return {"unknowns": unknowns, "equations": len(order), "points": points}
+
+
+def sent(model: Architecture) -> Witness:
+    """The bits behind every compressor, and what witnesses the Jacobian."""
+    net, update, batch = shared(model, 1)
+    return ends(net, update, batch) + numbers([m.bits_sent(update) for m in MECHANISMS.values()])
 
 
 def rows_of_jacobian(gradient: GradientMap, inputs: Tensor, rows: Tensor) -> Tensor:
@@ -150,19 +168,21 @@ def batches() -> Runs:
     for size in SIZES:
         for network in ("LeNet", "ConvNet 64"):
             case = {"network": network, "batch": size, "client": 0}
-            yield case, partial(counted, NETWORKS[network], size)
+            model = NETWORKS[network]
+            yield case, partial(counted, model, size), lambda m=model, n=size: ends(*shared(m, n))
 
 
 def small() -> Runs:
     """Batches of 16 × 16 gray pictures."""
     for size in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 36):
-        yield {"batch": size}, partial(small_batch, size, size <= 8)
+        attacked = size <= 8
+        yield {"batch": size}, partial(small_batch, size, attacked), partial(small_begun, size, attacked)
 
 
 def compressors() -> Runs:
     """One picture behind every compressor."""
     for network, model in NETWORKS.items():
-        yield {"network": network, "client": 0}, partial(compressed, model)
+        yield {"network": network, "client": 0}, partial(compressed, model), partial(sent, model)
 
 
 def entries(row: Case) -> list[Case]:

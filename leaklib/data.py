@@ -21,7 +21,7 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from jaxtyping import Float, Int64, Integer, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from leaklib.fields import Checked, Count, Natural, Several, check
 from leaklib.rng import generator
 from leaklib.types import Batch
 
@@ -61,7 +62,7 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True)
-class Photos:
+class Photos(Checked):
     """240 pictures cut from 8 photographs that come with scikit-image: nothing is downloaded.
 
     Picture i shows photograph i % 8, which is its label, through window i // 8. Window 0 is the whole center
@@ -72,13 +73,13 @@ class Photos:
     windows, which all have one label.
     """
 
-    size: int = 32
+    size: Count = 32
     gray: bool = False
     only: str | None = None
     class_names: ClassVar[tuple[str, ...]] = tuple(_PHOTOS)
 
     def __post_init__(self) -> None:
-        _at_least("size", self.size, 1)
+        super().__post_init__()
         if self.only is not None and self.only not in _PHOTOS:
             raise ValueError(f"only must be one of {', '.join(_PHOTOS)}, or None, got {self.only!r}")
 
@@ -101,7 +102,7 @@ class Photos:
         random place, and is mirrored half the time. Flat ones are kept. The windows of ``batch`` are of the
         same photographs.
         """
-        _at_least("count", count, 1)
+        check("count", count, Count)
         draw = torch.rand(count, 4, generator=generator, dtype=torch.float64).tolist()
         labels = torch.randint(len(_PHOTOS), (count,), generator=generator).numpy()
         if self.only:
@@ -115,7 +116,7 @@ class Photos:
 
 
 @dataclass(frozen=True)
-class ImageFile:
+class ImageFile(Checked):
     """A reader's own picture, or an ``.npz`` with several.
 
     A picture is turned upright as its EXIF orientation says, put on white where it is transparent, cut to its
@@ -127,12 +128,8 @@ class ImageFile:
     """
 
     path: str | Path
-    label: int = 0
-    size: int = 32
-
-    def __post_init__(self) -> None:
-        _at_least("label", self.label, 0)
-        _at_least("size", self.size, 1)
+    label: Natural = 0
+    size: Count = 32
 
     def __len__(self) -> int:
         return len(self._read()[1])
@@ -173,8 +170,7 @@ class CIFAR10:
     )
 
     def __post_init__(self) -> None:
-        if self.split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', got {self.split!r}")
+        check("split", self.split, Literal["train", "test"])
 
     def __len__(self) -> int:
         return 50_000 if self.split == "train" else 10_000
@@ -214,7 +210,7 @@ class Digits:
 
 
 @dataclass(frozen=True)
-class Sentences:
+class Sentences(Checked):
     """80 sentences as people type them on a phone, whose keyboard learns to predict the next word.
 
     An example is a sentence without its last token, followed by ``<next>``, which marks the place to predict;
@@ -225,10 +221,7 @@ class Sentences:
     one token per letter: ``zoe`` becomes ``z+ o+ e``.
     """
 
-    length: int = 32
-
-    def __post_init__(self) -> None:
-        _at_least("length", self.length, 2)
+    length: Several = 32
 
     def __len__(self) -> int:
         return len(self._fitting())
@@ -284,15 +277,10 @@ class Sentences:
         return [text for text in _sentences() if len(self.encode(text)) <= self.length]
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-
-
 def _share(count: int, client: int, size: int, source: str, kind: str) -> tuple[int, int]:
     """Where the client's examples begin and end among the ``count`` of a source."""
-    _at_least("client", client, 0)
-    _at_least("size", size, 1)
+    check("client", client, Natural)
+    check("size", size, Count)
     start, stop = client * size, client * size + size
     if stop > count:
         raise ValueError(

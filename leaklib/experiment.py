@@ -12,6 +12,7 @@ import torch
 from leaklib.aggregation.plain import Plain
 from leaklib.client import share
 from leaklib.data import Data
+from leaklib.fields import Checked, Count, Natural
 from leaklib.mechanisms.identity import Identity
 from leaklib.metrics import Score, score
 from leaklib.models.parts.build import Architecture
@@ -30,7 +31,7 @@ from leaklib.types import (
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Checked):
     """One row of a result table: everything that decides it, and nothing else.
 
     ``clients`` take part, from ``first_client`` on: each holds other examples of the data.
@@ -42,20 +43,12 @@ class Experiment:
     attack: Attack
     mechanism: Mechanism = Identity()
     aggregation: Aggregation = Plain()
-    clients: int = 1
-    first_client: int = 0
-    batch_size: int = 1
+    clients: Count = 1
+    first_client: Natural = 0
+    batch_size: Count = 1
     reveal_labels: bool = False
     reveal_statistics: bool = False
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.clients < 1 or self.batch_size < 1:
-            raise ValueError(
-                f"clients and batch_size must be at least 1, got {self.clients} and {self.batch_size}"
-            )
-        if self.first_client < 0:
-            raise ValueError(f"first_client must be at least 0, got {self.first_client}")
 
 
 @dataclass(frozen=True)

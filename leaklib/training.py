@@ -30,6 +30,7 @@ from torch import nn
 from leaklib.aggregation.plain import Plain
 from leaklib.client import share
 from leaklib.data import Data
+from leaklib.fields import Checked, Count, Positive, Proportion
 from leaklib.mechanisms.identity import Identity
 from leaklib.models.parts.build import Architecture
 from leaklib.rng import generator
@@ -44,7 +45,7 @@ class Tested(Data, Protocol):
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Checked):
     """One federated training: everything that decides it, and nothing else.
 
     ``clients`` hold ``batch_size`` examples each. Each takes part in a round with probability
@@ -56,21 +57,12 @@ class Training:
     step: ClientStep
     mechanism: Mechanism = Identity()
     aggregation: Aggregation = Plain()
-    clients: int = 100
-    batch_size: int = 15
-    rounds: int = 30
-    lr: float | int = 1.0
-    sampling_rate: float | int = 1.0
+    clients: Count = 100
+    batch_size: Count = 15
+    rounds: Count = 30
+    lr: Positive = 1.0
+    sampling_rate: Proportion = 1.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("clients", "batch_size", "rounds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
-        if not 0 < self.sampling_rate <= 1:
-            raise ValueError(f"sampling_rate must be above 0 and at most 1, got {self.sampling_rate}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,8 @@
-"""Sweeps: what names an experiment and its code, what is stored and believed, what runs and what does not."""
+"""Sweeps: what names an experiment, what is stored and believed, what runs and what does not."""
 
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 
@@ -27,9 +26,10 @@ from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
 from leaklib.models.parts.build import seeded
 from leaklib.models.transformer import TinyTransformer
-from leaklib.sweep import Point, Row, cached, code, grid, measure, points, run_all, runs, store
-from leaklib.sweep.code import fingerprint, key
+from leaklib.sweep import Point, Row, cached, grid, measure, points, run_all, runs, store
+from leaklib.sweep.key import key
 from leaklib.sweep.rows import KEPT, read_row, row_of, write_row
+from leaklib.sweep.witness import witness
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Mlp:
 
 LINE = Experiment(data=Photos(), model=Mlp(), step=FedSGD(), attack=LinearLayer())
 SEARCH = Experiment(data=Photos(), model=LeNet(), step=FedSGD(), attack=DLG(steps=1))
-ROW = Row("name", "code", (30.0, 1.5), (0.5, 0.1), (), 1.0, 0.25, 0.5, 20, 0, 800, 1.25, "2.15.0")
+ROW = Row("name", (0.5, 0.25), (30.0, 1.5), (0.5, 0.1), (), 1.0, 0.25, 0.5, 20, 0, 800, 1.25, "2.15.0")
 
 
 @pytest.fixture(autouse=True)
@@ -105,10 +105,11 @@ def test_what_makes_no_grid_is_said_in_a_sentence() -> None:
 # --- what names an experiment ---
 
 
-def own(*extra: tuple) -> type:
-    """An attack of one name, and the fields that it has in one version of its code."""
+def own(*extra: tuple, module: str = "leaklib.attacks.own") -> type:
+    """An attack of one name, and the fields that it has in one version of the package."""
     members = [("steps", int, 3), *extra]
-    return make_dataclass("Own", members, frozen=True, namespace={"__call__": LinearLayer.__call__})
+    namespace = {"__call__": LinearLayer.__call__, "__module__": module}
+    return make_dataclass("Own", members, frozen=True, namespace=namespace)
 
 
 def test_a_new_field_with_a_default_leaves_the_name_and_another_value_changes_it() -> None:
@@ -120,7 +121,7 @@ def test_a_new_field_with_a_default_leaves_the_name_and_another_value_changes_it
         assert named(new()) == named(old()) and named(new(4)) == named(old(4))
     assert named(own(("prior", float, 0.0))(prior=0.5)) != named(old())
     assert named(old(4)) != named(old())
-    # A field that becomes the default's value loses nothing either: the code is named elsewhere.
+    # A value that is the default anyway loses nothing either.
     assert named(old(3)) == named(old())
 
 
@@ -146,168 +147,28 @@ def test_what_has_no_name_is_refused() -> None:
             key(replace(LINE, attack=own(("extra", object, None))(extra=value)))
 
 
-# --- what names the code ---
-
-
-@pytest.fixture
-def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Callable[[str], str]], None]]:
-    """Changes the source of a module as the fingerprint sees it; ``code`` forgets what it had read."""
-    original, edited = code._source, {}
-
-    def clear() -> None:
-        for function in (code._reached, code._imported, code._code):
-            function.cache_clear()
-
-    def change(module: str, how: Callable[[str], str]) -> None:
-        edited[module] = how(original(module))
-        clear()
-
-    monkeypatch.setattr(code, "_source", lambda module: edited.get(module) or original(module))
-    clear()
-    yield change
-    monkeypatch.undo()
-    clear()
-
-
-def test_the_same_code_has_the_same_fingerprint_whatever_was_chosen() -> None:
-    assert fingerprint(SEARCH) == fingerprint(replace(SEARCH, seed=5, attack=DLG(steps=9)))
-    assert fingerprint(SEARCH) != fingerprint(replace(SEARCH, model=ConvNet()))
-    assert fingerprint(SEARCH) != fingerprint(replace(SEARCH, mechanism=Chain((TopK(),))))
-    assert len(fingerprint(SEARCH)) == 16
-
-
-REACHED = [
-    "attacks.dlg",
-    "attacks.search.optimizers",
-    "attacks.search.matching",
-    "client",
-    "experiment",
-    "metrics",
-    "models.parts.build",
-]
-APART = ["attacks.recursive", "models.convnet", "mechanisms.top_k", "plots", "sweep.code", "sweep.rows"]
-
-
-@pytest.mark.parametrize("module", [*REACHED, *APART])
-def test_only_code_that_an_experiment_reaches_is_in_its_fingerprint(module: str, edit) -> None:
-    before = fingerprint(SEARCH)
-    edit(f"leaklib.{module}", lambda source: source + "\nADDED = 1\n")
-    assert (fingerprint(SEARCH) != before) == (module in REACHED)
-
-
-def test_parts_of_parts_are_reached() -> None:
-    outer = replace(SEARCH, model=Imprinted(base=LeNet()), mechanism=Chain((TopK(), Quantize())))
-    parts = set(code._parts(outer))
-    assert {Imprinted, LeNet, Chain, TopK, Quantize, Photos, FedSGD, DLG, Experiment} <= parts
-    assert nn.Tanh in set(code._parts(replace(SEARCH, model=ConvNet(activation=nn.Tanh))))
-
-
-def mine(body: str, default: int = 1, base: type = object) -> Experiment:
+def mine(body: str, default: int = 1) -> Experiment:
     """An experiment on a network of a class that a reader writes in a notebook, and changes."""
-    source = f"@dataclass(frozen=True)\nclass Mine(base):\n    width: int = {default}\n    {body}\n"
-    names = {"dataclass": dataclass, "nn": nn, "base": base, "__name__": "__main__"}
+    source = f"@dataclass(frozen=True)\nclass Mine:\n    width: int = {default}\n    {body}\n"
+    names = {"dataclass": dataclass, "nn": nn, "seeded": seeded, "__name__": "__main__"}
     exec(source, names)
     return replace(LINE, model=names["Mine"]())
 
 
-BODY = "def build(self, seed): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))"
+BODY = "def build(self, seed): return seeded(seed, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))"
 
 
-def test_a_reader_s_own_class_counts_with_its_methods_and_defaults() -> None:
-    first = mine(BODY)
-    assert fingerprint(first) == fingerprint(mine(BODY)) == fingerprint(mine(f"# why\n\n    {BODY}"))
-    for other in (
-        mine(BODY.replace("10", "20")),
-        mine(BODY.replace("Linear", "LazyLinear")),
-        mine(f"{BODY}\n    @staticmethod\n    def more(): return 1"),
-        mine(f"{BODY}\n    @property\n    def more(self): return 1"),
-        mine(BODY, default=2),
-        mine(BODY, base=type("Base", (), {"more": lambda self: 2})),
-        mine("def build(self, seed): return (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))()"),
-    ):
-        assert key(other) == key(first) and fingerprint(other) != fingerprint(first)
-    row = measure(first)
-    store.keep(row)
-    assert cached(first) is not None and cached(mine(BODY.replace("10", "20"))) is None
+def test_of_a_reader_s_own_class_every_field_is_in_the_name() -> None:
+    """Nobody else knows when its defaults change."""
+    assert key(mine(BODY)) == key(mine(BODY)) != key(mine(BODY, default=2))
+    assert key(mine(BODY)) != key(LINE)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "import leaklib.attacks.parts.peel",
-        "from leaklib.attacks.parts import peel",
-        "from leaklib.attacks.parts.peel import anything",
-        "def later():\n    from leaklib.attacks.parts import peel",
-    ],
-)
-def test_every_way_of_importing_is_followed(line: str, edit) -> None:
-    edit("leaklib.attacks.search.optimizers", lambda source: f"{line}\n")
-    assert "leaklib.attacks.parts.peel" in code._reached(frozenset({"leaklib.attacks.search.optimizers"}))
-
-
-def test_comments_docstrings_and_blank_lines_are_no_code(edit) -> None:
-    before = fingerprint(SEARCH)
-    edit(
-        "leaklib.rng",
-        lambda source: "# first\n" + source.replace('"""', '"""Other words. ', 1) + "\n\n# last\n",
-    )
-    edit("leaklib.attacks.dlg", lambda source: source.replace("\n\n", "\n\n\n").replace(":\n", ":  # why\n"))
-    assert fingerprint(SEARCH) == before
-    edit("leaklib.attacks.dlg", lambda source: source.replace("INNER = 20", "INNER = 21"))
-    assert fingerprint(SEARCH) != before
-
-
-SOURCE = '''"""A module."""
-
-# Why.
-HASH = "# no comment"  # a comment
-
-
-class A:
-    """A class
-    with two lines."""
-
-    value: int = 1
-
-    def f(self):
-        """A function."""
-        return f"{self.value}#" + \'\'\'
-    # kept
-\'\'\'
-
-
-def g():
-    """Nothing but words."""
-'''
-BARE = """HASH = "# no comment"
-class A:
-    value: int = 1
-    def f(self):
-        return f"{self.value}#" + \'\'\'
-    # kept
-\'\'\'
-def g():"""
-
-
-def test_what_is_left_of_a_module(edit) -> None:
-    edit("leaklib.rng", lambda _: SOURCE)
-    assert code._code("leaklib.rng") == BARE
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('"# no comment"', '"# another"'),
-        ("    # kept", "    # other"),
-        ("value: int = 1", "value: int = 2"),
-        ("}#", "}##"),
-    ],
-)
-def test_a_hash_in_a_string_is_code(old: str, new: str, edit) -> None:
-    edit("leaklib.rng", lambda _: SOURCE)
-    before = fingerprint(SEARCH)
-    edit("leaklib.rng", lambda _: SOURCE.replace(old, new))
-    assert fingerprint(SEARCH) != before
+def test_a_part_of_the_package_may_move_to_another_module() -> None:
+    here = replace(LINE, attack=own()())
+    there = replace(LINE, attack=own(module="leaklib.attacks.elsewhere")())
+    readers = replace(LINE, attack=own(module="elsewhere")())
+    assert key(here) == key(there) != key(readers)
 
 
 # --- rows ---
@@ -316,7 +177,7 @@ def test_a_hash_in_a_string_is_code(old: str, new: str, edit) -> None:
 def test_a_row_says_what_the_result_said() -> None:
     e = replace(SEARCH, batch_size=2, mechanism=Quantize(8), seed=1)
     result, row = run(e), measure(e)
-    assert (row.key, row.code) == (key(e), fingerprint(e))
+    assert (row.key, row.witness) == (key(e), witness(e)) and row.commit == ""
     assert row.psnr == pytest.approx(result.score.psnr.tolist(), abs=1e-3)
     assert row.ssim == pytest.approx(result.score.ssim.tolist(), abs=1e-3)
     assert row.loss == pytest.approx(result.reconstruction.loss, rel=5e-3)
@@ -329,7 +190,7 @@ def test_a_row_says_what_the_result_said() -> None:
 def test_pictures_come_back_in_the_batch_s_order_with_8_bits(size: int, gray: bool) -> None:
     data, shape = Photos(16, gray), (1 if gray else 3, 16, 16)
     result = run(replace(SEARCH, data=data, model=LeNet(input_shape=shape), batch_size=size))
-    pictures = read_row(write_row(row_of(result, 0.0))).reconstructions
+    pictures = read_row(write_row(row_of(result, (), 0.0))).reconstructions
     assert pictures.shape == (min(size, KEPT), *shape) and pictures.dtype == torch.float32
     expected = result.reconstruction.inputs[result.score.order][:KEPT]
     assert (pictures - expected).abs().max() <= 0.5 / 255 + 1e-6
@@ -370,6 +231,8 @@ WRONG = {
     "bits": [1e3],
     "seconds": ["1"],
     "key": [3, ["name"]],
+    "witness": [0.5, "0.5", [1]],
+    "commit": [3],
     "torch": [2.15],
     "pictures": [[], 1],
 }
@@ -393,20 +256,29 @@ def test_what_is_no_row_is_refused_with_what_it_is(line: str) -> None:
 # --- what is stored ---
 
 
-def test_a_row_is_believed_while_its_code_is_the_present_one(folder: Path) -> None:
+def test_a_row_is_believed_while_its_witness_agrees(folder: Path) -> None:
     assert cached(LINE) is None and not folder.exists()
     row = measure(LINE)
     store.keep(row)
     assert lines(cached(LINE)) == lines(row) and cached(replace(LINE, seed=1)) is None
-    store.keep(replace(row, code="stale"))
+    store.keep(replace(row, witness=tuple(1.01 * number for number in row.witness)))
     assert cached(LINE) is None
     assert [path.name for path in folder.iterdir()] == [f"{row.key}.json"]
 
 
-def test_changed_code_makes_a_row_stale(edit) -> None:
-    store.keep(measure(LINE))
-    edit("leaklib.attacks.linear_layer", lambda source: source + "\nADDED = 1\n")
-    assert cached(LINE) is None
+def test_a_reader_s_code_that_gives_other_numbers_makes_a_row_stale() -> None:
+    first = mine(BODY)
+    store.keep(measure(first))
+    assert cached(mine(f"# why\n\n    {BODY}")) is not None
+    other = mine(BODY.replace("seeded(seed,", "seeded(seed + 1,"))
+    assert key(other) == key(first) and cached(other) is None
+
+
+def test_the_book_s_rows_are_believed_as_they_are() -> None:
+    """Its tests compute their witnesses: tests/test_witness.py."""
+    store.BOOK.write_text(write_row(replace(measure(LINE), witness=(0.1,))) + "\n")
+    store._book.cache_clear()
+    assert cached(LINE) is not None
 
 
 def test_the_book_s_rows_are_there_and_one_s_own_come_first(folder: Path) -> None:
@@ -415,7 +287,7 @@ def test_the_book_s_rows_are_there_and_one_s_own_come_first(folder: Path) -> Non
     store.BOOK.write_text(f"{write_row(ROW)}\n{write_row(book)}\n")
     store._book.cache_clear()
     assert lines(cached(LINE)) == lines(book) and not folder.exists()
-    store.keep(replace(mine, code="stale"))
+    store.keep(replace(mine, witness=()))
     assert lines(cached(LINE)) == lines(book)
     store.keep(mine)
     assert lines(cached(LINE)) == lines(*quiet([LINE])) == lines(mine)
@@ -431,7 +303,6 @@ def test_a_file_that_holds_something_else_is_skipped_and_replaced(
 ) -> None:
     (row,) = quiet([LINE])
     path = folder / f"{row.key}.json"
-    content = content.replace(b'"code": "code"', f'"code": "{row.code}"'.encode())
     path.write_bytes(content)
     assert cached(LINE) is None
     said = capsys.readouterr().err.splitlines()
@@ -491,9 +362,8 @@ def test_processes_and_one_process_give_the_same_rows(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     beside = quiet(some, n_jobs=2)
     assert timeless(alone) == timeless(beside)
-    sets = f"{BODY} if seed not in {{'one', 'two', 'three', 'four'}} else None"
-    (row,) = quiet([mine(sets)], n_jobs=2)
-    assert row.code == fingerprint(mine(sets)), "a class has the same name in every process"
+    (row,) = quiet([mine(BODY)], n_jobs=2)
+    assert row.key == key(mine(BODY)), "a class has the same name in every process"
 
 
 def test_an_active_configuration_decides_how_many_run_side_by_side(

@@ -18,6 +18,7 @@ from leaklib.client import FedSGD
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.rng import generator
+from leaklib.sweep.witness import FIRST, FirstLosses
 from leaklib.types import Attack, Update
 
 NETWORKS = {
@@ -42,6 +43,26 @@ def attacks(evaluations: int) -> dict[str, Attack | None]:
     }
 
 
+def update_of(victim: Victim) -> Update:
+    return Update(victim.gradient, FedSGD(), 1, tuple(victim.picture.shape[1:]), victim.label)
+
+
+def witness(model: nn.Module, update: Update, name: str, evaluations: int, seed: int) -> list[float]:
+    """The first losses of an attack; of the published recipe, the mean size of the first guesses' pixels."""
+    attack, draw = attacks(evaluations)[name], generator(seed, "attack")
+    if attack is not None:
+        first = FirstLosses(stop=True)
+        return list(first.witness(attack(model, update, generator=draw, callback=first)))
+    sizes: list[float] = []
+
+    def look(inputs: torch.Tensor) -> bool:
+        sizes.append(float(f"{inputs.detach().abs().mean().item():.7g}"))
+        return len(sizes) >= FIRST
+
+    as_published(model, update, generator=draw, look=look, steps=1)
+    return sizes[:FIRST]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -58,7 +79,7 @@ def main() -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(victim.weights[name])
-    update = Update(victim.gradient, FedSGD(), 1, tuple(victim.picture.shape[1:]), victim.label)
+    update = update_of(victim)
     attack, draw = attacks(arguments.evaluations)[arguments.attack], generator(arguments.seed, "attack")
     watch = Watch(victim.picture)
     meter = Meter(model, victim.picture, victim.label, watch)
@@ -70,9 +91,10 @@ def main() -> None:
             found = attack(model, update, generator=draw, callback=lambda p: watch.look(p.inputs))
             inputs = found.inputs
     except ValueError as refusal:
-        write(arguments.out, {"refused": str(refusal)})
+        write(arguments.out, {"refused": str(refusal), "witness": None, "why": "refused"})
     else:
-        write(arguments.out, meter.finish(inputs))
+        first = witness(model, update, arguments.attack, arguments.evaluations, arguments.seed)
+        write(arguments.out, meter.finish(inputs) | {"witness": first})
 
 
 if __name__ == "__main__":

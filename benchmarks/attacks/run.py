@@ -149,16 +149,20 @@ def main() -> None:
         print(table(results))
         return
     known = {key(result) for result in results}
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    commit = head.stdout.strip()[:12]
     pythons = {"leaklib": sys.executable, "breaching": arguments.breaching_python}
     with tempfile.TemporaryDirectory() as folder:
         victim, out = Path(folder) / "victim.npz", Path(folder) / "result.json"
         for network, tool, attack, index in jobs(arguments.pictures, bool(pythons["breaching"])):
             about = {
                 "network": network, "tool": tool, "attack": attack, "picture": index, "asked": asked,
-                "day": date.today().isoformat(),
+                "day": date.today().isoformat(), "commit": commit,
             }  # fmt: skip
             if key(about) in known:
                 continue
+            if tool == "breaching":
+                about |= {"witness": None, "why": "computed by breaching, which is not part of the project"}
             export(data, network, index, victim)
             results.append(about | run(pythons[tool], tool, attack, victim, asked, index, out))
             with arguments.results.open("a") as file:

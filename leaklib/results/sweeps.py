@@ -8,13 +8,15 @@ Chapters: 7, 8.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import torch
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.naive import Naive, Precise
 from leaklib.client import FedSGD
-from leaklib.data import Photos
+from leaklib.data import Data, Photos
 from leaklib.experiment import Experiment
 from leaklib.mechanisms.identity import Identity
 from leaklib.mechanisms.quantize import Quantize
@@ -23,8 +25,7 @@ from leaklib.mechanisms.top_k import TopK
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.parts.build import Architecture
-from leaklib.results.numbered import Numbered
-from leaklib.types import Attack, Mechanism
+from leaklib.types import Attack, Batch, Mechanism
 
 BASE = Experiment(data=Photos(), model=ConvNet(64), step=FedSGD(), attack=IDLG())
 
@@ -55,6 +56,17 @@ def batch_sizes() -> dict[tuple[str, int, str], list[Experiment]]:
         for name, attack in attacks.items()
         if size <= largest[name]
     }
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """``data``, picture i of a batch in class i: for networks with at least as many classes."""
+
+    data: Data = Photos()
+
+    def batch(self, client: int, size: int) -> Batch:
+        """The batch of ``data`` for this client, with labels 0 to size - 1."""
+        return Batch(self.data.batch(client, size).inputs, torch.arange(size))
 
 
 def repeated_labels() -> dict[tuple[int, str], list[Experiment]]:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from leaklib.experiment import Result
-from leaklib.sweep.code import fingerprint, key
+from leaklib.sweep.key import key
 
 KEPT = 4  # pictures of a batch that a row keeps
 
@@ -27,11 +27,13 @@ class Row:
 
     ``pictures`` are the first reconstructions, in the order of the batch, as PNG under each other: see
     ``reconstructions``. ``bits`` is what the client sent, ``seconds`` the processor time of the whole line on
-    one core. ``key`` names the experiment, ``code`` the code that computed it.
+    one core. ``key`` names the experiment; ``witness`` are the first numbers that its attack computed, and
+    bind the row to the code: see ``witness``. ``commit`` says where the witness was last computed, "" if
+    nobody wrote it down.
     """
 
     key: str
-    code: str
+    witness: tuple[float, ...]
     psnr: tuple[float, ...]
     ssim: tuple[float, ...]
     token_accuracy: tuple[float, ...]
@@ -43,6 +45,7 @@ class Row:
     bits: int
     seconds: float
     torch: str
+    commit: str = ""
     pictures: str = ""
 
     @property
@@ -56,7 +59,7 @@ class Row:
         return torch.from_numpy(tall.copy()).float().div(255).unflatten(1, (-1, side)).transpose(0, 1)
 
 
-def row_of(result: Result, seconds: float) -> Row:
+def row_of(result: Result, witness: tuple[float, ...], seconds: float) -> Row:
     """The row of ``result``, which took ``seconds`` of processor time."""
     e, guess, score = result.experiment, result.reconstruction, result.score
     pictures = guess.inputs[score.order.to(guess.inputs.device)][:KEPT]
@@ -66,7 +69,7 @@ def row_of(result: Result, seconds: float) -> Row:
 
     return Row(
         key=key(e),
-        code=fingerprint(e),
+        witness=witness,
         psnr=digits(score.psnr),
         ssim=digits(score.ssim),
         token_accuracy=digits(score.token_accuracy),

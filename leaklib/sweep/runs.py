@@ -10,13 +10,13 @@ from itertools import product
 from typing import Any, cast
 
 import joblib
-import torch
 from joblib.parallel import get_active_backend
 
-from leaklib.experiment import Experiment, run
-from leaklib.sweep.code import key
+from leaklib.experiment import Experiment
+from leaklib.sweep.key import key
 from leaklib.sweep.rows import Row, row_of
 from leaklib.sweep.store import cached, keep
+from leaklib.sweep.witness import observe
 
 
 def grid(base: Experiment, **axes: Iterable[Any]) -> list[Experiment]:
@@ -70,12 +70,4 @@ def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iter
 
 def measure(experiment: Experiment) -> Row:
     """Run ``experiment`` on one thread and make its row, without looking at what is stored."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        start = time.thread_time()  # others may be running in this process
-        result = run(experiment)
-        seconds = time.thread_time() - start
-    finally:
-        torch.set_num_threads(threads)
-    return row_of(result, seconds)
+    return row_of(*observe(experiment))

@@ -38,16 +38,6 @@ def cosine_distance(candidate: Tensors, observed: Tensors) -> Tensor:
     return torch.stack(misses).sum() / 2
 
 
-def sign_disagreement(candidate: Tensors, observed: Tensors) -> Tensor:
-    """The share of entries whose signs differ, a scalar in [0, 1]; zero counts as positive.
-
-    It has no gradient: it judges a guess, and cannot lead to one. What does is a comparison of smooth signs,
-    which ``SignSGD.distance`` hands to the distances above.
-    """
-    differ = [(tensor < 0) != (observed[name] < 0) for name, tensor in candidate.items()]
-    return torch.cat([miss.reshape(-1) for miss in differ]).float().mean()
-
-
 def _inverse_norm(tensors: list[Tensor]) -> Tensor:
     """One over the L2 norm of all tensors together; for zeros a large finite number."""
     square = torch.stack([tensor.square().sum() for tensor in tensors]).sum()
