@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 from runs import Case, Runs, execute, read
+from torch import Tensor
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.naive import Naive

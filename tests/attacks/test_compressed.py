@@ -34,7 +34,7 @@ from leaklib.rng import generator
 from leaklib.types import Attack, Batch, ClientStep, Mechanism, Update
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-from compression import sign_disagreement  # noqa: E402
+from compression import sign_disagreement
 
 SENT_THROUGH = [
     Quantize(8),

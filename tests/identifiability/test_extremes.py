@@ -18,7 +18,7 @@ from leaklib.rng import generator
 from leaklib.types import Batch
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-from extremes import extremes  # noqa: E402
+from extremes import extremes
 
 SMALL = LeNet(num_classes=8, input_shape=(1, 16, 16))
 
