@@ -19,8 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_uncompressed
+from leaklib.attacks.parts.base import AttackBase, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.attacks.search.matching import STUCK, explain

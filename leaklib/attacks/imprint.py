@@ -21,14 +21,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_trained, check_uncompressed, steps_and_scale
+from leaklib.attacks.parts.base import AttackBase, check_uncompressed, layer_gradients, steps_and_scale
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.matching import explain, mid_gray
 from leaklib.types import Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
-
 FIT = 0.01  # relative: a signal farther from the expected one says nothing, since mixtures fit no label
 
 
@@ -44,14 +42,12 @@ class Imprint(AttackBase):
 
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_uncompressed("Imprint", update)
-        layer, gray = _imprint_layer(model)
-        check_trained("Imprint", update, f"{layer}.weight", f"{layer}.bias")
+        gray = _check_imprint(model)
+        rows, biases = layer_gradients("Imprint", update, "imprint")
         steps, factor = steps_and_scale("Imprint", update)
         if steps != 1:
             raise ValueError(f"Imprint needs an update from one local step, got one from {steps}")
-        pictures, signals = _read_out(
-            update.tensors[f"{layer}.weight"], update.tensors[f"{layer}.bias"], update.num_examples
-        )
+        pictures, signals = _read_out(rows, biases, update.num_examples)
         inputs = mid_gray(model, update)
         inputs[: len(pictures)] = update.clamp(pictures.reshape(-1, *update.input_shape))
         labels = infer_labels(model, update)
@@ -59,8 +55,8 @@ class Imprint(AttackBase):
         return explain(model, update, inputs, labels[_pair(signals, expected)])
 
 
-def _imprint_layer(model: nn.Module) -> tuple[str, nn.Linear]:
-    """The name of the imprint layer, and the layer after it."""
+def _check_imprint(model: nn.Module) -> nn.Linear:
+    """The layer after the imprint layer. ValueError unless both are there, as the server sent them."""
     layer, gray = (getattr(model, name, None) for name in ("imprint", "gray"))
     if not isinstance(layer, nn.Linear) or not isinstance(gray, nn.Linear):
         raise ValueError(
@@ -72,7 +68,7 @@ def _imprint_layer(model: nn.Module) -> tuple[str, nn.Linear]:
         raise ValueError(
             "Imprint needs its layer as the server sent it: equal rows, falling biases, then equal columns"
         )
-    return "imprint", gray
+    return gray
 
 
 def _read_out(
@@ -81,13 +77,13 @@ def _read_out(
     """The pictures of the occupied bins, at most ``size``, and their error signals."""
     threshold = ROUNDING * torch.finfo(biases.dtype).eps * biases.abs().max()
     rows, biases = rows.double(), biases.double()
-    signals = biases - torch.cat([biases[1:], biases.new_zeros(1)])
+    signals = -biases.diff(append=biases.new_zeros(1))
     strongest = signals.abs().argsort(descending=True, stable=True)[:size]
     occupied = strongest[signals[strongest].abs() > threshold].sort().values
     if len(occupied) == 0:
         raise ValueError("the gradient of the imprint layer is zero: no error signal came back to it")
-    above = torch.cat([rows[1:], rows.new_zeros(1, rows.shape[1])])
-    return (rows[occupied] - above[occupied]) / signals[occupied, None], signals[occupied]
+    mixed = -rows.diff(dim=0, append=rows.new_zeros(1, rows.shape[1]))
+    return mixed[occupied] / signals[occupied, None], signals[occupied]
 
 
 def _signals(

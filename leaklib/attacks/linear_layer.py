@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_single, check_trained, check_uncompressed
+from leaklib.attacks.parts.base import AttackBase, check_single, check_uncompressed, layer_gradients
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.matching import explain_exact
 from leaklib.types import Reconstruction, Update
@@ -45,12 +44,9 @@ class LinearLayer(AttackBase):
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_single("LinearLayer", update)
         check_uncompressed("LinearLayer", update)
-        name = _first_layer(model)
-        check_trained("LinearLayer", update, f"{name}.weight", f"{name}.bias")
-        inputs = invert_linear(update.tensors[f"{name}.weight"], update.tensors[f"{name}.bias"])
-        return explain_exact(
-            model, update, inputs.reshape(1, *update.input_shape), infer_labels(model, update)
-        )
+        inputs = invert_linear(*layer_gradients("LinearLayer", update, _first_layer(model)))
+        inputs, labels = inputs.reshape(1, *update.input_shape), infer_labels(model, update)
+        return explain_exact(model, update, inputs, labels)
 
 
 def _first_layer(model: nn.Module) -> str:

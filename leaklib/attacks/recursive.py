@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.attacks.linear_layer import invert_linear
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_single, check_uncompressed
+from leaklib.attacks.parts.base import AttackBase, check_single, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.parts.layers import Layers, chain, input_shapes
 from leaklib.attacks.parts.peel import Known, double, peel_conv

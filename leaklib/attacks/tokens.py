@@ -25,8 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import steps_and_scale
+from leaklib.attacks.parts.base import AttackBase, steps_and_scale
 from leaklib.attacks.parts.token_labels import with_labels
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.fields import Inner, Range

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from leaklib.attacks.parts.checks import check_update, steps_and_scale
+from leaklib.attacks.parts.base import check_update, steps_and_scale
 from leaklib.attacks.parts.layers import chain, input_shapes
 from leaklib.types import Update
 

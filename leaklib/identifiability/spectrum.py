@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
 from leaklib.fields import Positive, check
 from leaklib.identifiability.counting import Bound, counting_bounds

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.parts.checks import check_single, check_update, steps_and_scale
+from leaklib.attacks.parts.base import check_single, check_update, steps_and_scale
 from leaklib.attacks.parts.label_counts import solve, solve_with_features, to_integers
 from leaklib.types import Labels, Update
 

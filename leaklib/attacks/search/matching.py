@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.parts.labels import check_head, num_classes
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.rng import given
