@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import Search, compare, mid_gray
+from leaklib.attacks.search.matching import Search, mid_gray, misfit
 from leaklib.attacks.search.objectives import cosine_distance, total_variation
 from leaklib.attacks.search.optimizers import BoxedAdam
 from leaklib.fields import Count, Natural, NonNegative, Positive, Proportion
@@ -50,11 +50,10 @@ class InvertingGradients(AttackBase):
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         labels = infer_labels(model, update)
-        gray = update.step(model, mid_gray(model, update), labels)
-        weight = self.total_variation * compare(gray, update, cosine_distance)
+        unit = misfit(model, update, mid_gray(model, update), labels, cosine_distance)
 
         def prior(images: Tensor, spent: float) -> Tensor:
-            return weight * self.anneal**spent * total_variation(images)
+            return self.total_variation * unit * self.anneal**spent * total_variation(images)
 
         lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
         return Search(

@@ -137,10 +137,8 @@ def identifiability(
         piece = gradient.transposed(pictures, slice(first, first + rows), report).T
         # The R of pieces under each other is that of all: what is held stays small.
         factor = torch.linalg.qr(torch.cat([factor, piece]) if number else piece, mode="r").R
-    spectrum = torch.linalg.svdvals(factor)
-    return Identifiability(
-        unknowns, equations, counting_bounds(model, update), spectrum, factor, inputs.shape
-    )
+    spectrum, bounds = torch.linalg.svdvals(factor), counting_bounds(model, update)
+    return Identifiability(unknowns, equations, bounds, spectrum, factor, inputs.shape)
 
 
 def _shifted(progress: Pass, before: int, total: int) -> Pass:

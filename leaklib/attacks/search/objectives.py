@@ -63,10 +63,9 @@ def batch_norm_prior(model: nn.Module, images: Tensor, statistics: Tensors) -> T
     for name, (mean, variance) in statistics.items():
         # Dead channels have no variance; a floor keeps them from drowning the others.
         floor = 1e-3 * variance.mean() + torch.finfo(variance.dtype).tiny
-        misses.append(
-            ((found[name][0] - mean).square() / (variance + floor)).mean()
-            + ((found[name][1] + floor) / (variance + floor)).log().square().mean()
-        )
+        shift = (found[name][0] - mean).square() / (variance + floor)
+        spread = ((found[name][1] + floor) / (variance + floor)).log().square()
+        misses.append(shift.mean() + spread.mean())
     return torch.stack(misses).mean()
 
 
