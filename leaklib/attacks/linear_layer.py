@@ -56,10 +56,6 @@ def _first_layer(model: nn.Module) -> str:
         for name, module in model.named_modules()
         if not list(module.children()) and not isinstance(module, nn.Flatten | nn.Identity)
     )
-    if next(first.parameters(), None) is None:
-        raise ValueError(
-            f"LinearLayer needs the picture at the first layer, but {type(first).__name__} comes before it"
-        )
     if not isinstance(first, nn.Linear) or first.bias is None:
         raise ValueError(
             f"LinearLayer needs a network whose first layer is Linear with a bias, "

@@ -7,7 +7,10 @@ all of them can be tried:
 1. tokens: the rows of the embedding's gradient that are not zero,
 2. positions: LayerNorm(embedding + position) in the span of the first block's query, key and value gradients,
 3. sentences: prefixes grown token by token, what the first block's MLP receives in the span of its gradient,
-4. labels: ``parts/token_labels.py``.
+4. labels: the last block's second MLP layer sees each text at its last token only, so its gradient is
+   Σ δ uᵀ / N with one term per example. The inputs u follow from the sentences, which gives each sentence's
+   sum of δ. What δ would be for a sentence and a label is known too, so the sum tells how often each label
+   occurs with it.
 
 Source: Petrov, Dimitrov, Baader, Müller, Vechev, "DAGER: Exact Gradient Inversion for Large Language Models",
 NeurIPS 2024. Differs: step 3 looks at the first block's MLP instead of the second block's attention, which in
@@ -23,14 +26,13 @@ from typing import Annotated
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize, pad
 
 from leaklib.attacks.parts.base import AttackBase, steps_and_scale
-from leaklib.attacks.parts.token_labels import with_labels
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.fields import Inner, Range
-from leaklib.models.transformer import Transformer
-from leaklib.types import PAD, Reconstruction, Tensors, Update
+from leaklib.models.transformer import Transformer, last
+from leaklib.types import PAD, Labels, Reconstruction, Tensors, Update
 
 Basis = Float[Tensor, "rank width"]
 
@@ -96,7 +98,7 @@ class TokenRecovery(AttackBase):
         exact = copy.deepcopy(model).double()
         with torch.no_grad():
             sentences = self._grow(exact, tensors, self._options(exact, update, tensors), update.num_examples)
-        inputs, labels = with_labels(exact, tensors, sentences, update.num_examples, *update.input_shape)
+        inputs, labels = _with_labels(exact, tensors, sentences, update.num_examples, *update.input_shape)
         empty = torch.full_like(inputs, PAD)
         empty[:, 0] = self.end
         loss, baseline = (
@@ -178,3 +180,44 @@ def _continued(
         grown.append(torch.cat([old, added.repeat(count, 1, 1, 1)], 2))
     attended = hidden.repeat(count, 1, 1) + block.mix(query.repeat(count, 1, 1, 1), *grown[1:], causal=False)
     return tuple(grown), block.norm2(attended[:, 0])
+
+
+def _with_labels(
+    model: Transformer, tensors: Tensors, sentences: list[Int[Tensor, "_"]], size: int, length: int
+) -> tuple[Int[Tensor, "batch positions"], Labels]:
+    """The batch of ``size`` texts: each sentence as often as it occurs, padded to ``length``, and its labels.
+
+    ``tensors`` is the mean gradient, in the model's float type. Sentences that do not occur are left out.
+    ValueError if the labels do not add up to ``size``.
+    """
+    inputs = torch.stack([pad(row, (0, length - len(row)), value=PAD) for row in sentences])
+    below = len(model.blocks) - 1
+    top = model.block(below)
+    with torch.no_grad():
+        hidden = top.attend(model.blocks[:below](model.embed(inputs)))
+        active = last(inputs, top.activate(hidden))
+        output = last(inputs, hidden) + top.contract(active)
+        probabilities = model.head(model.norm(output)).softmax(1)
+    signal = size * torch.linalg.pinv(active.T) @ tensors[f"blocks.{below}.contract.weight"].T
+
+    # The bias gradient is Σ(p - onehot) / size, so a class is a label only if its p may exceed it.
+    most = size * probabilities.amax(0)
+    classes = (most - size * tensors["head.bias"] > 0.5).nonzero()[:, 0]
+    each = torch.stack([_signal_of(model, output, label) for label in classes] or [output * 0], 2)
+    counts = torch.linalg.pinv(each) @ signal[:, :, None]  # sentences × classes × 1
+    counts = counts.squeeze(2).round().long().clamp_min(0)
+    if counts.sum() != size:
+        raise ValueError(
+            f"TokenRecovery found labels for {int(counts.sum())} sentences instead of {size}: "
+            "the update is not a plain gradient of this model, or too noisy"
+        )
+    row, column = counts.nonzero().T  # a sentence that fitted by chance has no label, and goes
+    often = counts[row, column]
+    return inputs[row].repeat_interleave(often, 0), classes[column].repeat_interleave(often)
+
+
+def _signal_of(model: Transformer, output: Tensor, label: Tensor) -> Float[Tensor, "sentences width"]:
+    """What the loss would send back to the last block, if every sentence had this label."""
+    output = output.detach().requires_grad_()
+    loss = cross_entropy(model.head(model.norm(output)), label.expand(len(output)), reduction="sum")
+    return torch.autograd.grad(loss, output)[0]

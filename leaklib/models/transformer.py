@@ -105,9 +105,7 @@ class Transformer(nn.Module):
         return self.head(self.norm(last(inputs, self.blocks(self.embed(inputs)))))
 
 
-def last(
-    inputs: Tokens, hidden: Float[Tensor, "batch positions anything"]
-) -> Float[Tensor, "batch anything"]:
+def last(inputs: Tokens, hidden: Float[Tensor, "batch positions any"]) -> Float[Tensor, "batch any"]:
     """Of each text what stands at its last token."""
     end = (inputs != PAD).sum(1) - 1
     return hidden.take_along_dim(end[:, None, None], 1).squeeze(1)
@@ -135,5 +133,4 @@ class TinyTransformer(Checked):
 
     def build(self, seed: int) -> Transformer:
         """A fresh network in training mode, the same for the same seed."""
-        fields = (self.vocabulary, self.width, self.heads, self.blocks, self.length, self.tied)
-        return seeded(seed, lambda: Transformer(*fields))
+        return seeded(seed, lambda: Transformer(**vars(self)))

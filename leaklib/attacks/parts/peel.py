@@ -40,9 +40,7 @@ class Known(NamedTuple):
     signal_error: Tensor
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # looking for the loaded libraries takes milliseconds: once
+_libraries = cache(ThreadpoolController)  # looking for the loaded libraries takes milliseconds: once
 
 
 def double(tensor: Tensor) -> Tensor:
