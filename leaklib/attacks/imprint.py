@@ -15,7 +15,7 @@ Chapter: 5.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -24,9 +24,10 @@ from torch.nn.functional import cross_entropy
 from leaklib.attacks.parts.base import AttackBase, check_uncompressed, layer_gradients, steps_and_scale
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.matching import explain, mid_gray
-from leaklib.types import Reconstruction, Update
+from leaklib.types import Labels, Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
+Found = tuple[Float64[Tensor, "found pixels"], Float64[Tensor, "found"]]
 FIT = 0.01  # relative: a signal farther from the expected one says nothing, since mixtures fit no label
 
 
@@ -71,9 +72,7 @@ def _check_imprint(model: nn.Module) -> nn.Linear:
     return gray
 
 
-def _read_out(
-    rows: Float[Tensor, "bins pixels"], biases: Float[Tensor, "bins"], size: int
-) -> tuple[Float64[Tensor, "found pixels"], Float64[Tensor, "found"]]:
+def _read_out(rows: Float[Tensor, "bins pixels"], biases: Float[Tensor, "bins"], size: int) -> Found:
     """The pictures of the occupied bins, at most ``size``, and their error signals."""
     threshold = ROUNDING * torch.finfo(biases.dtype).eps * biases.abs().max()
     rows, biases = rows.double(), biases.double()
@@ -86,10 +85,8 @@ def _read_out(
     return mixed[occupied] / signals[occupied, None], signals[occupied]
 
 
-def _signals(
-    model: nn.Module, pictures: Float[Tensor, "found ..."], labels: Int[Tensor, "labels"], gray: nn.Linear
-) -> Float[Tensor, "found labels"]:
-    """The error signal ∂loss/∂row that each picture would leave with each of the labels."""
+def _signals(model: nn.Module, pictures: Tensor, labels: Labels, gray: nn.Linear) -> Tensor:
+    """The error signal ∂loss/∂row that each picture would leave with each label, pictures × labels."""
     base, unflatten = model.get_submodule("base"), model.get_submodule("unflatten")
     state = {name: buffer.clone() for name, buffer in base.named_buffers()}  # a step would move BatchNorm's
     with torch.no_grad():

@@ -35,9 +35,12 @@ from leaklib.models.transformer import Transformer, last
 from leaklib.types import PAD, Labels, Reconstruction, Tensors, Update
 
 Basis = Float[Tensor, "rank width"]
+Tokens = Int[Tensor, "tokens"]
+Prefixes = tuple[Tensor, ...]
+"""Tokens, and the keys and values of the first block for them, which later tokens do not change."""
 
 
-def tokens_present(update: Update) -> Int[Tensor, "tokens"]:
+def tokens_present(update: Update) -> Tokens:
     """The ids of all tokens in the batch, in increasing order: the embedding's rows with a gradient.
 
     Labels are not among them, unless they also occur in an input. Exact unless the error signals of a token
@@ -101,10 +104,8 @@ class TokenRecovery(AttackBase):
         inputs, labels = _with_labels(exact, tensors, sentences, update.num_examples, *update.input_shape)
         empty = torch.full_like(inputs, PAD)
         empty[:, 0] = self.end
-        loss, baseline = (
-            squared_error(update.step(model, guess, labels), update.tensors).item()
-            for guess in (inputs, empty)
-        )
+        sent = (update.step(model, guess, labels) for guess in (inputs, empty))
+        loss, baseline = (squared_error(tensors, update.tensors).item() for tensors in sent)
         if not loss < self.threshold:
             raise ValueError(
                 f"TokenRecovery found a batch that leaves {loss:.0e} of the update unexplained: "
@@ -124,7 +125,7 @@ class TokenRecovery(AttackBase):
             )
         return basis
 
-    def _options(self, model: Transformer, update: Update, tensors: Tensors) -> list[Int[Tensor, "_"]]:
+    def _options(self, model: Transformer, update: Update, tensors: Tensors) -> list[Tensor]:
         """For each position the tokens that fit there."""
         # The first position attends to itself alone, so its query has no gradient; its value has.
         basis = self._span(tensors, "query", "key", "value")
@@ -134,9 +135,7 @@ class TokenRecovery(AttackBase):
         seen = model.block(0).norm1(model.embedding(tokens) + places[:, None])  # positions × tokens × width
         return [tokens[fits] for fits in outside(seen, basis) < self.threshold]
 
-    def _grow(
-        self, model: Transformer, tensors: Tensors, options: list[Tensor], size: int
-    ) -> list[Int[Tensor, "_"]]:
+    def _grow(self, model: Transformer, tensors: Tensors, options: list[Tensor], size: int) -> list[Tensor]:
         """Candidates for the sentences of the batch: prefixes grown from left to right, until they end.
 
         A wrong prefix that fits by chance is not continued by chance as well, and dies out.
@@ -164,13 +163,8 @@ class TokenRecovery(AttackBase):
         return complete
 
 
-def _continued(
-    model: Transformer, prefixes: tuple[Tensor, ...], tokens: Int[Tensor, "_"]
-) -> tuple[tuple[Tensor, ...], Float[Tensor, "_ width"]]:
-    """Every prefix with every token after it, and what the first block's MLP receives at that token.
-
-    A prefix is its tokens with the keys and values of the first block, which later tokens do not change.
-    """
+def _continued(model: Transformer, prefixes: Prefixes, tokens: Tokens) -> tuple[Prefixes, Tensor]:
+    """Every prefix with every token after it, and what the first block's MLP receives at that token."""
     block, count = model.block(0), len(prefixes[0])
     hidden = model.embedding(tokens)[:, None] + model.position.weight[prefixes[0].shape[1]]
     query, *new = block.project(hidden)
@@ -183,7 +177,7 @@ def _continued(
 
 
 def _with_labels(
-    model: Transformer, tensors: Tensors, sentences: list[Int[Tensor, "_"]], size: int, length: int
+    model: Transformer, tensors: Tensors, sentences: list[Tensor], size: int, length: int
 ) -> tuple[Int[Tensor, "batch positions"], Labels]:
     """The batch of ``size`` texts: each sentence as often as it occurs, padded to ``length``, and its labels.
 
