@@ -60,12 +60,9 @@ def _check_imprint(model: nn.Module) -> nn.Linear:
     """The layer after the imprint layer. ValueError unless both are there, as the server sent them."""
     layer, gray = (getattr(model, name, None) for name in ("imprint", "gray"))
     if not isinstance(layer, nn.Linear) or not isinstance(gray, nn.Linear):
-        raise ValueError(
-            "Imprint needs a network with an imprint layer, as Imprinted(...).build(seed) makes it"
-        )
-    same_rows = (layer.weight == layer.weight[:1]).all()
-    same_columns = (gray.weight == gray.weight[:, :1]).all()
-    if not same_rows or not same_columns or (layer.bias.diff() >= 0).any():
+        raise ValueError("Imprint needs a network with an imprint layer, as Imprinted().build(seed) makes it")
+    alike = (layer.weight == layer.weight[:1]).all() and (gray.weight == gray.weight[:, :1]).all()
+    if not alike or (layer.bias.diff() >= 0).any():
         raise ValueError(
             "Imprint needs its layer as the server sent it: equal rows, falling biases, then equal columns"
         )

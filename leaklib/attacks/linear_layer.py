@@ -19,19 +19,17 @@ from leaklib.attacks.search.matching import explain_exact
 from leaklib.types import Reconstruction, Update
 
 
-def invert_linear(
-    weight_grad: Float[Tensor, "out in"], bias_grad: Float[Tensor, "out"]
-) -> Float[Tensor, "in"]:
-    """The input of a linear layer from its two gradients, for one example.
+def invert_linear(rows: Float[Tensor, "out in"], signal: Float[Tensor, "out"]) -> Float[Tensor, "in"]:
+    """The input of a linear layer from its weight's and its bias's gradient, for one example.
 
     Raises ValueError if the bias gradient is zero: then the layer saw no error and tells nothing.
     """
     # Scaled first: the squares of a small gradient would fall out of float32's range.
-    scale = bias_grad.abs().max()
+    scale = signal.abs().max()
     if scale == 0:
         raise ValueError("the bias gradient is zero, so this layer tells nothing about its input")
-    delta = bias_grad / scale
-    return (weight_grad / scale).T @ delta / delta.square().sum()
+    delta = signal / scale
+    return (rows / scale).T @ delta / delta.square().sum()
 
 
 @dataclass(frozen=True)

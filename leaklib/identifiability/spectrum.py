@@ -92,11 +92,10 @@ class Identifiability:
         check("prior_std", prior_std, Positive | None)
         precision = (self.singular_values / noise_std).square()
         precision = torch.cat([precision, precision.new_zeros(self.unknowns - len(precision))])
-        if prior_std is None:
-            if not self.identifiable:
-                return -math.inf
-        else:
+        if prior_std is not None:
             precision = precision + prior_std**-2
+        elif not self.identifiable:
+            return -math.inf
         return -10 * precision.reciprocal().mean().log10().item()
 
     def null_space(self) -> Float64[Tensor, "nullity batch ..."]:

@@ -34,12 +34,12 @@ class AttackBase(Checked):
 def check_update(model: nn.Module, update: Update) -> None:
     """Raise ValueError unless ``update`` is finite, not all zero, and fits the trained weights."""
     weights = trained(model)
-    if missing := sorted(weights.keys() - update.tensors.keys()):
+    if missing := weights.keys() - update.tensors.keys():
         raise ValueError(
             f"the update lacks {listed(missing)}: it must hold one tensor for each of the model's weights "
             f"that is not frozen"
         )
-    if extra := sorted(update.tensors.keys() - weights.keys()):
+    if extra := update.tensors.keys() - weights.keys():
         raise ValueError(
             f"the update holds {listed(extra)}, which the model does not have or has frozen: is it another "
             f"model's, or is requires_grad not as the client had it?"
@@ -57,9 +57,7 @@ def check_update(model: nn.Module, update: Update) -> None:
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} holds NaN or infinite entries in the update: no example explains that")
     if not any(tensor.any() for tensor in update.tensors.values()):
-        raise ValueError(
-            "the update is zero everywhere: it says nothing about the examples, nothing can be recovered"
-        )
+        raise ValueError("the update is zero everywhere: it says nothing about the examples")
 
 
 def layer_gradients(attack: str, update: Update, layer: str) -> list[Tensor]:
@@ -98,6 +96,4 @@ def steps_and_scale(attack: str, update: Update) -> tuple[int, float]:
         case FedAvg(lr=lr, epochs=epochs, batch_size=size):
             steps = epochs * -(-update.num_examples // (size or update.num_examples))
             return steps, lr * steps
-    raise ValueError(
-        f"{attack} needs an update from FedAvg or from FedSGD without clipping, got {update.step}"
-    )
+    raise ValueError(f"{attack} needs updates from FedAvg or from FedSGD without clipping, got {update.step}")

@@ -110,7 +110,5 @@ def _tangent(dual: Tensor) -> Tensor:
 def pixels(inputs: Inputs) -> Float[Tensor, "batch ..."]:
     """``inputs`` unchanged, if it can be differentiated: ValueError for tokens."""
     if not inputs.is_floating_point():
-        raise ValueError(
-            f"expected pictures as floats, got {inputs.dtype}: a gradient has no derivative in tokens"
-        )
+        raise ValueError(f"expected pictures as floats, got {inputs.dtype}: tokens have no derivative")
     return inputs
