@@ -44,7 +44,7 @@ def check_head(model: nn.Module, update: Update) -> None:
     _check_loss(update)
     weight, _ = _last_layer(dict(model.named_parameters()))
     if weight not in update.tensors:
-        raise ValueError(f"{weight} is frozen, so the update shows no labels: they must be revealed")
+        raise ValueError(f"{weight} is frozen in the model, which hides the labels: they must be revealed")
 
 
 def _check_loss(update: Update) -> None:
