@@ -16,7 +16,7 @@ Chapter: 5.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
@@ -50,11 +50,9 @@ class InvertingGradients(AttackBase):
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         labels = infer_labels(model, update)
-        unit = misfit(model, update, mid_gray(model, update), labels, cosine_distance)
-
-        def prior(images: Tensor, spent: float) -> Tensor:
-            return self.total_variation * unit * self.anneal**spent * total_variation(images)
-
+        weight = self.total_variation * misfit(
+            model, update, mid_gray(model, update), labels, cosine_distance
+        )
         lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
         return Search(
             model,
@@ -65,6 +63,6 @@ class InvertingGradients(AttackBase):
             lanes=lanes,
             patience=None,
             objective=cosine_distance,
-            prior=prior,
+            prior=lambda images, spent: weight * self.anneal**spent * total_variation(images),
             callback=callback,
         ).run(generator)

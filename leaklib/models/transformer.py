@@ -42,12 +42,9 @@ class Block(nn.Module):
 
     def project(self, hidden: Hidden) -> tuple[Heads, Heads, Heads]:
         """Queries, keys and values of every position."""
-        seen = self.norm1(hidden)
-        query, key, value = (
-            layer(seen).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
-            for layer in (self.query, self.key, self.value)
-        )
-        return query, key, value
+        seen, layers = self.norm1(hidden), (self.query, self.key, self.value)
+        q, k, v = (layer(seen).unflatten(-1, (self.heads, -1)).transpose(-3, -2) for layer in layers)
+        return q, k, v
 
     def mix(self, query: Heads, key: Heads, value: Heads, *, causal: bool = True) -> Hidden:
         """What attention adds: each query's mean of the values, weighted by how well the keys fit."""

@@ -114,14 +114,9 @@ def _lowest_overshoot(basis: np.ndarray, c: int) -> float:
     """How far below zero, at best, entries other than c go in a combination whose entry c is −1."""
     size = basis.shape[1]
     others = np.column_stack([-np.delete(basis, c, 0), -np.ones(len(basis) - 1)])
-    answer = linprog(
-        np.append(np.zeros(size), 1.0),
-        A_ub=others,
-        b_ub=np.zeros(len(others)),
-        A_eq=np.append(basis[c], 0.0)[None],
-        b_eq=[-1.0],
-        bounds=[(None, None)] * size + [(0, None)],
-    )
+    overshoot, own = np.append(np.zeros(size), 1.0), np.append(basis[c], 0.0)[None]
+    free = [(None, None)] * size + [(0, None)]
+    answer = linprog(overshoot, A_ub=others, b_ub=np.zeros(len(others)), A_eq=own, b_eq=[-1.0], bounds=free)
     return answer.fun if answer.status == 0 else np.inf
 
 
