@@ -50,9 +50,7 @@ class InvertingGradients(AttackBase):
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         labels = infer_labels(model, update)
-        weight = self.total_variation * misfit(
-            model, update, mid_gray(model, update), labels, cosine_distance
-        )
+        unit = self.total_variation * misfit(model, update, mid_gray(model, update), labels, cosine_distance)
         lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
         return Search(
             model,
@@ -63,6 +61,6 @@ class InvertingGradients(AttackBase):
             lanes=lanes,
             patience=None,
             objective=cosine_distance,
-            prior=lambda images, spent: weight * self.anneal**spent * total_variation(images),
+            prior=lambda images, spent: unit * self.anneal**spent * total_variation(images),
             callback=callback,
         ).run(generator)
