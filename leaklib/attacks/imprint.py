@@ -73,13 +73,13 @@ def _read_out(rows: Float[Tensor, "bins pixels"], biases: Float[Tensor, "bins"],
     """The pictures of the occupied bins, at most ``size``, and their error signals."""
     threshold = ROUNDING * torch.finfo(biases.dtype).eps * biases.abs().max()
     rows, biases = rows.double(), biases.double()
-    signals = -biases.diff(append=biases.new_zeros(1))
+    signals = biases - torch.cat([biases[1:], biases.new_zeros(1)])
     strongest = signals.abs().argsort(descending=True, stable=True)[:size]
     occupied = strongest[signals[strongest].abs() > threshold].sort().values
     if len(occupied) == 0:
         raise ValueError("the gradient of the imprint layer is zero: no error signal came back to it")
-    mixed = -rows.diff(dim=0, append=rows.new_zeros(1, rows.shape[1]))
-    return mixed[occupied] / signals[occupied, None], signals[occupied]
+    above = torch.cat([rows[1:], rows.new_zeros(1, rows.shape[1])])
+    return (rows[occupied] - above[occupied]) / signals[occupied, None], signals[occupied]
 
 
 def _signals(model: nn.Module, pictures: Tensor, labels: Labels, gray: nn.Linear) -> Tensor:
