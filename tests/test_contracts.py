@@ -162,6 +162,7 @@ def test_a_field_out_of_range_is_named_with_what_came(cls: type, field: str, val
         cls(**{field: value})
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("cls", ATTACKS, ids=by_name)
 def test_an_attack_is_deterministic_and_leaves_everything_as_it_was(cls: type) -> None:
     attack = quick(cls)
@@ -178,6 +179,7 @@ def test_an_attack_is_deterministic_and_leaves_everything_as_it_was(cls: type) -
     assert model.training and all(w.grad is None and w.requires_grad for w in model.parameters())
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("cls", ATTACKS, ids=by_name)
 def test_a_reconstruction_has_the_batch_s_shape_and_explains_itself(cls: type) -> None:
     attack = quick(cls)
@@ -195,6 +197,7 @@ def test_a_reconstruction_has_the_batch_s_shape_and_explains_itself(cls: type) -
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("cls", [c for c in ATTACKS if "steps" in c.__dataclass_fields__], ids=by_name)
 def test_an_optimisation_reports_and_stops_when_told(cls: type) -> None:
     attack = quick(cls)
@@ -227,6 +230,7 @@ def damaged(update: Update) -> dict[str, Update]:
     }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("cls", ATTACKS, ids=by_name)
 def test_a_damaged_update_gets_one_clear_error(cls: type) -> None:
     attack = quick(cls)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from leaklib.aggregation.parts.pooled import pooled
 from leaklib.attacks.candidates import Candidates
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.gauss_newton import GaussNewton
@@ -355,7 +356,11 @@ def test_a_closed_form_does_not_cut_normalized_inputs_in_silence() -> None:
 
 def test_bounds_travel_with_the_update() -> None:
     model = network()
-    assert Quantize()(share(model, normalized(batch()), FedSGD(), bounds=BOUNDS)).bounds == BOUNDS
+    sent = [share(model, normalized(batch()), FedSGD(), client=c, bounds=BOUNDS) for c in range(2)]
+    assert Quantize()(sent[0]).bounds == BOUNDS
+    assert pooled(tuple(sent), sent[0].tensors).bounds == BOUNDS
+    with pytest.raises(ValueError, match="shape and bounds are"):
+        pooled((sent[0], replace(sent[1], bounds=(0.0, 1.0))), sent[0].tensors)
 
 
 @pytest.mark.parametrize("bounds", [(0, 1), (-1.0, 3.0), BOUNDS])

@@ -351,6 +351,7 @@ def test_an_experiment_that_fails_says_why_and_the_rows_before_it_stay() -> None
     assert cached(LINE) is not None and cached(refused) is None
 
 
+@pytest.mark.slow
 def test_processes_and_one_process_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,7 +176,7 @@ def prior(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable], None]:
 
 def test_a_coefficient_that_shows_only_for_batches_above_one_is_caught_there(prior) -> None:
     assert not changed(SINGLE) and not changed(BATCH)
-    prior(lambda images: 1.01 if images.shape[-4] > 1 else 1.0)
+    prior(lambda images: 2.0 if images.shape[-4] > 1 else 1.0)
     assert changed(BATCH) and not changed(SINGLE)
 
 

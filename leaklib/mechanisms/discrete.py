@@ -93,7 +93,7 @@ class Skellam(MechanismBase):
         if self.noise_multiplier == 0:
             return math.inf
         l2 = self.rounded(sensitivity, entries) * 2.0**self.fraction_bits
-        l1 = l2 * min(math.sqrt(entries), l2)  # |v| ≤ v² for whole numbers
+        l1 = l2 * math.sqrt(entries)  # |v| ≤ v² for whole numbers bounds no better: l2 is the larger
         variance = (self.noise_multiplier * l2) ** 2
         curve = [skellam_rdp(order, l1, l2, variance) for order in ORDERS]
         return float(rdp.compute_epsilon(ORDERS, curve, delta)[0])

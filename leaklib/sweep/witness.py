@@ -17,7 +17,7 @@ from leaklib.experiment import Experiment, Result, run
 from leaklib.types import Progress, Reconstruction
 
 FIRST = 5  # evaluations
-TOLERANCE = 1e-3  # relative: other machines round differently, and the steps of a search amplify that
+TOLERANCE = 1e-4  # relative: other machines round differently, and the steps of a search amplify that
 
 
 class FirstLosses:

@@ -118,6 +118,7 @@ def test_restarts_and_grad_inversion_compare_through_the_mechanism_too() -> None
         assert found.loss == pytest.approx(explain(model, update, found.inputs, found.labels).loss)
 
 
+@pytest.mark.slow
 def test_local_steps_are_unrolled_behind_a_mechanism() -> None:
     model, batch = tiny(), small()
     update = sent(SignSGD(), model, batch, FedAvg(lr=0.1, epochs=3))
@@ -128,6 +129,7 @@ def test_local_steps_are_unrolled_behind_a_mechanism() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("mechanism", "adaptive", "gain"),
     [(SignSGD(), 20, 3), (TopK(0.3), 28, 5), (Quantize(2), 14, 4)],
@@ -225,6 +227,7 @@ def test_counts_survive_eight_bits_and_are_refused_from_signs() -> None:
 # --- the prior ---
 
 
+@pytest.mark.slow
 def test_a_prior_makes_up_for_what_was_not_sent() -> None:
     model, batch = tiny(), small()
     update = sent(TopK(0.01), model, batch)  # 102 numbers for 192 pixels

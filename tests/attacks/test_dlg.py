@@ -93,6 +93,7 @@ def test_lbfgs_ignores_a_pair_without_positive_curvature() -> None:
     assert optimizer.count == 0
 
 
+@pytest.mark.slow
 def test_a_stuck_run_is_seen_and_begun_again_within_the_budget() -> None:
     seen: list[Progress] = []
     found = attack(Standing, 2, callback=seen.append)
@@ -150,6 +151,7 @@ def test_the_best_pair_is_returned_not_the_last() -> None:
     assert torch.equal(found.inputs, seen[0].inputs.clamp(0, 1))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("attack", "reveal"),
     [(DLG(steps=40), False), (DLG(steps=40, known_labels=True), True), (IDLG(steps=40), False)],
@@ -162,6 +164,7 @@ def test_a_small_picture_comes_back(attack, reveal: bool) -> None:
     assert torch.equal(found.labels, batch.labels) and found.loss < 1e-6
 
 
+@pytest.mark.slow
 def test_the_same_attack_reads_fedavg_by_unrolling_it() -> None:
     model, batch = tiny(), small()
     update = share(model, batch, FedAvg(lr=0.1, epochs=3))
@@ -205,6 +208,7 @@ def test_labels_that_are_not_there_are_asked_for() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("attack", [DLG(steps=150), IDLG(steps=150)], ids=lambda a: type(a).__name__)
 @pytest.mark.parametrize("init_scale", [0.5, None])
 def test_a_photograph_comes_back_from_dlg_s_lenet(attack, init_scale: float | None) -> None:

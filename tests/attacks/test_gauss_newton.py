@@ -26,6 +26,7 @@ def attack(model, update: Update, seed: int = 0, **fields) -> Reconstruction:
     return GaussNewton(**fields)(model, update, generator=generator(seed, "attack"))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_picture_comes_back_to_the_last_digit_from_any_start(seed: int) -> None:
     model, batch = SMALL.build(seed).double(), gray(seed)
@@ -41,6 +42,7 @@ def test_a_batch_comes_back_in_the_order_of_its_labels() -> None:
     assert psnr(found.inputs, batch.inputs).min() > 200  # the labels say which is which
 
 
+@pytest.mark.slow
 def test_local_steps_are_undone_by_the_same_code() -> None:
     model, batch = SMALL.build(0).double(), gray(0)
     found = attack(model, share(model, batch, FedAvg(lr=0.1, epochs=2), reveal_labels=True))
@@ -62,6 +64,7 @@ def test_the_error_is_squared_in_every_step_near_the_end() -> None:
     assert errors[-1] < 1e-10 and slopes[-1] >= 1.8
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("prior_std", [None, 0.25])
 @pytest.mark.parametrize("sigma", [1e-4, 1e-3])
 def test_noise_costs_what_the_bound_says(sigma: float, prior_std: float | None) -> None:
@@ -93,6 +96,7 @@ def test_a_prior_fills_in_what_the_gradient_leaves_open() -> None:
     assert psnr(found.inputs, batch.inputs) > psnr(flat, batch.inputs) + 1
 
 
+@pytest.mark.slow
 def test_a_stuck_start_is_followed_by_another() -> None:
     """Far from gray the sigmoids are flat, and the first start goes nowhere."""
     model, batch = SMALL.build(0).double(), gray(0)
@@ -102,6 +106,7 @@ def test_a_stuck_start_is_followed_by_another() -> None:
     assert attack(model, update, spread=30.0, steps=15, restarts=0).loss >= found.loss
 
 
+@pytest.mark.slow
 def test_a_batch_without_order_is_scored_after_matching() -> None:
     model, batch = replace(SMALL, channels=16).build(1), Photos(size=16, gray=True).batch(0, 2)
     found = attack(model, share(model, batch, FedSGD()))

@@ -35,6 +35,7 @@ def small(size: int = 2) -> Batch:
     return Photos(size=8).batch(0, size)
 
 
+@pytest.mark.slow
 def test_a_small_batch_comes_back_through_batch_norm() -> None:
     model, batch = tiny(), small()
     update = share(model, batch, FedSGD(), reveal_statistics=True)
@@ -52,6 +53,7 @@ def test_without_its_priors_it_is_inverting_gradients() -> None:
     assert torch.equal(one.inputs, other.inputs)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["exact", "running"])
 def test_the_prior_pulls_the_batch_to_the_statistics(kind: str) -> None:
     model, batch = tiny(), small()
@@ -71,6 +73,7 @@ def test_the_prior_pulls_the_batch_to_the_statistics(kind: str) -> None:
     assert miss(1e4) < 0.7 * miss(0.0)
 
 
+@pytest.mark.slow
 def test_seeds_are_optimised_together_and_agree(monkeypatch) -> None:
     model, batch = tiny(), small()
     update = share(model, batch, FedSGD(), reveal_labels=True)

@@ -50,6 +50,7 @@ def test_recovered_are_those_alone_in_their_bin(client: int) -> None:
     assert torch.equal(found.labels.sort().values, batch.labels.sort().values)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("bins", [64, 128, 256, 512])
 def test_recovered_are_those_alone_in_their_bin_on_cifar10(bins: int) -> None:
     if not CIFAR10.exists():

@@ -70,6 +70,7 @@ def test_a_small_picture_comes_back_with_its_label() -> None:
     assert found.evaluations == 500 and found.restarts == 0
 
 
+@pytest.mark.slow
 def test_a_batch_comes_back_up_to_its_order() -> None:
     model, batch = tiny(), small(3)
     found = InvertingGradients(steps=700)(model, share(model, batch, FedSGD()), generator=generator(0, "a"))

@@ -34,6 +34,7 @@ def one(seed: int, classes: int = 10) -> Batch:
     return Batch(torch.rand(1, 3, 4, 4, generator=draw), torch.randint(classes, (1,), generator=draw))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_right_on_every_one_of_200_networks(activation: type[nn.Module], bias: bool) -> None:
@@ -97,6 +98,7 @@ def loud(seed: int, activation: type[nn.Module]) -> nn.Module:
     return model
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_counts_of_one_example_are_its_label_on_any_network(activation: type[nn.Module]) -> None:
     """One feature vector is all there is, so the equations hold exactly: untrained or not does not matter."""
@@ -106,6 +108,7 @@ def test_counts_of_one_example_are_its_label_on_any_network(activation: type[nn.
         assert torch.equal(found, counts_of(batch.labels))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_counts_are_exact_where_all_examples_look_alike(activation: type[nn.Module]) -> None:
     for seed in range(50):
@@ -115,6 +118,7 @@ def test_counts_are_exact_where_all_examples_look_alike(activation: type[nn.Modu
         assert torch.equal(found, counts_of(batch.labels))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("size", [2, 8, 32])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_counts_are_exact_on_untrained_networks(activation: type[nn.Module], size: int) -> None:

@@ -95,6 +95,7 @@ def mlp() -> nn.Sequential:
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", range(5))
 def test_dlg_s_lenet(seed: int) -> None:
     assert decibel(LeNet().build(seed), picture(seed)) > 75
@@ -102,6 +103,7 @@ def test_dlg_s_lenet(seed: int) -> None:
     assert decibel(LeNet(init_scale=None).build(seed), picture(seed)) > 75
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("network", "decibels"),
     [
@@ -150,6 +152,7 @@ def test_revealed_labels_are_taken_and_the_rest_is_left_alone() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_what_saturation_ruins_shows_in_the_loss() -> None:
     found = [attack(LeNet(init_scale=2.0).build(seed), picture(seed)) for seed in range(4)]
     quality = [psnr(f.inputs, picture(seed).inputs).item() for seed, f in enumerate(found)]
@@ -266,6 +269,7 @@ def test_scipy_keeps_to_as_many_threads_as_torch(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(1)
 @pytest.mark.skipif(not CIFAR10.exists(), reason=f"no CIFAR-10 pictures at {CIFAR10.resolve()}")
 @pytest.mark.parametrize(
     ("init_scale", "dtype", "median", "least"),

@@ -2,7 +2,8 @@
 
 nbval compares an output only where a cell is marked, and it takes a misspelt mark, a picture that is no
 longer drawn and a cell whose outputs were stripped for a success. So this file reads the notebooks as they
-are stored, `chapters/conftest.py` looks at the pictures while nbval runs, and both are tried on broken ones.
+are stored, `chapters/conftest.py` looks at pictures, numbers and solutions while nbval runs, and both are
+tried on broken ones.
 """
 
 import json
@@ -16,6 +17,8 @@ import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from leaklib.report import Line
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -85,6 +88,11 @@ def cell_problems(cell):
         yield f"{CHECK}, but no output is stored that could be compared"
     if not mark and any(map(is_plain, outputs)):
         yield f"text is shown and nothing compares it: tag the cell {CHECK}, or {IGNORE} if it must differ"
+    shown = "\n".join(text for output in outputs for text in texts(output))
+    if re.search(r"\b(True|False)\b", shown):
+        yield "True or False is shown: show the number and its bound (leaklib.report)"
+    if mark != {CHECK} and any(map(Line.read, shown.splitlines())):
+        yield f"a number is shown with its bound and nothing compares it: tag the cell {CHECK}"
     for output in outputs:
         kinds = set(output.get("data", {}))
         if output.output_type == "error":
@@ -234,6 +242,15 @@ BROKEN = {
         add_output(new_output("display_data", data={WIDGET_VIEW: {"model_id": "1"}})),
         "widget's view",
     ),
+    "a verdict": (add_output(new_output("stream", name="stdout", text="exact: True")), "True or False"),
+    "a verdict in a table": (
+        add_output(new_output("display_data", data={"text/html": "<p>Exact: False.</p>"})),
+        "True or False",
+    ),
+    "a number that nothing compares": (
+        add_output(new_output("stream", name="stdout", text="PSNR: 66 dB, above 50\n")),
+        "with its bound and nothing compares it",
+    ),
     "address": (
         add_output(new_output("display_data", data={"text/plain": "<X at 0x7f0012345678>"})),
         "address",
@@ -271,6 +288,22 @@ def test_stored_widget_state_is_caught(tmp_path):
     assert "state of widgets" in "\n".join(problems(store(notebook, tmp_path / "broken.ipynb")))
 
 
+# nbval with `chapters/conftest.py`, in a process of its own.
+
+
+def rerun(folder, notebooks):
+    """Which cells and solutions fail, as "name::Cell 0", and what pytest says."""
+    for name, notebook in notebooks.items():
+        store(notebook, folder / f"{name}.ipynb")
+    shutil.copy(ROOT / "chapters" / "conftest.py", folder)
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider"]
+    command += ["--nbval-lax", "--nbval-current-env", str(folder)]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
+    failed = re.findall(r"^FAILED (\w+)\.ipynb::(\w+ [\w-]+)", said, re.MULTILINE)
+    passed = re.findall(r"^PASSED (\w+)\.ipynb::(\w+ [\w-]+)", said, re.MULTILINE)
+    return {"::".join(cell) for cell in failed}, {"::".join(cell) for cell in passed}, said
+
+
 @pytest.mark.slow
 def test_a_picture_that_is_no_longer_drawn_is_caught(tmp_path):
     """nbval passes each of these; with `chapters/conftest.py` it does not."""
@@ -281,14 +314,77 @@ def test_a_picture_that_is_no_longer_drawn_is_caught(tmp_path):
         "warns": "import sys; print('a warning', file=sys.stderr)\n" + DRAW,
         "other": "print('no picture')",
     }
+    notebooks = {name: sound() for name in again}
     for name, source in again.items():
-        notebook = sound()
-        notebook.cells[2].source = source
-        store(notebook, tmp_path / f"{name}.ipynb")
-    shutil.copy(ROOT / "chapters" / "conftest.py", tmp_path)
-    command = [sys.executable, "-m", "pytest", "-rA", "--tb=no", "-p", "no:cacheprovider"]
-    command += ["--nbval-lax", "--nbval-current-env", str(tmp_path)]
-    report = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
-    failed = set(re.findall(r"^FAILED (\w+)\.ipynb::Cell 1", report, re.MULTILINE))
-    assert failed == again.keys() - {"same"}, report
-    assert "PASSED same.ipynb::Cell 1" in report
+        notebooks[name].cells[2].source = source
+    failed, passed, said = rerun(tmp_path, notebooks)
+    assert failed == {f"{name}::Cell 1" for name in again.keys() - {"same"}}, said
+    assert "same::Cell 1" in passed
+
+
+LINE = "PSNR: 66 dB, above 50 (±8 across machines)"
+OUTSIDE = LINE.replace("66", "49")
+SAME = f"print({LINE!r})"
+# What is stored, the code that runs again, and whether it passes.
+MOVES = {
+    "same": (LINE, SAME, True),
+    "up": (LINE, SAME.replace("66", "74"), True),
+    "down": (LINE, SAME.replace("66", "58.5"), True),
+    "too far up": (LINE, SAME.replace("66", "74.1"), False),
+    "too far down": (LINE, SAME.replace("66", "57"), False),
+    "other bound": (LINE, SAME.replace("50", "40"), False),
+    "other tolerance": (LINE, SAME.replace("8", "9"), False),
+    "no tolerance": (LINE, f"print({LINE.partition(' (')[0]!r})", False),
+    "no tolerance, moved": ("rank: 12, at most 13", "print('rank: 11, at most 13')", False),
+    "other unit": (LINE, SAME.replace("dB", "bits"), False),
+    "other name": (LINE, SAME.replace("PSNR", "MSE"), False),
+    "twice": (LINE, f"{SAME}; {SAME}", False),
+    "gone": (LINE, "print()", False),
+    "no line of its own": (f"{LINE}.", f"print('{LINE.replace('66', '67')}.')", False),
+    "other text moved": (f"{LINE}\n66 rows", f"{SAME}; print('67 rows')", False),
+    "number and other text": (f"{LINE}\n66 rows", f"{SAME.replace('66', '67')}; print('66 rows')", True),
+    "stored outside its bound": (OUTSIDE, SAME.replace("66", "51"), False),
+    "now outside its bound": (
+        LINE,
+        "from leaklib.report import report; report('PSNR', 49, 'dB', above=50, tolerance=8)",
+        False,
+    ),
+}
+
+
+@pytest.mark.slow
+def test_a_reported_number_moves_within_its_tolerance_and_nothing_else_moves(tmp_path):
+    notebook = new_notebook()
+    for stored, source, _ in MOVES.values():
+        printed = new_output("stream", name="stdout", text=stored + "\n")
+        cell = new_code_cell(source, execution_count=1, outputs=[printed])
+        cell.metadata.tags = [CHECK]
+        notebook.cells.append(cell)
+    _, passed, said = rerun(tmp_path, {"numbers": notebook})
+    expected = {name for name, (_, _, passes) in MOVES.items() if passes}
+    assert {name for i, name in enumerate(MOVES) if f"numbers::Cell {i}" in passed} == expected, said
+
+
+@pytest.mark.slow
+def test_hidden_solutions_run_in_the_state_that_the_last_cell_leaves(tmp_path):
+    tries = {
+        "ex-state": "assert buffer and Picture",
+        "ex-plot": "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
+        "ex-picture": "assert Picture.open('me.jpg').size == (50, 40)\nleft = 1",
+        "ex-copy": "assert 'left' not in globals()",
+        "ex-false": "assert buffer is None",
+        "ex-bound": "from leaklib.report import report\nreport('PSNR', 49, 'dB', above=50)",
+        "ex-warns": "import warnings\nwarnings.warn('moved')",
+        "ex-syntax": "print(",
+    }
+    notebook = sound()
+    for label, source in tries.items():
+        text = f"::::{{solution}} {label}\n:class: dropdown\n\n```python\n{source}\n```\nSo it is.\n::::"
+        notebook.cells.insert(1, new_markdown_cell(text))
+    failed, passed, said = rerun(tmp_path, {"chapter": notebook})
+    wrong = {"ex-false", "ex-bound", "ex-warns", "ex-syntax"}
+    assert failed == {f"chapter::Solution {label}" for label in wrong}, said
+    assert passed == {f"chapter::Solution {label}" for label in tries.keys() - wrong} | {
+        "chapter::Cell 0",
+        "chapter::Cell 1",
+    }

@@ -122,6 +122,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_rank_is_above_the_counting_bound_at_any_layer(name: str, size: int) -> None:

@@ -67,11 +67,11 @@ def check_alike(updates: tuple[Update, ...]) -> Update:
                 f"client {update.client} reveals BatchNorm statistics, which no protocol protects here: "
                 f"share without reveal_statistics"
             )
-        ours, theirs = ((u.step, u.num_examples, u.input_shape) for u in (first, update))
+        ours, theirs = ((u.step, u.num_examples, u.input_shape, u.bounds) for u in (first, update))
         if ours != theirs:
             raise ValueError(
-                f"a mean needs updates made alike: step, number of examples and shape are {ours} of client "
-                f"{first.client} and {theirs} of client {update.client}"
+                f"a mean needs updates made alike: step, number of examples, shape and bounds are {ours} of "
+                f"client {first.client} and {theirs} of client {update.client}"
             )
     return first
 
