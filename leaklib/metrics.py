@@ -16,7 +16,6 @@ import operator
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -136,7 +135,7 @@ def score(reconstruction: Reconstruction, batch: Batch) -> Score:
     )
 
 
-def _each(measure: Callable[..., Any], preds: Tensor, target: Tensor, **options: float) -> Tensor:
+def _each(measure: Callable[..., object], preds: Tensor, target: Tensor, **options: float) -> Tensor:
     """scikit-image's ``measure`` of each example."""
     pairs = zip(_array(target), _array(preds), strict=True)
     return torch.tensor([measure(*pair, **options) for pair in pairs], dtype=torch.float64)

@@ -59,18 +59,14 @@ def show_images(
     figure, axes = _panels(height, len(rows), columns, width=size * columns + margin)
     for row, (name, pictures) in zip(axes, rows.items(), strict=True):
         for axis in row:
-            axis.set(xticks=[], yticks=[])
-            axis.set_frame_on(False)
+            axis.set(xticks=[], yticks=[], frame_on=False)
         for axis, picture in zip(row, pictures, strict=False):
-            axis.imshow(_pixels(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            pixels = picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
+            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         for axis, caption in zip(row, captions.get(name, ()), strict=False):
             axis.set_xlabel(caption, fontsize=10)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
     return figure
-
-
-def _pixels(picture: Tensor):
-    return picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
 
 
 def portrait(update: Update, side: int = 64) -> Tensor:

@@ -10,7 +10,6 @@ Chapter: 12.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA
@@ -66,7 +65,7 @@ def _contender(runs: int = 3, *, lr: float = TRAINING.lr, **parts: object) -> Co
     return Contender(replace(LINE, **parts), replace(TRAINING, lr=lr, **parts), runs)
 
 
-def _skellam(clients: int, bits: int) -> dict[str, Any]:
+def _skellam(clients: int, bits: int) -> dict[str, object]:
     """Parts whose noise is shared among ``clients``, on a grid of step 2^-``bits``."""
     mechanism, aggregation = Skellam(NOISE, clients, bits), SecAgg(fraction_bits=bits)
     return {"step": CLIPPED, "mechanism": mechanism, "aggregation": aggregation}

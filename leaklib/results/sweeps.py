@@ -129,15 +129,10 @@ def attackers(model: Architecture, mechanism: Mechanism) -> dict[str, Attack]:
     """Who attacks one picture behind ``mechanism``: with and without a prior, and without knowing it."""
     if mechanism in (SignSGD(), Quantize(1)):
         return {"adaptive, smooth": SIGNS, "naive": Naive(SIGNS)}
+    sharp, smooth = IDLG(steps=30), IDLG(steps=30, total_variation=3e-3)
     if isinstance(model, LeNet):  # badly conditioned: more steps, a long memory, float64
-        smooth = IDLG(steps=60, total_variation=1e-2)
-        return {
-            "adaptive": Precise(IDLG(steps=100, history=600)),
-            "adaptive, smooth": smooth,
-            "naive": Naive(smooth),
-        }
-    smooth = IDLG(steps=30, total_variation=3e-3)
-    return {"adaptive": IDLG(steps=30), "adaptive, smooth": smooth, "naive": Naive(smooth)}
+        sharp, smooth = Precise(IDLG(steps=100, history=600)), IDLG(steps=60, total_variation=1e-2)
+    return {"adaptive": sharp, "adaptive, smooth": smooth, "naive": Naive(smooth)}
 
 
 def repeated(base: Experiment, count: int) -> list[Experiment]:
