@@ -154,7 +154,7 @@ class ImageFile(Checked):
 
 
 @dataclass(frozen=True)
-class CIFAR10(Checked):
+class CIFAR10:
     """CIFAR-10 as torchvision reads it, in the order of its files: 10,000 test or 50,000 training pictures.
 
     ``root`` is where torchvision looks for ``cifar-10-batches-py``; the default is one place per user, so
@@ -162,10 +162,13 @@ class CIFAR10(Checked):
     (170 MB). FileNotFoundError if the pictures are not there, OSError if they cannot be fetched.
     """
 
-    split: Literal["train", "test"] = "test"
+    split: str = "test"
     root: str | Path = "~/.cache/leaklib"
     download: bool = False
     class_names: ClassVar[tuple[str, ...]] = tuple(_CIFAR10.split())
+
+    def __post_init__(self) -> None:
+        check("split", self.split, Literal["train", "test"])
 
     def __len__(self) -> int:
         return 50_000 if self.split == "train" else 10_000

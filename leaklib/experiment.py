@@ -74,12 +74,13 @@ def run(
     model = e.model.build(e.seed).to(device)
     clients = range(e.first_client, e.first_client + e.clients)
     batches = {client: e.data.batch(client, e.batch_size).to(device) for client in clients}
-    reveal = {"reveal_labels": e.reveal_labels, "reveal_statistics": e.reveal_statistics}
-    noise = generator(e.seed, "mechanism")
-    sent = tuple(
-        e.mechanism(share(model, batch, e.step, client=client, **reveal), generator=noise)
+    labels, statistics = e.reveal_labels, e.reveal_statistics
+    updates = [
+        share(model, batch, e.step, client=client, reveal_labels=labels, reveal_statistics=statistics)
         for client, batch in batches.items()
-    )
+    ]
+    noise = generator(e.seed, "mechanism")
+    sent = tuple(e.mechanism(update, generator=noise) for update in updates)
     view = e.aggregation(sent, generator=generator(e.seed, "aggregation"))
     update = view.smallest()
     reconstruction = e.attack(model, update, generator=generator(e.seed, "attack"), callback=callback)

@@ -135,7 +135,7 @@ def score(reconstruction: Reconstruction, batch: Batch) -> Score:
     )
 
 
-def _each(measure: Callable[..., object], preds: Tensor, target: Tensor, **options: float) -> Tensor:
+def _each(measure: Callable[..., object], preds: Tensor, target: Tensor, **options: float | int) -> Tensor:
     """scikit-image's ``measure`` of each example."""
     pairs = zip(_array(target), _array(preds), strict=True)
     return torch.tensor([measure(*pair, **options) for pair in pairs], dtype=torch.float64)

@@ -36,7 +36,6 @@ ROUNDS = 100
 EPSILON, DELTA = 2.0, 1e-5
 # The smallest noise multiplier for that many rounds, rounded up; a test holds it against the accountant.
 NOISE = 19.94
-CLIP = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Contender:
         return repeated(replace(self.attacked, attack=attack), self.runs)
 
 
-CLIPPED = FedSGD(max_grad_norm=CLIP)
+CLIPPED = FedSGD(max_grad_norm=1.0)
 LINE = replace(BASE, clients=ATTACKED, reveal_labels=True)
 TRAINING = Training(Digits(), Mlp(), FedSGD(), clients=TRAINED, batch_size=EXAMPLES, rounds=ROUNDS, lr=1.0)
 

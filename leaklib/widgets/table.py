@@ -122,7 +122,6 @@ def _content(cell: Cell, column: Column, name: str) -> str:
             for i, (image, caption) in enumerate(cell.captioned(), 1)
         )
         return f"<div>{pictures}</div>"
-    value, spread = cell, ""
-    if isinstance(cell, Spread):
-        value, spread = cell.value, f" <small>{show(cell.low)} to {show(cell.high)}</small>"
+    spread = f" <small>{show(cell.low)} to {show(cell.high)}</small>" if isinstance(cell, Spread) else ""
+    value = cell.value if isinstance(cell, Spread) else cell
     return f"<span>{escape(f'{show(value)} {column.unit}'.strip())}{spread}</span>"
