@@ -24,7 +24,7 @@ from leaklib.aggregation.crypto.primitives import (
 from leaklib.aggregation.masking.client import pair_mask, signed_keys, signed_survivors
 from leaklib.aggregation.masking.graph import complete
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
-from leaklib.aggregation.masking.round import majorities, start
+from leaklib.aggregation.masking.round import advertise_keys, majorities, start
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.mechanisms.sign import SignSGD
@@ -84,6 +84,16 @@ def test_what_arrives_sealed_claims_nothing_of_what_was_done_to_it(protocol: Agg
 def test_a_round_has_a_name_of_8_random_bytes() -> None:
     r = start(complete(range(3)), {}.fromkeys(range(3), 2), generator=generator(0, "round"))
     assert r.server.rules.session == random_bytes(8, generator=generator(0, "round"))
+
+
+def test_the_server_takes_shares_for_neighbors_that_take_part_alone() -> None:
+    path = {0: frozenset({1, 3}), 1: frozenset({0, 2}), 2: frozenset({1}), 3: frozenset({0})}
+    r = start(path, majorities(path), generator=generator(0, "round"))
+    advertise_keys(r, [0, 1, 2])
+    for recipient in (2, 3):  # no neighbor; one that sent no keys
+        with pytest.raises(ValueError, match=f"no SealedShares of client {recipient}"):
+            r.server.receive_shares(SealedShares(0, recipient, bytes(160)))
+    r.server.receive_shares(SealedShares(0, 1, bytes(160)))
 
 
 def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
