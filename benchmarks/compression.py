@@ -21,10 +21,10 @@ from pathlib import Path
 
 import torch
 from runs import Case, Runs, execute, read
+from torch import Tensor
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.naive import Naive
-from leaklib.attacks.search.objectives import sign_disagreement
 from leaklib.client import FedSGD, share
 from leaklib.data import Data, ImageFile
 from leaklib.mechanisms.identity import Identity
@@ -37,11 +37,21 @@ from leaklib.models.lenet import LeNet
 from leaklib.plots import table
 from leaklib.results.sweeps import SIGNS, Numbered
 from leaklib.rng import generator
-from leaklib.types import Attack, Mechanism
+from leaklib.types import Attack, Mechanism, Tensors
 
 # Without a prior for updates that determine the pictures, with one for those that leave something open.
 MATCH = IDLG(steps=30)
 SMOOTH = IDLG(steps=30, total_variation=3e-3)
+
+
+def sign_disagreement(candidate: Tensors, observed: Tensors) -> Tensor:
+    """The share of entries whose signs differ, a scalar in [0, 1]; zero counts as positive.
+
+    It has no gradient: it judges a guess, and cannot lead to one. What does is a comparison of smooth signs,
+    which ``SignSGD.distance`` hands to an attack's distance.
+    """
+    differ = [(tensor < 0) != (observed[name] < 0) for name, tensor in candidate.items()]
+    return torch.cat([miss.reshape(-1) for miss in differ]).float().mean()
 
 
 def attack(

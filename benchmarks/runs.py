@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from extremes import extremes
 from torch import nn
 
 from leaklib.identifiability.counting import counting_bounds
-from leaklib.identifiability.extremes import extremes
 from leaklib.rng import generator
 from leaklib.sweep.witness import TOLERANCE, FirstLosses
 from leaklib.training import Training, train

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from extremes import extremes
 from runs import Case, Runs, Witness, begun, command_line, ends, execute, numbers, read
 from torch import Tensor, nn
 
@@ -23,7 +24,6 @@ from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.identifiability.counting import counting_bounds
-from leaklib.identifiability.extremes import extremes
 from leaklib.identifiability.spectrum import identifiability
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.top_k import TopK

@@ -36,7 +36,6 @@ from leaklib.experiment import Experiment as Experiment
 from leaklib.experiment import Result as Result
 from leaklib.experiment import run as run
 from leaklib.identifiability.counting import counting_bounds as counting_bounds
-from leaklib.identifiability.extremes import extremes as extremes
 from leaklib.identifiability.spectrum import identifiability as identifiability
 from leaklib.identifiability.twin import twin as twin
 from leaklib.mechanisms.chain import Chain as Chain

@@ -55,7 +55,9 @@ class _Releases(Checked):
         return dp.SelfComposedDpEvent(release, self.rounds)
 
     def epsilon(self, noise_multiplier: float | int) -> float:
-        """By privacy loss distributions."""
+        """Exact if everyone takes part in every round, else by privacy loss distributions."""
+        if self.sampling_rate == 1:
+            return dp.get_epsilon_gaussian(noise_multiplier / self.distance, self.delta)
         return float(self.accountant().compose(self.event(noise_multiplier)).get_epsilon(self.delta))
 
 
@@ -75,10 +77,7 @@ def epsilon(
     together with others, as those of one client do.
     """
     check("noise_multiplier", noise_multiplier, FinitePositive)
-    releases = _Releases(delta, rounds, sampling_rate, adjacency)
-    if sampling_rate == 1:
-        return dp.get_epsilon_gaussian(noise_multiplier / releases.distance, delta)
-    return releases.epsilon(noise_multiplier)
+    return _Releases(delta, rounds, sampling_rate, adjacency).epsilon(noise_multiplier)
 
 
 def noise_multiplier_for(
@@ -100,18 +99,17 @@ def noise_multiplier_for(
     if sampling_rate == 1:
         return enough
     if delta >= rounds * sampling_rate:
+        rare = f"got {delta}: units are there so rarely that no noise would do"
         raise ValueError(
-            f"delta must be below rounds times sampling_rate, {rounds * sampling_rate:g}, got {delta}: units "
-            f"are there so rarely that no noise would do"
+            f"delta must be below rounds times sampling_rate, {rounds * sampling_rate:g}, {rare}"
         )
 
     # Far too little noise takes the accountant minutes, so the bracket is narrowed from above.
     while releases.epsilon(enough / 2) <= epsilon:
         enough /= 2
     bracket = dp.ExplicitBracketInterval(enough / 2, enough)
-    return float(
-        dp.calibrate_dp_mechanism(releases.accountant, releases.event, epsilon, delta, bracket, tol=1e-4)
-    )
+    accountant, event = releases.accountant, releases.event
+    return float(dp.calibrate_dp_mechanism(accountant, event, epsilon, delta, bracket, tol=1e-4))
 
 
 def classic_noise_multiplier(epsilon: float | int, *, delta: float) -> float:

@@ -48,6 +48,7 @@ _PHOTOS = {
     "photographer": "camera.png",
     "galaxies": "hubble_deep_field.jpg",
 }
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 _WINDOWS = 30
 # 12 of 255 levels. At 32 pixels no window comes within half a level of it, so that the one level by which
 # JPEG decoders may differ does not decide which windows are taken.
@@ -164,10 +165,7 @@ class CIFAR10:
     split: str = "test"
     root: str | Path = "~/.cache/leaklib"
     download: bool = False
-    class_names: ClassVar[tuple[str, ...]] = (
-        *("airplane", "automobile", "bird", "cat", "deer"),
-        *("dog", "frog", "horse", "ship", "truck"),
-    )
+    class_names: ClassVar[tuple[str, ...]] = tuple(_CIFAR10.split())
 
     def __post_init__(self) -> None:
         check("split", self.split, Literal["train", "test"])
@@ -349,7 +347,8 @@ def _windows(square: Image.Image, size: int) -> list[Picture]:
         for top, left in product(range(n), repeat=2):
             box = (left * step, top * step, (left + 2) * step, (top + 2) * step)
             windows.append(_shrink(square, size, box))
-    return sorted(windows, key=lambda picture: _contrast(picture) < _FLAT)[:_WINDOWS]  # a stable sort
+    # A stable sort, by what the best single-color guess misses: root mean square.
+    return sorted(windows, key=lambda p: np.sqrt((p / 255).var(axis=(0, 1)).mean()) < _FLAT)[:_WINDOWS]
 
 
 def _crop(square: Image.Image, size: int, zoom: float, left: float, top: float, mirror: float) -> Picture:
@@ -358,11 +357,6 @@ def _crop(square: Image.Image, size: int, zoom: float, left: float, top: float, 
     x, y = left * (square.width - side), top * (square.width - side)
     picture = _shrink(square, size, (x, y, x + side, y + side))
     return picture[:, ::-1] if mirror < 0.5 else picture
-
-
-def _contrast(picture: Picture) -> float:
-    """What the best single-color guess misses by, root mean square."""
-    return float(np.sqrt((picture / 255).var(axis=(0, 1)).mean()))
 
 
 def _center(picture: Image.Image) -> Image.Image:

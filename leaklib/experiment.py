@@ -74,15 +74,9 @@ def run(
     model = e.model.build(e.seed).to(device)
     clients = range(e.first_client, e.first_client + e.clients)
     batches = {client: e.data.batch(client, e.batch_size).to(device) for client in clients}
+    labels, statistics = e.reveal_labels, e.reveal_statistics
     updates = [
-        share(
-            model,
-            batch,
-            e.step,
-            client=client,
-            reveal_labels=e.reveal_labels,
-            reveal_statistics=e.reveal_statistics,
-        )
+        share(model, batch, e.step, client=client, reveal_labels=labels, reveal_statistics=statistics)
         for client, batch in batches.items()
     ]
     noise = generator(e.seed, "mechanism")

@@ -14,6 +14,7 @@ Chapter: 1, 6.
 
 import operator
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,13 +62,7 @@ def psnr(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample
     """
     _check(preds, target, data_range)
     with np.errstate(divide="ignore"):  # identical examples: 1 / 0 is the inf that we want
-        return torch.tensor(
-            [
-                peak_signal_noise_ratio(true, guess, data_range=data_range)
-                for true, guess in zip(_array(target), _array(preds), strict=True)
-            ],
-            dtype=torch.float64,
-        )
+        return _each(peak_signal_noise_ratio, preds, target, data_range=data_range)
 
 
 def ssim(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample:
@@ -80,13 +75,8 @@ def ssim(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample
         raise ValueError(
             f"SSIM needs pictures N×C×H×W with H and W at least {_SSIM_WINDOW}, got {tuple(target.shape)}"
         )
-    return torch.tensor(
-        [
-            structural_similarity(true, guess, data_range=data_range, channel_axis=0, win_size=_SSIM_WINDOW)
-            for true, guess in zip(_array(target), _array(preds), strict=True)
-        ],
-        dtype=torch.float64,
-    )
+    options = {"data_range": data_range, "channel_axis": 0, "win_size": _SSIM_WINDOW}
+    return _each(structural_similarity, preds, target, **options)
 
 
 def token_accuracy(preds: Preds, target: Target) -> PerExample:
@@ -143,6 +133,12 @@ def score(reconstruction: Reconstruction, batch: Batch) -> Score:
         label_overlap=(Counter(guesses) & Counter(truths)).total() / len(batch),
         order=order,
     )
+
+
+def _each(measure: Callable[..., object], preds: Tensor, target: Tensor, **options: float | int) -> Tensor:
+    """scikit-image's ``measure`` of each example."""
+    pairs = zip(_array(target), _array(preds), strict=True)
+    return torch.tensor([measure(*pair, **options) for pair in pairs], dtype=torch.float64)
 
 
 def _is_text(preds: Tensor, target: Tensor) -> bool:

@@ -8,7 +8,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from itertools import cycle
 from statistics import median
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -29,7 +31,16 @@ Real = int | float
 
 PAGE = 7.2  # inches: what fits a page of the website without being scaled down
 DPI = 144
+DASHES, MARKERS = ("-", "--", "-.", ":"), "oDs^vP"
 FEW = 10  # different places on an axis, each of which gets its own tick
+
+
+def _panels(height: float, rows: int = 1, columns: int = 1, *, width: float = PAGE) -> tuple[Figure, Any]:
+    """A closed figure of so many inches, and its axes, rows×columns."""
+    size = width, height
+    figure, axes = plt.subplots(rows, columns, figsize=size, dpi=DPI, squeeze=False, layout="constrained")
+    plt.close(figure)
+    return figure, axes
 
 
 def show_images(
@@ -45,29 +56,17 @@ def show_images(
     margin = 0.1 + 0.085 * max(map(len, rows))
     size = min(size, (PAGE - margin) / columns)
     height = (size + 0.06) * len(rows) + 0.24 * len(captions) + 0.05
-    figure, axes = plt.subplots(
-        len(rows),
-        columns,
-        figsize=(size * columns + margin, height),
-        dpi=DPI,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = _panels(height, len(rows), columns, width=size * columns + margin)
     for row, (name, pictures) in zip(axes, rows.items(), strict=True):
         for axis in row:
-            axis.set(xticks=[], yticks=[])
-            axis.set_frame_on(False)
+            axis.set(xticks=[], yticks=[], frame_on=False)
         for axis, picture in zip(row, pictures, strict=False):
-            axis.imshow(_pixels(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            pixels = picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
+            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         for axis, caption in zip(row, captions.get(name, ()), strict=False):
             axis.set_xlabel(caption, fontsize=10)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
-    plt.close(figure)
     return figure
-
-
-def _pixels(picture: Tensor):
-    return picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
 
 
 def portrait(update: Update, side: int = 64) -> Tensor:
@@ -88,24 +87,18 @@ def loss_curve(traces: Mapping[str, Sequence[Progress]], target: Inputs | None =
 
     A trace is what ``trace.append`` collected as an attack's callback. Lines differ in dash and in colour.
     """
-    figure, axes = plt.subplots(
-        1, 1 if target is None else 2, figsize=(PAGE, 2.9), dpi=DPI, squeeze=False, layout="constrained"
-    )
-    dashes = ["-", "--", "-.", ":"]
-    for i, (name, trace) in enumerate(traces.items()):
-        style = {"color": SERIES[i % len(SERIES)], "linestyle": dashes[i % len(dashes)], "label": name}
+    figure, axes = _panels(2.9, columns=1 if target is None else 2)
+    for (name, trace), color, dash in zip(traces.items(), cycle(SERIES), cycle(DASHES), strict=False):
+        style = {"color": color, "linestyle": dash, "label": name}
         evaluations = [progress.evaluation for progress in trace]
         axes[0, 0].semilogy(evaluations, [progress.loss for progress in trace], **style)
         if target is not None:
             scores = [psnr(progress.inputs.clamp(0, 1), target).mean().item() for progress in trace]
             axes[0, 1].plot(evaluations, scores, **style)
-    axes[0, 0].set(xlabel="evaluations", ylabel="relative matching loss")
-    if target is not None:
-        axes[0, 1].set(xlabel="evaluations", ylabel="PSNR in dB")
-    for axis in axes.flat:
+    for axis, label in zip(axes.flat, ("relative matching loss", "PSNR in dB"), strict=False):
+        axis.set(xlabel="evaluations", ylabel=label)
         axis.grid(alpha=0.25)
     axes[0, 0].legend(frameon=False, fontsize=8)
-    plt.close(figure)
     return figure
 
 
@@ -119,23 +112,21 @@ def spread(
     """
     names = list(dict.fromkeys(name for series in rows.values() for name in series))
     height = 0.24 + 0.18 * len(names)  # of one row, in inches
-    figure, axis = plt.subplots(figsize=(PAGE, 0.75 + height * len(rows)), dpi=DPI, layout="constrained")
-    for name, color, marker in zip(names, SERIES, "oDs^", strict=False):
+    figure, ((axis,),) = _panels(0.75 + height * len(rows))
+    for name, color, marker in zip(names, SERIES, MARKERS, strict=False):
         axis.scatter([], [], s=26, color=color, marker=marker, linewidths=0, label=name)
     for i, series in enumerate(rows.values()):
         for j, name in enumerate(name for name in names if name in series):
             k, y, values = names.index(name), i + 0.7 * ((j + 0.5) / len(series) - 0.5), list(series[name])
-            color = SERIES[k]
-            style = {"color": color, "marker": "oDs^"[k], "alpha": 0.75, "linewidths": 0}
-            axis.scatter(values, [y] * len(values), s=26, **style)
-            axis.plot([median(values)] * 2, [y - 0.12, y + 0.12], color=color, linewidth=2.5)
+            style = {"s": 26, "color": SERIES[k], "marker": MARKERS[k], "linewidths": 0}
+            axis.scatter(values, [y] * len(values), alpha=0.75, **style)
+            axis.plot([median(values)] * 2, [y - 0.12, y + 0.12], color=SERIES[k], linewidth=2.5)
     if mark is not None:
         axis.axvline(mark, color="gray", linewidth=1)
     axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel=label, ylim=(len(rows) - 0.5, -0.5))
     axis.grid(axis="x", alpha=0.25)
     if len(names) > 1:
         figure.legend(loc="outside upper right", ncols=len(names), frameon=False, fontsize=9)
-    plt.close(figure)
     return figure
 
 
@@ -153,14 +144,12 @@ def trade_off(
     ``series`` maps a name to the values at each x; lines differ in dash, marker and color. ``log`` gives x a
     logarithmic scale, ``mark`` draws a level across, and ``joined`` False leaves the lines out.
     """
-    figure, axis = plt.subplots(figsize=(PAGE, 3.6), dpi=DPI, layout="constrained")
-    dashes, markers = ["-", "--", "-.", ":"], "oDs^vP"
-    for i, (name, values) in enumerate(series.items()):
-        color, marker = SERIES[i % len(SERIES)], markers[i % len(markers)]
+    figure, ((axis,),) = _panels(3.6)
+    styles = zip(cycle(SERIES), cycle(MARKERS), cycle(DASHES if joined else [""]), strict=False)
+    for (name, values), (color, marker, line) in zip(series.items(), styles, strict=False):
         points = [(x, y) for x, ys in values.items() for y in ys]
         axis.scatter(*zip(*points, strict=True), s=14, alpha=0.35, linewidths=0, color=color, marker=marker)
         xs = sorted(values)
-        line = dashes[i % len(dashes)] if joined else ""
         medians = [median(values[x]) for x in xs]
         axis.plot(xs, medians, linestyle=line, color=color, marker=marker, label=name)
     if mark is not None:
@@ -173,7 +162,6 @@ def trade_off(
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, fontsize=8)
-    plt.close(figure)
     return figure
 
 

@@ -7,20 +7,14 @@ rounding, the line says by how much its number may move.
 """
 
 import math
-import operator
 import re
 from collections.abc import Iterable, Sequence
+from operator import eq, ge, gt, le, lt
 from typing import NamedTuple
 
 Real = float | int
 
-_HOLDS = {
-    "above": operator.gt,
-    "below": operator.lt,
-    "at least": operator.ge,
-    "at most": operator.le,
-    "exactly": operator.eq,
-}
+_HOLDS = {"above": gt, "below": lt, "at least": ge, "at most": le, "exactly": eq}
 _NUMBER = r"[-−]?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf)"
 _BOUND = rf"({'|'.join(_HOLDS)}) ({_NUMBER})"
 _LINE = re.compile(

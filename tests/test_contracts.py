@@ -26,8 +26,7 @@ from leaklib.client import FedSGD, share
 from leaklib.data import Sentences
 from leaklib.mechanisms.chain import Chain
 from leaklib.mechanisms.gaussian import ClipNorm
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import send
+from leaklib.mechanisms.parts.base import MechanismBase, send
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet

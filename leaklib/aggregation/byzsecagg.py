@@ -16,18 +16,15 @@ Chapter: 11.
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 import torch
 
 from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
 from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
 from leaklib.aggregation.byzantine.server import ByzServer
-from leaklib.aggregation.crypto.fixed_point import decode
 from leaklib.aggregation.crypto.primitives import random_bytes
-from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
+from leaklib.aggregation.parts.pooled import check_alike, ciphertext, readable
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.fields import Checked, Clients, Count, Natural, within
-from leaklib.named import unflatten
 from leaklib.rng import given
 from leaklib.types import Update, View
 
@@ -70,7 +67,7 @@ class ByzSecAgg(Checked):
         by_client, integers = {update.client: update for update in updates}, {}
         r = self.start(tuple(by_client), generator=given(generator, "aggregation"))
         for name, update in by_client.items():
-            with r.clock.of(name):
+            with r.work_of(name):
                 integers[name] = quantized(update.tensors, self.fraction_bits)
         squares, selected, total = robust_sum(r, integers, self.liars, self.forgers, self.dropped)
         scale = 2**self.fraction_bits
@@ -80,14 +77,13 @@ class ByzSecAgg(Checked):
         leaks = {"accepted": r.server.accepted(), "squared distances": distances, "selected": selected}
         leaks |= {"liars": tuple(sorted(r.server.liars))}
         sealed = tuple(_sealed(update, r.server) for update in updates)
-        return View((pooled(theirs, unflatten(mean, theirs[0].tensors)),), sealed, leaks, r.cost())
+        return View((readable(theirs, mean),), sealed, leaks, r.cost())
 
     def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
         if len(members) < self.least:
             raise ValueError(f"{self} needs at least {self.least} clients, got {len(members)}")
-        strangers = sorted({*self.liars, *self.forgers, *self.dropped} - set(members))
-        if strangers:
+        if strangers := sorted({*self.liars, *self.forgers, *self.dropped} - set(members)):
             raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
         session = random_bytes(8, generator=generator)
         rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)
@@ -98,6 +94,4 @@ class ByzSecAgg(Checked):
 def _sealed(update: Update, server: ByzServer) -> Update:
     """The encrypted shares that came from a client, as so many numbers as its update has."""
     sent = b"".join(message.sealed for message in server.dealt.values() if message.sender == update.client)
-    entries = sum(tensor.numel() for tensor in update.tensors.values())
-    words = np.frombuffer(sent, "<u4", entries).astype(np.uint32)
-    return unreadable(update, decode(words, 20))
+    return ciphertext(update, sent, 4, 2.0**20)

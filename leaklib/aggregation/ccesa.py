@@ -26,19 +26,20 @@ from typing import Annotated
 
 import torch
 
-from leaklib.aggregation.masking.graph import Graph, components, erdos_renyi
+from leaklib.aggregation.crypto.fixed_point import Bits
+from leaklib.aggregation.masking.graph import Graph, Probability, components, erdos_renyi
 from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fraction, present
 from leaklib.aggregation.masking.round import majorities, start, view
-from leaklib.aggregation.parts.pooled import check_alike
-from leaklib.fields import Checked, Count, Number, within
+from leaklib.fields import Checked, Count, Number, Range, check
 from leaklib.rng import given
 from leaklib.types import Update, View
+
+Dropout = Annotated[Number, Range("in 0..0.5, 0.5 left out", lambda fraction: 0 <= fraction < 0.5)]
 
 
 def recommended_probability(clients: int, dropout: float = 0.0) -> float:
     """p* for so many clients, at most 1. ``dropout`` is the fraction of clients that are gone at the end."""
-    if not 0 <= dropout < 0.5:
-        raise ValueError(f"dropout must be in 0..0.5, 0.5 left out, got {dropout}")
+    check("dropout", dropout, Dropout)
     others = clients - 1
     if others < 2:
         return 1.0
@@ -54,7 +55,7 @@ def recommended_threshold(clients: int, edge_probability: float) -> int:
 
 def reliable(graph: Graph, thresholds: Mapping[int, int], dropped: Collection[Drop] = ()) -> bool:
     """Whether a round ends with a result: nobody refuses, and every mask that has to come off can."""
-    advertised, dealt, masked, _, last = (set(present(list(graph), dropped, phase)) for phase in Phase)
+    advertised, dealt, masked, _, last = (set(present(graph, dropped, phase)) for phase in Phase)
 
     def held(client: int, there: set[int]) -> int:
         return len((graph[client] | {client}) & there)
@@ -79,17 +80,16 @@ class CCESA(Checked):
     where the round is not reliable; what the server could read of some parts is then not told.
     """
 
-    edge_probability: Annotated[Number, within(0, 1)] | None = None
+    edge_probability: Probability | None = None
     threshold: Count | None = None
     dropped: Dropped = ()
-    dropout: float = 0.0
+    dropout: Dropout = 0.0
     fraction_bits: int = 20
-    bits: Annotated[int, within(8, 32)] = 32
+    bits: Bits = 32
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fraction(self.fraction_bits, self.bits)
-        recommended_probability(2, self.dropout)
 
     def graph(self, clients: list[int], *, generator: torch.Generator) -> Graph:
         """A random graph over these clients."""
@@ -98,7 +98,6 @@ class CCESA(Checked):
         return erdos_renyi(clients, probability, generator=generator)
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
-        check_alike(updates)
         source = given(generator, "aggregation")
         graph = self.graph([update.client for update in updates], generator=source)
         r = start(graph, majorities(graph, self.threshold), generator=source, bits=self.bits)

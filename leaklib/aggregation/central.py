@@ -37,10 +37,8 @@ class CentralDP(Checked):
         check_alike(updates)  # a mean needs at least one
         exact = pooled(updates, mean(updates))
         if exact.sensitivity is None:
-            raise ValueError(
-                "CentralDP needs updates of bounded sensitivity, got one without: clip with ClipNorm(...) or "
-                "FedSGD(max_grad_norm=...), and change nothing afterwards"
-            )
+            clip = "clip with ClipNorm(...) or FedSGD(max_grad_norm=...), and change nothing afterwards"
+            raise ValueError(f"CentralDP needs updates of bounded sensitivity, got one without: {clip}")
         std, source = self.noise_multiplier * exact.sensitivity, given(generator, "aggregation")
         noisy = add_noise(exact.tensors, std, generator=source)
         published = replace(exact, tensors=noisy, sensitivity=None)

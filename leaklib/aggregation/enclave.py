@@ -31,11 +31,10 @@ import torch
 
 from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import flat
-from leaklib.aggregation.parts.pooled import check_alike, pooled, unreadable
+from leaklib.aggregation.parts.pooled import check_alike, ciphertext, readable
 from leaklib.aggregation.tee import inside
 from leaklib.aggregation.tee.inside import KEY, NONCE, header, pack_task, purpose
 from leaklib.fields import Checked, Number, Range
-from leaklib.named import unflatten
 from leaklib.rng import given
 from leaklib.types import Cost, Update, View
 
@@ -59,10 +58,6 @@ class Attestation:
     def statement(self) -> bytes:
         """What is signed."""
         return b"enclave attestation" + self.measurement + self.key + self.task
-
-    def size(self) -> int:
-        """Bytes on the way to a client."""
-        return len(self.measurement + self.key + self.task + self.signature)
 
     def check(self, manufacturer: bytes, measurement: bytes, task: bytes) -> None:
         """ValueError unless ``manufacturer``'s key signed that the expected code serves the expected task."""
@@ -160,13 +155,6 @@ def seal_update(
     return crypto.seal(key, values.tobytes(), header(update.client), generator=generator)
 
 
-def _as_numbers(update: Update, sealed: bytes, width: int) -> Update:
-    """The ciphertext behind its nonce, each number's bytes read as a signed integer, scaled to ±1."""
-    body = np.frombuffer(sealed, f"<i{width}", sum(t.numel() for t in update.tensors.values()), NONCE)
-    values = torch.from_numpy(body / 2.0 ** (8 * width - 1))
-    return unreadable(update, values)
-
-
 @dataclass(frozen=True)
 class Enclave(Checked):
     """All clients' updates meet in an attested enclave; the server, its host, reads their mean.
@@ -193,9 +181,8 @@ class Enclave(Checked):
             begun, sealed = time.process_time(), []
             for update in updates:
                 attestation.check(trusted, measure(CODE), task)
-                sealed.append(
-                    seal_update(update, secrets[update.client], attestation, width, generator=source)
-                )
+                secret = secrets[update.client]
+                sealed.append(seal_update(update, secret, attestation, width, generator=source))
             clients = (prepared + time.process_time() - begun) / len(updates)
             begun = time.process_time()
             for update, message in zip(updates, sealed, strict=True):
@@ -203,7 +190,9 @@ class Enclave(Checked):
             mean, inside = enclave.mean()
         values = torch.from_numpy(np.frombuffer(mean, f"<f{width}").astype(np.float64))
         server = inside + time.process_time() - begun
-        cost = Cost(2, 3 * len(updates), KEY + len(sealed[0]), attestation.size(), clients, server)
-        read = pooled(updates, unflatten(values, first.tensors))
-        seen = (_as_numbers(update, s, width) for update, s in zip(updates, sealed, strict=True))
-        return View((read,), tuple(seen), cost=cost)
+        down = sum(map(len, vars(attestation).values()))
+        cost = Cost(2, 3 * len(updates), KEY + len(sealed[0]), down, clients, server)
+        scale = 2.0 ** (8 * width - 1)  # numbers from -1 to 1
+        pairs = zip(updates, sealed, strict=True)
+        seen = tuple(ciphertext(update, message[NONCE:], width, scale) for update, message in pairs)
+        return View((readable(updates, values),), seen, cost=cost)

@@ -12,19 +12,16 @@ Chapter: 10.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 
-from leaklib.aggregation.masking.graph import complete, ring
+from leaklib.aggregation.crypto.fixed_point import Bits
+from leaklib.aggregation.masking.graph import Even, complete, ring
 from leaklib.aggregation.masking.phases import Dropped, check_fraction
 from leaklib.aggregation.masking.round import majorities, start, view
-from leaklib.aggregation.parts.pooled import check_alike
-from leaklib.fields import Checked, Count, Range, within
+from leaklib.fields import Checked, Count
 from leaklib.rng import given
 from leaklib.types import Update, View
-
-EVEN = Range("even and at least 2", lambda neighbors: neighbors >= 2 and neighbors % 2 == 0)
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,10 @@ class SecAgg(Checked):
 
     threshold: Count | None = None
     dropped: Dropped = ()
-    neighbors: Annotated[int, EVEN] | None = None
+    neighbors: Even | None = None
     active: bool = False
     fraction_bits: int = 20
-    bits: Annotated[int, within(8, 32)] = 32
+    bits: Bits = 32
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +53,6 @@ class SecAgg(Checked):
             raise ValueError("active must be False with neighbors, got True: clients see different lists")
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
-        check_alike(updates)
         source, clients = given(generator, "aggregation"), [update.client for update in updates]
         k = self.neighbors
         graph = complete(clients) if k is None else ring(clients, k, generator=source)

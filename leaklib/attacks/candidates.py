@@ -20,8 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_single, check_update
+from leaklib.attacks.parts.base import AttackBase, check_single, check_update
 from leaklib.attacks.search.matching import compare, explain
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.data import Data, Photos

@@ -21,7 +21,7 @@ from torch.optim import Adam, Optimizer
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import check_head, infer_label, num_classes
-from leaklib.attacks.search.matching import Search, compare, mid_gray
+from leaklib.attacks.search.matching import Search, mid_gray, misfit
 from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
@@ -74,8 +74,7 @@ class _Matching(AttackBase):
         if targets is None:
             classes = num_classes(update)
             targets = gray.new_full((update.num_examples, classes), 1 / classes)
-        sent = update.step(model, gray, targets.to(gray.device))
-        return self.total_variation * compare(sent, update, squared_error)
+        return self.total_variation * misfit(model, update, gray, targets, squared_error)
 
 
 @dataclass(frozen=True)

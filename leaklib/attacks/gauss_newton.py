@@ -16,16 +16,14 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_uncompressed
+from leaklib.attacks.parts.base import AttackBase, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.attacks.search.matching import STUCK, explain
 from leaklib.fields import Count, FiniteNonNegative, Natural, Positive
-from leaklib.types import Callback, Progress, Reconstruction, Update
+from leaklib.types import Callback, Labels, Progress, Reconstruction, Update
 
 TRIES = 12  # times that the damping is raised in one step before the search is over
 GRAY = 0.5  # the prior's mean, and where every start is near
@@ -55,12 +53,11 @@ class GaussNewton(AttackBase):
     ) -> Reconstruction:
         check_uncompressed("GaussNewton", update)
         labels = infer_labels(model, update)
-        weight, shape = next(model.parameters()), (update.num_examples, *update.input_shape)
-        fit = _Fit(self, GradientMap(model, update, labels), update, weight.dtype, callback)
-        found = []
+        fit, found = _Fit(self, model, update, labels, callback), []
+        shape = update.num_examples, *update.input_shape
         for fit.restart in range(self.restarts + 1):
             noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-            point = fit.descend(GRAY + self.spread * noise.to(weight.device))
+            point = fit.descend(GRAY + self.spread * noise.to(fit.gradient.device))
             found.append(explain(model, update, update.to_inputs(point), labels))
             if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
                 break
@@ -72,15 +69,11 @@ class _Fit:
     """The squared distance of the updates, plus the prior's share of it, and the walk down."""
 
     def __init__(
-        self,
-        attack: GaussNewton,
-        gradient: GradientMap,
-        update: Update,
-        dtype: torch.dtype,
-        callback: Callback | None,
+        self, attack: GaussNewton, model: nn.Module, update: Update, labels: Labels, callback: Callback | None
     ) -> None:
-        self.attack, self.gradient, self.dtype, self.callback = attack, gradient, dtype, callback
-        self.observed = gradient.vector(update.tensors)
+        self.attack, self.callback, self.dtype = attack, callback, next(model.parameters()).dtype
+        self.gradient = GradientMap(model, update, labels)
+        self.observed = self.gradient.vector(update.tensors)
         self.scale = self.observed.square().sum().item()
         # The prior in units of the fit: both multiplied by the noise's variance.
         self.weight = 0.0 if attack.prior_std is None else (attack.noise_std / attack.prior_std) ** 2
@@ -102,11 +95,13 @@ class _Fit:
             self.spent += 1
             if self.callback is not None:
                 guess = self.gradient.to_inputs(point).to(self.dtype)
-                progress = Progress(self.spent, loss, guess, self.restart)
-                self.stopped = bool(self.callback(progress))
+                self.stopped = bool(self.callback(Progress(self.spent, loss, guess, self.restart)))
             if self.stopped or step == self.attack.steps:
                 break
-            matrix, slope = self.linearize(point, miss)
+            rows = self.gradient.transposed(point)
+            # JᵀJ and Jᵀ(G − g), with the prior's.
+            matrix, slope = rows @ rows.T, rows @ miss + self.weight * (point - GRAY).flatten()
+            matrix.diagonal().add_(self.weight)
             guess, new = point, math.inf
             for _ in range(TRIES):
                 guess = point - _solve(matrix, slope, damping).view(point.shape)
@@ -118,13 +113,6 @@ class _Fit:
                 break
             point, loss, damping = guess, new, damping / 10
         return point
-
-    def linearize(self, point: Tensor, miss: Tensor) -> tuple[Float64[Tensor, "d d"], Float64[Tensor, "d"]]:
-        """JᵀJ and Jᵀ(G − g) at ``point``, with the prior's."""
-        rows = self.gradient.transposed(point)
-        matrix, slope = rows @ rows.T, rows @ miss
-        matrix.diagonal().add_(self.weight)
-        return matrix, slope + self.weight * (point - GRAY).flatten()
 
 
 def _solve(matrix: Tensor, slope: Tensor, damping: float) -> Tensor:

@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import Search, compare, mid_gray
+from leaklib.attacks.search.matching import Search, mid_gray, misfit
 from leaklib.attacks.search.objectives import (
     batch_norm_prior,
     cosine_distance,
@@ -59,8 +59,7 @@ class GradInversion(AttackBase):
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         labels, statistics = infer_labels(model, update), self._statistics(model, update)
-        gray = mid_gray(model, update)
-        unit = compare(update.step(model, gray, labels), update, cosine_distance)
+        unit = misfit(model, update, mid_gray(model, update), labels, cosine_distance)
 
         def prior(images: Tensor, spent: float) -> Tensor:
             penalty = self.total_variation * self.anneal**spent * total_variation(images)

@@ -15,20 +15,19 @@ Chapter: 5.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_trained, check_uncompressed, steps_and_scale
+from leaklib.attacks.parts.base import AttackBase, check_uncompressed, layer_gradients, steps_and_scale
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.matching import explain, mid_gray
-from leaklib.types import Reconstruction, Update
+from leaklib.types import Labels, Reconstruction, Update
 
 ROUNDING = 8  # a bin is occupied if its signal exceeds so many roundings of the largest bias gradient
-
+Found = tuple[Float64[Tensor, "found pixels"], Float64[Tensor, "found"]]
 FIT = 0.01  # relative: a signal farther from the expected one says nothing, since mixtures fit no label
 
 
@@ -44,14 +43,12 @@ class Imprint(AttackBase):
 
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_uncompressed("Imprint", update)
-        layer, gray = _imprint_layer(model)
-        check_trained("Imprint", update, f"{layer}.weight", f"{layer}.bias")
+        gray = _check_imprint(model)
+        rows, biases = layer_gradients("Imprint", update, "imprint")
         steps, factor = steps_and_scale("Imprint", update)
         if steps != 1:
             raise ValueError(f"Imprint needs an update from one local step, got one from {steps}")
-        pictures, signals = _read_out(
-            update.tensors[f"{layer}.weight"], update.tensors[f"{layer}.bias"], update.num_examples
-        )
+        pictures, signals = _read_out(rows, biases, update.num_examples)
         inputs = mid_gray(model, update)
         inputs[: len(pictures)] = update.clamp(pictures.reshape(-1, *update.input_shape))
         labels = infer_labels(model, update)
@@ -59,25 +56,20 @@ class Imprint(AttackBase):
         return explain(model, update, inputs, labels[_pair(signals, expected)])
 
 
-def _imprint_layer(model: nn.Module) -> tuple[str, nn.Linear]:
-    """The name of the imprint layer, and the layer after it."""
+def _check_imprint(model: nn.Module) -> nn.Linear:
+    """The layer after the imprint layer. ValueError unless both are there, as the server sent them."""
     layer, gray = (getattr(model, name, None) for name in ("imprint", "gray"))
     if not isinstance(layer, nn.Linear) or not isinstance(gray, nn.Linear):
-        raise ValueError(
-            "Imprint needs a network with an imprint layer, as Imprinted(...).build(seed) makes it"
-        )
-    same_rows = (layer.weight == layer.weight[:1]).all()
-    same_columns = (gray.weight == gray.weight[:, :1]).all()
-    if not same_rows or not same_columns or (layer.bias.diff() >= 0).any():
+        raise ValueError("Imprint needs a network with an imprint layer, as Imprinted().build(seed) makes it")
+    alike = (layer.weight == layer.weight[:1]).all() and (gray.weight == gray.weight[:, :1]).all()
+    if not alike or (layer.bias.diff() >= 0).any():
         raise ValueError(
             "Imprint needs its layer as the server sent it: equal rows, falling biases, then equal columns"
         )
-    return "imprint", gray
+    return gray
 
 
-def _read_out(
-    rows: Float[Tensor, "bins pixels"], biases: Float[Tensor, "bins"], size: int
-) -> tuple[Float64[Tensor, "found pixels"], Float64[Tensor, "found"]]:
+def _read_out(rows: Float[Tensor, "bins pixels"], biases: Float[Tensor, "bins"], size: int) -> Found:
     """The pictures of the occupied bins, at most ``size``, and their error signals."""
     threshold = ROUNDING * torch.finfo(biases.dtype).eps * biases.abs().max()
     rows, biases = rows.double(), biases.double()
@@ -90,10 +82,8 @@ def _read_out(
     return (rows[occupied] - above[occupied]) / signals[occupied, None], signals[occupied]
 
 
-def _signals(
-    model: nn.Module, pictures: Float[Tensor, "found ..."], labels: Int[Tensor, "labels"], gray: nn.Linear
-) -> Float[Tensor, "found labels"]:
-    """The error signal ∂loss/∂row that each picture would leave with each of the labels."""
+def _signals(model: nn.Module, pictures: Tensor, labels: Labels, gray: nn.Linear) -> Tensor:
+    """The error signal ∂loss/∂row that each picture would leave with each label, pictures × labels."""
     base, unflatten = model.get_submodule("base"), model.get_submodule("unflatten")
     state = {name: buffer.clone() for name, buffer in base.named_buffers()}  # a step would move BatchNorm's
     with torch.no_grad():

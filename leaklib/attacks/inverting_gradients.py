@@ -16,11 +16,11 @@ Chapter: 5.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.search.matching import Search, compare, mid_gray
+from leaklib.attacks.search.matching import Search, mid_gray, misfit
 from leaklib.attacks.search.objectives import cosine_distance, total_variation
 from leaklib.attacks.search.optimizers import BoxedAdam
 from leaklib.fields import Count, Natural, NonNegative, Positive, Proportion
@@ -50,12 +50,7 @@ class InvertingGradients(AttackBase):
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
         labels = infer_labels(model, update)
-        gray = update.step(model, mid_gray(model, update), labels)
-        weight = self.total_variation * compare(gray, update, cosine_distance)
-
-        def prior(images: Tensor, spent: float) -> Tensor:
-            return weight * self.anneal**spent * total_variation(images)
-
+        unit = self.total_variation * misfit(model, update, mid_gray(model, update), labels, cosine_distance)
         lanes, lr = self.restarts + 1, self.lr or (0.03 if self.signed else 0.1)
         return Search(
             model,
@@ -66,6 +61,6 @@ class InvertingGradients(AttackBase):
             lanes=lanes,
             patience=None,
             objective=cosine_distance,
-            prior=prior,
+            prior=lambda images, spent: unit * self.anneal**spent * total_variation(images),
             callback=callback,
         ).run(generator)

@@ -13,26 +13,23 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_single, check_trained, check_uncompressed
+from leaklib.attacks.parts.base import AttackBase, check_single, check_uncompressed, layer_gradients
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.matching import explain_exact
 from leaklib.types import Reconstruction, Update
 
 
-def invert_linear(
-    weight_grad: Float[Tensor, "out in"], bias_grad: Float[Tensor, "out"]
-) -> Float[Tensor, "in"]:
-    """The input of a linear layer from its two gradients, for one example.
+def invert_linear(rows: Float[Tensor, "out in"], signal: Float[Tensor, "out"]) -> Float[Tensor, "in"]:
+    """The input of a linear layer from its weight's and its bias's gradient, for one example.
 
     Raises ValueError if the bias gradient is zero: then the layer saw no error and tells nothing.
     """
     # Scaled first: the squares of a small gradient would fall out of float32's range.
-    scale = bias_grad.abs().max()
+    scale = signal.abs().max()
     if scale == 0:
         raise ValueError("the bias gradient is zero, so this layer tells nothing about its input")
-    delta = bias_grad / scale
-    return (weight_grad / scale).T @ delta / delta.square().sum()
+    delta = signal / scale
+    return (rows / scale).T @ delta / delta.square().sum()
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,9 @@ class LinearLayer(AttackBase):
     def reconstruct(self, model: nn.Module, update: Update, *_: object) -> Reconstruction:
         check_single("LinearLayer", update)
         check_uncompressed("LinearLayer", update)
-        name = _first_layer(model)
-        check_trained("LinearLayer", update, f"{name}.weight", f"{name}.bias")
-        inputs = invert_linear(update.tensors[f"{name}.weight"], update.tensors[f"{name}.bias"])
-        return explain_exact(
-            model, update, inputs.reshape(1, *update.input_shape), infer_labels(model, update)
-        )
+        inputs = invert_linear(*layer_gradients("LinearLayer", update, _first_layer(model)))
+        inputs, labels = inputs.reshape(1, *update.input_shape), infer_labels(model, update)
+        return explain_exact(model, update, inputs, labels)
 
 
 def _first_layer(model: nn.Module) -> str:
@@ -60,10 +54,6 @@ def _first_layer(model: nn.Module) -> str:
         for name, module in model.named_modules()
         if not list(module.children()) and not isinstance(module, nn.Flatten | nn.Identity)
     )
-    if next(first.parameters(), None) is None:
-        raise ValueError(
-            f"LinearLayer needs the picture at the first layer, but {type(first).__name__} comes before it"
-        )
     if not isinstance(first, nn.Linear) or first.bias is None:
         raise ValueError(
             f"LinearLayer needs a network whose first layer is Linear with a bias, "

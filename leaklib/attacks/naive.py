@@ -46,8 +46,7 @@ class Precise(AttackBase):
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
-        weight = next(model.parameters())
+        dtype = next(model.parameters()).dtype
         doubled = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
         found = self.attack(copy.deepcopy(model).double(), doubled, generator=generator, callback=callback)
-        inputs = found.inputs.to(weight.dtype) if found.inputs.is_floating_point() else found.inputs
-        return replace(found, inputs=inputs)
+        return replace(found, inputs=found.inputs.to(dtype)) if found.inputs.is_floating_point() else found

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.attacks.linear_layer import invert_linear
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import check_single, check_uncompressed
+from leaklib.attacks.parts.base import AttackBase, check_single, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.parts.layers import Layers, chain, input_shapes
 from leaklib.attacks.parts.peel import Known, double, peel_conv
@@ -45,7 +44,6 @@ class Recursive(AttackBase):
         layers = chain("Recursive", model)
         _check_layers(layers, update.tensors)
         shapes = input_shapes(layers, model, update)
-        _check_shapes(layers, shapes)
         labels = infer_labels(model, update)
         gradients = {name: double(tensor) for name, tensor in update.tensors.items()}
         logits = gradients[f"{layers[-1][0]}.bias"]
@@ -59,6 +57,8 @@ def _peel(name: str, layer: nn.Module, shape: torch.Size, output: Known, gradien
     """What is known of the input of ``layer``."""
     match layer:
         case nn.Linear():
+            if len(shape) != 1:
+                raise ValueError(f"Recursive cannot undo {name}: it sees more than one vector")
             signal = gradients.get(f"{name}.bias", output.signal)
             if not signal.any():
                 raise ValueError(f"Recursive cannot undo {name}: the gradient in its output is zero")
@@ -148,10 +148,3 @@ def _refusal(layer: nn.Module) -> str | None:
         case nn.Linear() | nn.Flatten() | nn.Identity() | Normalize():
             return None
     return None if type(layer) in INVERSES else "it knows no inverse of it"
-
-
-def _check_shapes(layers: Layers, shapes: list[torch.Size]) -> None:
-    """Raise ValueError if a fully connected layer is applied to several vectors of one example."""
-    for (name, layer), shape in zip(layers, shapes, strict=True):
-        if isinstance(layer, nn.Linear) and len(shape) != 1:
-            raise ValueError(f"Recursive cannot undo {name}: it sees more than one vector")

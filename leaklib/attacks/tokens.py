@@ -7,7 +7,10 @@ all of them can be tried:
 1. tokens: the rows of the embedding's gradient that are not zero,
 2. positions: LayerNorm(embedding + position) in the span of the first block's query, key and value gradients,
 3. sentences: prefixes grown token by token, what the first block's MLP receives in the span of its gradient,
-4. labels: ``parts/token_labels.py``.
+4. labels: the last block's second MLP layer sees each text at its last token only, so its gradient is
+   Σ δ uᵀ / N with one term per example. The inputs u follow from the sentences, which gives each sentence's
+   sum of δ. What δ would be for a sentence and a label is known too, so the sum tells how often each label
+   occurs with it.
 
 Source: Petrov, Dimitrov, Baader, Müller, Vechev, "DAGER: Exact Gradient Inversion for Large Language Models",
 NeurIPS 2024. Differs: step 3 looks at the first block's MLP instead of the second block's attention, which in
@@ -23,20 +26,21 @@ from typing import Annotated
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize, pad
 
-from leaklib.attacks.parts.base import AttackBase
-from leaklib.attacks.parts.checks import steps_and_scale
-from leaklib.attacks.parts.token_labels import with_labels
+from leaklib.attacks.parts.base import AttackBase, steps_and_scale
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.fields import Inner, Range
-from leaklib.models.transformer import Transformer
-from leaklib.types import PAD, Reconstruction, Tensors, Update
+from leaklib.models.transformer import Transformer, last
+from leaklib.types import PAD, Labels, Reconstruction, Tensors, Update
 
 Basis = Float[Tensor, "rank width"]
+Tokens = Int[Tensor, "tokens"]
+Prefixes = tuple[Tensor, ...]
+"""Tokens, and the keys and values of the first block for them, which later tokens do not change."""
 
 
-def tokens_present(update: Update) -> Int[Tensor, "tokens"]:
+def tokens_present(update: Update) -> Tokens:
     """The ids of all tokens in the batch, in increasing order: the embedding's rows with a gradient.
 
     Labels are not among them, unless they also occur in an input. Exact unless the error signals of a token
@@ -97,13 +101,11 @@ class TokenRecovery(AttackBase):
         exact = copy.deepcopy(model).double()
         with torch.no_grad():
             sentences = self._grow(exact, tensors, self._options(exact, update, tensors), update.num_examples)
-        inputs, labels = with_labels(exact, tensors, sentences, update.num_examples, *update.input_shape)
+        inputs, labels = _with_labels(exact, tensors, sentences, update.num_examples, *update.input_shape)
         empty = torch.full_like(inputs, PAD)
         empty[:, 0] = self.end
-        loss, baseline = (
-            squared_error(update.step(model, guess, labels), update.tensors).item()
-            for guess in (inputs, empty)
-        )
+        sent = (update.step(model, guess, labels) for guess in (inputs, empty))
+        loss, baseline = (squared_error(tensors, update.tensors).item() for tensors in sent)
         if not loss < self.threshold:
             raise ValueError(
                 f"TokenRecovery found a batch that leaves {loss:.0e} of the update unexplained: "
@@ -123,7 +125,7 @@ class TokenRecovery(AttackBase):
             )
         return basis
 
-    def _options(self, model: Transformer, update: Update, tensors: Tensors) -> list[Int[Tensor, "_"]]:
+    def _options(self, model: Transformer, update: Update, tensors: Tensors) -> list[Tensor]:
         """For each position the tokens that fit there."""
         # The first position attends to itself alone, so its query has no gradient; its value has.
         basis = self._span(tensors, "query", "key", "value")
@@ -133,9 +135,7 @@ class TokenRecovery(AttackBase):
         seen = model.block(0).norm1(model.embedding(tokens) + places[:, None])  # positions × tokens × width
         return [tokens[fits] for fits in outside(seen, basis) < self.threshold]
 
-    def _grow(
-        self, model: Transformer, tensors: Tensors, options: list[Tensor], size: int
-    ) -> list[Int[Tensor, "_"]]:
+    def _grow(self, model: Transformer, tensors: Tensors, options: list[Tensor], size: int) -> list[Tensor]:
         """Candidates for the sentences of the batch: prefixes grown from left to right, until they end.
 
         A wrong prefix that fits by chance is not continued by chance as well, and dies out.
@@ -163,13 +163,8 @@ class TokenRecovery(AttackBase):
         return complete
 
 
-def _continued(
-    model: Transformer, prefixes: tuple[Tensor, ...], tokens: Int[Tensor, "_"]
-) -> tuple[tuple[Tensor, ...], Float[Tensor, "_ width"]]:
-    """Every prefix with every token after it, and what the first block's MLP receives at that token.
-
-    A prefix is its tokens with the keys and values of the first block, which later tokens do not change.
-    """
+def _continued(model: Transformer, prefixes: Prefixes, tokens: Tokens) -> tuple[Prefixes, Tensor]:
+    """Every prefix with every token after it, and what the first block's MLP receives at that token."""
     block, count = model.block(0), len(prefixes[0])
     hidden = model.embedding(tokens)[:, None] + model.position.weight[prefixes[0].shape[1]]
     query, *new = block.project(hidden)
@@ -179,3 +174,44 @@ def _continued(
         grown.append(torch.cat([old, added.repeat(count, 1, 1, 1)], 2))
     attended = hidden.repeat(count, 1, 1) + block.mix(query.repeat(count, 1, 1, 1), *grown[1:], causal=False)
     return tuple(grown), block.norm2(attended[:, 0])
+
+
+def _with_labels(
+    model: Transformer, tensors: Tensors, sentences: list[Tensor], size: int, length: int
+) -> tuple[Int[Tensor, "batch positions"], Labels]:
+    """The batch of ``size`` texts: each sentence as often as it occurs, padded to ``length``, and its labels.
+
+    ``tensors`` is the mean gradient, in the model's float type. Sentences that do not occur are left out.
+    ValueError if the labels do not add up to ``size``.
+    """
+    inputs = torch.stack([pad(row, (0, length - len(row)), value=PAD) for row in sentences])
+    below = len(model.blocks) - 1
+    top = model.block(below)
+    with torch.no_grad():
+        hidden = top.attend(model.blocks[:below](model.embed(inputs)))
+        active = last(inputs, top.activate(hidden))
+        output = last(inputs, hidden) + top.contract(active)
+        probabilities = model.head(model.norm(output)).softmax(1)
+    signal = size * torch.linalg.pinv(active.T) @ tensors[f"blocks.{below}.contract.weight"].T
+
+    # The bias gradient is Σ(p - onehot) / size, so a class is a label only if its p may exceed it.
+    most = size * probabilities.amax(0)
+    classes = (most - size * tensors["head.bias"] > 0.5).nonzero()[:, 0]
+    each = torch.stack([_signal_of(model, output, label) for label in classes] or [output * 0], 2)
+    counts = torch.linalg.pinv(each) @ signal[:, :, None]  # sentences × classes × 1
+    counts = counts.squeeze(2).round().long().clamp_min(0)
+    if counts.sum() != size:
+        raise ValueError(
+            f"TokenRecovery found labels for {int(counts.sum())} sentences instead of {size}: "
+            "the update is not a plain gradient of this model, or too noisy"
+        )
+    row, column = counts.nonzero().T  # a sentence that fitted by chance has no label, and goes
+    often = counts[row, column]
+    return inputs[row].repeat_interleave(often, 0), classes[column].repeat_interleave(often)
+
+
+def _signal_of(model: Transformer, output: Tensor, label: Tensor) -> Float[Tensor, "sentences width"]:
+    """What the loss would send back to the last block, if every sentence had this label."""
+    output = output.detach().requires_grad_()
+    loss = cross_entropy(model.head(model.norm(output)), label.expand(len(output)), reduction="sum")
+    return torch.autograd.grad(loss, output)[0]

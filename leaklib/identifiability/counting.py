@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from leaklib.attacks.parts.checks import check_update, steps_and_scale
+from leaklib.attacks.parts.base import check_update, steps_and_scale
 from leaklib.attacks.parts.layers import chain, input_shapes
 from leaklib.types import Update
 
@@ -55,14 +55,13 @@ def counting_bounds(model: nn.Module, update: Update) -> tuple[Bound, ...]:
         unknowns = update.num_examples * torch.Size(update.input_shape).numel()
         return (Bound(type(model).__name__, min(equations, unknowns), unknowns),)
     bounds, known = [], 0
-    outputs = [*shapes[1:], torch.Size([0])]  # nothing above the last layer asks for its output's shape
-    for (name, layer), shape, output in reversed(list(zip(layers, shapes, outputs, strict=True))):
-        known = _count(layer, shape, output, update.num_examples, known)
+    for (name, layer), shape in zip(reversed(layers), reversed(shapes), strict=True):
+        known = _count(layer, shape, update.num_examples, known)
         bounds.append(Bound(name, known, update.num_examples * shape.numel()))
     return tuple(bounds)
 
 
-def _count(layer: nn.Module, shape: torch.Size, output: torch.Size, batch: int, above: int) -> int:
+def _count(layer: nn.Module, shape: torch.Size, batch: int, above: int) -> int:
     """The bound for the input of ``layer``, of ``shape`` for one example, from the one for its output."""
     own = sum(weight.numel() for weight in layer.parameters())
     match layer:
@@ -72,8 +71,9 @@ def _count(layer: nn.Module, shape: torch.Size, output: torch.Size, batch: int, 
             axes = [[(1, 1)], [(1, vectors)]]
             results = vectors * layer.out_features
         case nn.Conv2d(groups=1, padding_mode="zeros"):
-            axes = _axes(layer, shape)
-            channels, results = (layer.in_channels, layer.out_channels), batch * _outputs(layer, shape)
+            output = layer(torch.zeros(1, *shape).to(layer.weight))
+            axes = _axes(layer, shape, output.shape[2:])
+            channels, results = (layer.in_channels, layer.out_channels), batch * output.numel()
             signals = min(layer.out_channels, results // layer.out_channels)
             axes[1] = [(offsets, batch * places) for offsets, places in axes[1]]
         case _:
@@ -87,16 +87,12 @@ def _count(layer: nn.Module, shape: torch.Size, output: torch.Size, batch: int, 
     return min(touched, above + own, results + from_weights)
 
 
-def _outputs(layer: nn.Conv2d, shape: torch.Size) -> int:
-    return layer(torch.zeros(1, *shape).to(layer.weight)).numel()
-
-
-def _axes(layer: nn.Conv2d, shape: torch.Size) -> list[list[tuple[int, int]]]:
+def _axes(layer: nn.Conv2d, shape: torch.Size, sizes: torch.Size) -> list[list[tuple[int, int]]]:
     """For rows and columns: how many kernel offsets fall into each class, and how many places these meet.
 
     With stride s, offsets that differ by no multiple of s never meet the same pixel: s separate systems.
     """
-    sizes, found = layer(torch.zeros(1, *shape).to(layer.weight)).shape[2:], []
+    found = []
     for axis in (0, 1):
         kernel, stride, dilation = layer.kernel_size[axis], layer.stride[axis], layer.dilation[axis]
         named = {"valid": 0, "same": dilation * (kernel - 1) // 2}

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
 from leaklib.fields import Positive, check
 from leaklib.identifiability.counting import Bound, counting_bounds
@@ -92,11 +92,10 @@ class Identifiability:
         check("prior_std", prior_std, Positive | None)
         precision = (self.singular_values / noise_std).square()
         precision = torch.cat([precision, precision.new_zeros(self.unknowns - len(precision))])
-        if prior_std is None:
-            if not self.identifiable:
-                return -math.inf
-        else:
+        if prior_std is not None:
             precision = precision + prior_std**-2
+        elif not self.identifiable:
+            return -math.inf
         return -10 * precision.reciprocal().mean().log10().item()
 
     def null_space(self) -> Float64[Tensor, "nullity batch ..."]:
@@ -120,8 +119,7 @@ def identifiability(
     J is per unit of pictures in [0, 1], whatever the update's bounds. The labels count as known. ``noise`` is
     the standard deviation on each tensor of the update, where it is not the same on all. J is held in pieces
     of ``memory`` bytes, each of which costs one pass of forward mode over all columns; R takes as much again
-    as unknowns² numbers do. ``progress`` is called with how many columns are done, and of how many. For too
-    many unknowns for that: ``extremes`` (extremes.py).
+    as unknowns² numbers do. ``progress`` is called with how many columns are done, and of how many.
     """
     check_update(model, update)
     expected = (update.num_examples, *update.input_shape)
@@ -138,10 +136,8 @@ def identifiability(
         piece = gradient.transposed(pictures, slice(first, first + rows), report).T
         # The R of pieces under each other is that of all: what is held stays small.
         factor = torch.linalg.qr(torch.cat([factor, piece]) if number else piece, mode="r").R
-    spectrum = torch.linalg.svdvals(factor)
-    return Identifiability(
-        unknowns, equations, counting_bounds(model, update), spectrum, factor, inputs.shape
-    )
+    spectrum, bounds = torch.linalg.svdvals(factor), counting_bounds(model, update)
+    return Identifiability(unknowns, equations, bounds, spectrum, factor, inputs.shape)
 
 
 def _shifted(progress: Pass, before: int, total: int) -> Pass:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
 from leaklib.types import Inputs, Labels, Update
 
@@ -54,9 +54,8 @@ def twin(
         flat = values <= FLAT * values[-1]
         if not flat.any():
             raise ValueError(f"the update determines all {len(values)} pixels: there is no twin nearby")
-        inverse = (
-            vectors[:, ~flat] / values[~flat] @ vectors[:, ~flat].T
-        )  # of JᵀJ, so that J⁺ u = inverse Jᵀ u
+        # Of JᵀJ, so that J⁺ u = inverse Jᵀ u.
+        inverse = vectors[:, ~flat] / values[~flat] @ vectors[:, ~flat].T
         move = _inside(vectors[:, flat], (goal - point).flatten(), point.flatten())
         move = move.view(point.shape) / (steps - step)
         point = _back(gradient, observed, lambda u, a=inverse, b=rows: a @ (b @ u), point, move)

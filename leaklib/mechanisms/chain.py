@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import Range
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.mechanisms.parts.base import MechanismBase, Payload, send
 from leaklib.rng import given
 from leaklib.types import Objective, Tensors, Update
 
 # Within a chain a mechanism's bits depend on what is left to send, which only its ``encode`` is told.
-BASED = Range(
-    "mechanisms on top of MechanismBase", lambda each: all(isinstance(m, MechanismBase) for m in each)
-)
+BASED = Range("mechanisms on top of MechanismBase", lambda ms: all(isinstance(m, MechanismBase) for m in ms))
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from leaklib.fields import Count, FiniteNonNegative, Inner, check, within
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import noise_scale, send
+from leaklib.mechanisms.parts.base import MechanismBase, noise_scale, send
 from leaklib.named import flatten, unflatten
 from leaklib.rng import given
 from leaklib.types import Update
@@ -73,9 +72,8 @@ class Skellam(MechanismBase):
         noisy = (rounded + _noise(len(steps), variance, generator)) / 2.0**self.fraction_bits
         sent = unflatten(noisy, update.tensors)
         if not torch.equal(flatten(sent).cpu().double(), noisy):
-            raise ValueError(
-                "some numbers need more digits than their float type has: lower fraction_bits, or use float64"
-            )
+            remedy = "lower fraction_bits, or use float64"
+            raise ValueError(f"some numbers need more digits than their float type has: {remedy}")
         return send(update, sent, self)
 
     def rounded(self, sensitivity: int | float, entries: int) -> float:
@@ -108,10 +106,8 @@ def skellam_rdp(order: int, l1: int | float, l2: int | float, variance: float) -
 def _noise(entries: int, variance: float, generator: torch.Generator) -> Float[Tensor, "entries"]:
     """Skellam numbers: differences of two Poisson numbers, each of half the variance."""
     if variance / 2 > LARGEST_RATE:
-        raise ValueError(
-            f"noise of a standard deviation of {math.sqrt(variance):.3g} steps is more than can be drawn "
-            f"accurately, {math.sqrt(2 * LARGEST_RATE):.3g}: lower fraction_bits"
-        )
+        most = f"more than can be drawn accurately, {math.sqrt(2 * LARGEST_RATE):.3g}: lower fraction_bits"
+        raise ValueError(f"noise of a standard deviation of {math.sqrt(variance):.3g} steps is {most}")
     rate = torch.full((2, entries), variance / 2, dtype=torch.float64)
     positive, negative = torch.poisson(rate, generator=generator)
     return positive - negative

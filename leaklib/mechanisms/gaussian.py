@@ -24,8 +24,7 @@ from torch import Tensor
 
 from leaklib.client import clip
 from leaklib.fields import FinitePositive
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import noise_scale, send
+from leaklib.mechanisms.parts.base import MechanismBase, noise_scale, send
 from leaklib.rng import add_noise, given
 from leaklib.types import Objective, Tensors, Update
 

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import within
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import SCALE, Payload, send
+from leaklib.mechanisms.parts.base import SCALE, MechanismBase, Payload, send
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.rng import given
 from leaklib.types import Objective, Tensors, Update
@@ -69,9 +68,8 @@ class Quantize(MechanismBase):
         One bit is compared as signs are.
         """
         if self.bits == 1 and not self.stochastic:
-            return SignSGD().distance(
-                candidate, {name: observed[name].sign() for name in candidate}, objective
-            )
+            signs = {name: observed[name].sign() for name in candidate}
+            return SignSGD().distance(candidate, signs, objective)
         steps = {name: 2 * observed[name].abs().max() / self.gaps for name in candidate}
         # A tensor that was zero everywhere has no step: it is zero in the candidate, or says nothing.
         steps = {name: torch.where(step > 0, step, torch.ones_like(step)) for name, step in steps.items()}

@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.mechanisms.parts.base import MechanismBase, Payload, send
 from leaklib.named import flatten
 from leaklib.types import Objective, Tensors, Update
 
@@ -28,10 +27,7 @@ class SignSGD(MechanismBase):
     """Send the signs alone, zero as +1."""
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        signs = {
-            name: torch.where(tensor < 0, -1.0, 1.0).to(tensor.dtype)
-            for name, tensor in update.tensors.items()
-        }
+        signs = {n: torch.where(t < 0, -1.0, 1.0).to(t.dtype) for n, t in update.tensors.items()}
         return send(update, signs, self)
 
     def encode(self, payload: Payload) -> Payload:

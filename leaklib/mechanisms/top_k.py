@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import Proportion
-from leaklib.mechanisms.parts.base import MechanismBase
-from leaklib.mechanisms.parts.payload import Payload, send
+from leaklib.mechanisms.parts.base import MechanismBase, Payload, send
 from leaklib.named import flatten, unflatten
 from leaklib.types import Objective, Tensors, Update
 
@@ -53,9 +52,7 @@ class TopK(MechanismBase):
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective between kept entries, and of the others what exceeds the smallest kept one."""
         kept = {name: observed[name] != 0 for name in candidate}
-        limit = torch.stack([
-            observed[name].abs().where(mask, torch.inf).min() for name, mask in kept.items()
-        ]).min()  # fmt: skip
-        return objective(
-            {n: t.where(kept[n], t - t.clamp(-limit, limit)) for n, t in candidate.items()}, observed
-        )
+        smallest = [observed[name].abs().where(mask, torch.inf).min() for name, mask in kept.items()]
+        limit = torch.stack(smallest).min()
+        beyond = {n: t.where(kept[n], t - t.clamp(-limit, limit)) for n, t in candidate.items()}
+        return objective(beyond, observed)

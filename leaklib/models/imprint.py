@@ -13,7 +13,6 @@ of the brightness; their layer can also pass the picture on.
 Chapter: 5.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Annotated
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from leaklib.fields import Checked, Positive, Several, within
 from leaklib.models.convnet import ConvNet
-from leaklib.models.parts.build import Architecture
+from leaklib.models.parts.build import Architecture, sequential
 
 CHANNELS, SIDE = 3, 32
 PIXELS = CHANNELS * SIDE * SIDE
@@ -49,15 +48,20 @@ class Imprinted(Checked):
 
     def build(self, seed: int) -> nn.Sequential:
         """The base network of that seed behind the layer, which is the same for every seed."""
-        return nn.Sequential(
-            OrderedDict(
+        edges = self.edges()
+        black, white = ((brightness - edges).relu().sum().item() for brightness in (0, 1))
+        up = 1 / (white - black)
+        return sequential(
+            seed,
+            lambda: dict(
                 flatten=nn.Flatten(),
-                imprint=self._measure(),
+                imprint=_filled(nn.Linear(PIXELS, self.bins), GAIN / PIXELS, -GAIN * edges),
                 relu=nn.ReLU(),
-                gray=self._paint(),
+                # To one gray level for all pixels: 0 for a black picture, 1 for a white one.
+                gray=_filled(nn.Linear(self.bins, PIXELS), up / GAIN, torch.tensor(-black / (white - black))),
                 unflatten=nn.Unflatten(1, (CHANNELS, SIDE, SIDE)),
                 base=self.base.build(seed),
-            )
+            ),
         )
 
     def edges(self) -> Float[Tensor, "bins"]:
@@ -66,18 +70,9 @@ class Imprinted(Checked):
         inner = [known.inv_cdf(i / self.bins) for i in range(1, self.bins)]
         return torch.tensor([min(-0.1, inner[0] - 0.1), *inner])
 
-    def _measure(self) -> nn.Linear:
-        layer = nn.Linear(PIXELS, self.bins)
-        with torch.no_grad():
-            layer.weight.fill_(GAIN / PIXELS)
-            layer.bias.copy_(-GAIN * self.edges())
-        return layer
 
-    def _paint(self) -> nn.Linear:
-        """From the rows to one gray level for all pixels: 0 for a black picture, 1 for a white one."""
-        layer = nn.Linear(self.bins, PIXELS)
-        black, white = ((brightness - self.edges()).relu().sum().item() for brightness in (0, 1))
-        with torch.no_grad():
-            layer.weight.fill_(1 / (white - black) / GAIN)
-            layer.bias.fill_(-black / (white - black))
-        return layer
+def _filled(layer: nn.Linear, weight: float, bias: Tensor) -> nn.Linear:
+    with torch.no_grad():
+        layer.weight.fill_(weight)
+        layer.bias.copy_(bias)
+    return layer

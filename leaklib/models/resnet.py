@@ -33,12 +33,9 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(out)
         self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(out)
-        same = stride == 1 and channels == out
-        self.around = (
-            nn.Identity()
-            if same
-            else nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-        )
+        self.around = nn.Sequential()
+        if stride != 1 or channels != out:
+            self.around.extend([nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)])
 
     def forward(self, inputs: Tensor) -> Tensor:
         inner = torch.relu(self.norm1(self.conv1(inputs)))

@@ -42,12 +42,9 @@ class Block(nn.Module):
 
     def project(self, hidden: Hidden) -> tuple[Heads, Heads, Heads]:
         """Queries, keys and values of every position."""
-        seen = self.norm1(hidden)
-        query, key, value = (
-            layer(seen).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
-            for layer in (self.query, self.key, self.value)
-        )
-        return query, key, value
+        seen, layers = self.norm1(hidden), (self.query, self.key, self.value)
+        q, k, v = (layer(seen).unflatten(-1, (self.heads, -1)).transpose(-3, -2) for layer in layers)
+        return q, k, v
 
     def mix(self, query: Heads, key: Heads, value: Heads, *, causal: bool = True) -> Hidden:
         """What attention adds: each query's mean of the values, weighted by how well the keys fit."""
@@ -105,9 +102,7 @@ class Transformer(nn.Module):
         return self.head(self.norm(last(inputs, self.blocks(self.embed(inputs)))))
 
 
-def last(
-    inputs: Tokens, hidden: Float[Tensor, "batch positions anything"]
-) -> Float[Tensor, "batch anything"]:
+def last(inputs: Tokens, hidden: Float[Tensor, "batch positions any"]) -> Float[Tensor, "batch any"]:
     """Of each text what stands at its last token."""
     end = (inputs != PAD).sum(1) - 1
     return hidden.take_along_dim(end[:, None, None], 1).squeeze(1)
@@ -135,5 +130,4 @@ class TinyTransformer(Checked):
 
     def build(self, seed: int) -> Transformer:
         """A fresh network in training mode, the same for the same seed."""
-        fields = (self.vocabulary, self.width, self.heads, self.blocks, self.length, self.tied)
-        return seeded(seed, lambda: Transformer(*fields))
+        return seeded(seed, lambda: Transformer(**vars(self)))

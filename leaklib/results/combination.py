@@ -65,14 +65,11 @@ class Round:
         """What comes out of a ring of 2^``bits`` numbers, 8 to 32 bits."""
         read = torch.from_numpy(unwrap(wrap(self.total.numpy(), bits), bits))
         decoded = read.double() / 2.0**self.fraction_bits / self.clients
-        stages = (*self.means, decoded)
-        unit = self.means[0].square().mean()
-        clipping, rounding, noise, wrapping = (
-            ((b - a).square().mean() / unit).item() for a, b in pairwise(stages)
-        )
-        total = ((decoded - self.means[0]).square().mean() / unit).item()
+        stages, unit = (*self.means, decoded), self.means[0].square().mean()
+        steps = *pairwise(stages), (self.means[0], decoded)
+        errors = [((after - before).square().mean() / unit).item() for before, after in steps]
         wrapped = (read != self.total).double().mean().item()
-        return Budget(clipping, rounding, noise, wrapping, total, wrapped, decoded)
+        return Budget(*errors, wrapped=wrapped, decoded=decoded)
 
     def enough(self) -> int:
         """The fewest bits, measured: nothing wraps."""

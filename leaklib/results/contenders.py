@@ -17,8 +17,6 @@ from leaklib.aggregation.central import CentralDP
 from leaklib.aggregation.enclave import Enclave
 from leaklib.aggregation.plain import Plain
 from leaklib.aggregation.secagg import SecAgg
-from leaklib.attacks.dlg import DLG
-from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.client import FedAvg, FedSGD
 from leaklib.data import Digits
 from leaklib.experiment import Experiment
@@ -28,7 +26,7 @@ from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
 from leaklib.models.mlp import Mlp
-from leaklib.results.sweeps import BASE, SIGNS
+from leaklib.results.sweeps import ATTACKS, BASE, SIGNS, repeated
 from leaklib.training import Training
 from leaklib.types import Attack
 
@@ -38,7 +36,6 @@ ROUNDS = 100
 EPSILON, DELTA = 2.0, 1e-5
 # The smallest noise multiplier for that many rounds, rounded up; a test holds it against the accountant.
 NOISE = 19.94
-CLIP = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,19 +51,23 @@ class Contender:
 
     def experiments(self, attack: Attack) -> list[Experiment]:
         """The runs of one attack."""
-        e = self.attacked
-        return [replace(e, attack=attack, seed=i, first_client=i) for i in range(self.runs)]
+        return repeated(replace(self.attacked, attack=attack), self.runs)
 
 
-CLIPPED = FedSGD(max_grad_norm=CLIP)
+CLIPPED = FedSGD(max_grad_norm=1.0)
 LINE = replace(BASE, clients=ATTACKED, reveal_labels=True)
 TRAINING = Training(Digits(), Mlp(), FedSGD(), clients=TRAINED, batch_size=EXAMPLES, rounds=ROUNDS, lr=1.0)
-CLIPPED_LINE, CLIPPED_TRAINING = replace(LINE, step=CLIPPED), replace(TRAINING, step=CLIPPED)
 
 
 def _contender(runs: int = 3, *, lr: float = TRAINING.lr, **parts: object) -> Contender:
-    """The same parts in attack and training, without clipping."""
+    """The same parts in attack and training."""
     return Contender(replace(LINE, **parts), replace(TRAINING, lr=lr, **parts), runs)
+
+
+def _skellam(clients: int, bits: int) -> dict[str, object]:
+    """Parts whose noise is shared among ``clients``, on a grid of step 2^-``bits``."""
+    mechanism, aggregation = Skellam(NOISE, clients, bits), SecAgg(fraction_bits=bits)
+    return {"step": CLIPPED, "mechanism": mechanism, "aggregation": aggregation}
 
 
 CONTENDERS: Mapping[str, Contender] = {
@@ -75,20 +76,10 @@ CONTENDERS: Mapping[str, Contender] = {
     "8 bits": _contender(5, mechanism=Quantize(8)),
     "1 bit (signs)": _contender(5, mechanism=SignSGD(), lr=0.01),
     "top 1 %": _contender(5, mechanism=TopK(0.01)),
-    "local DP": Contender(
-        replace(CLIPPED_LINE, mechanism=GaussianNoise(NOISE)),
-        replace(CLIPPED_TRAINING, mechanism=GaussianNoise(NOISE)),
-        5,
-    ),
-    "central DP": Contender(
-        replace(CLIPPED_LINE, aggregation=CentralDP(NOISE)),
-        replace(CLIPPED_TRAINING, aggregation=CentralDP(NOISE)),
-    ),
+    "local DP": _contender(5, step=CLIPPED, mechanism=GaussianNoise(NOISE)),
+    "central DP": _contender(step=CLIPPED, aggregation=CentralDP(NOISE)),
     "SecAgg": _contender(aggregation=SecAgg()),
-    "CCESA": Contender(
-        replace(LINE, aggregation=CCESA(edge_probability=0.7)),
-        replace(TRAINING, aggregation=CCESA(edge_probability=0.7)),
-    ),
+    "CCESA": _contender(aggregation=CCESA(edge_probability=0.7)),
     "ByzSecAgg": Contender(
         replace(LINE, aggregation=ByzSecAgg(byzantine=1, blocks=1, colluders=1, selected=3)),
         # What is applied is the sum of those selected over the number of all.
@@ -102,19 +93,11 @@ CONTENDERS: Mapping[str, Contender] = {
     "8 bits + SecAgg": _contender(mechanism=Quantize(8), aggregation=SecAgg()),
     "Skellam + SecAgg": Contender(
         # Noise as large as the first one's must be drawn on a coarser grid.
-        replace(CLIPPED_LINE, mechanism=Skellam(NOISE, ATTACKED, 14), aggregation=SecAgg(fraction_bits=14)),
-        replace(
-            CLIPPED_TRAINING, mechanism=Skellam(NOISE, TRAINED, 20), aggregation=SecAgg(fraction_bits=20)
-        ),
+        replace(LINE, **_skellam(ATTACKED, 14)),
+        replace(TRAINING, **_skellam(TRAINED, 20)),
     ),
 }
 LARGER = {f"SecAgg, {n} clients": replace(LINE, aggregation=SecAgg(), clients=n) for n in (16, 64)}
-
-ATTACKS: Mapping[str, Attack] = {
-    "DLG": DLG(steps=60, known_labels=True),
-    "DLG, smooth": DLG(steps=60, known_labels=True, total_variation=1e-3),
-    "InvertingGradients": InvertingGradients(steps=1200),
-}
 
 
 def _attacks(experiment: Experiment) -> Mapping[str, Attack]:
@@ -133,6 +116,6 @@ def comparison() -> dict[tuple[str, str], list[Experiment]]:
         for attack, how in _attacks(contender.attacked).items():
             sweep[name, attack] = contender.experiments(how)
     for name, base in LARGER.items():
-        few = Contender(base, TRAINING, 2 if base.clients == 16 else 1)
-        sweep[name, "DLG"] = few.experiments(ATTACKS["DLG"])
+        runs = 2 if base.clients == 16 else 1
+        sweep[name, "DLG"] = repeated(replace(base, attack=ATTACKS["DLG"]), runs)
     return sweep

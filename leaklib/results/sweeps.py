@@ -36,24 +36,26 @@ FRACTIONS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5)
 # Smooth signs of narrow networks have many bad basins, which L-BFGS falls into more often than Adam.
 SIGNS = InvertingGradients(steps=500, signed=False, lr=0.05)
 
+# With 1,200 evaluations each.
+ATTACKS: Mapping[str, Attack] = {
+    "DLG": DLG(steps=60, known_labels=True),
+    "DLG, smooth": DLG(steps=60, known_labels=True, total_variation=1e-3),
+    "InvertingGradients": InvertingGradients(steps=1200),
+}
+
 
 def batch_sizes() -> dict[tuple[str, int, str], list[Experiment]]:
     """(network, batch size, attack): several pictures in one plaintext update, with 1,200 evaluations."""
     networks: dict[str, Architecture] = {"LeNet": LeNet(), "ConvNet 64": ConvNet(64)}
-    attacks: dict[str, Attack] = {
-        "DLG": DLG(steps=60, known_labels=True),
-        "DLG, smooth": DLG(steps=60, known_labels=True, total_variation=1e-3),
-        "InvertingGradients": InvertingGradients(steps=1200),
-    }
     runs = {1: 10, 2: 5, 4: 3, 8: 3, 16: 2, 32: 2, 64: 1}
     largest = {"DLG": 64, "DLG, smooth": 32, "InvertingGradients": 16}  # beyond, a run takes minutes
     return {
-        (network, size, name): _runs(
+        (network, size, name): repeated(
             replace(BASE, model=model, attack=attack, batch_size=size, reveal_labels=True), runs[size]
         )
         for size in SIZES
         for network, model in networks.items()
-        for name, attack in attacks.items()
+        for name, attack in ATTACKS.items()
         if size <= largest[name]
     }
 
@@ -79,11 +81,11 @@ def repeated_labels() -> dict[tuple[int, str], list[Experiment]]:
     for size in (2, 4, 8):
         sized = replace(base, batch_size=size)
         subjects = [Photos(only=name) for name in ("astronaut", "cat", "coffee")]
-        sweep[size, "distinct"] = _runs(sized, 3)
+        sweep[size, "distinct"] = repeated(sized, 3)
         sweep[size, "the same"] = [replace(sized, data=data, seed=i) for i, data in enumerate(subjects)]
     for size, runs in ((16, 2), (32, 1), (64, 1)):
         own = replace(base, data=Numbered(), model=ConvNet(64, num_classes=size), batch_size=size)
-        sweep[size, "distinct"] = _runs(own, runs)
+        sweep[size, "distinct"] = repeated(own, runs)
     return sweep
 
 
@@ -94,7 +96,7 @@ def compressors() -> dict[tuple[str, str, str], list[Experiment]]:
         for name, mechanism in MECHANISMS.items():
             for attacker, attack in attackers(model, mechanism).items():
                 base = replace(BASE, model=model, mechanism=mechanism, attack=attack)
-                sweep[network, name, attacker] = _runs(base, 1 if network == "ConvNet 128" else 5)
+                sweep[network, name, attacker] = repeated(base, 1 if network == "ConvNet 128" else 5)
     return sweep
 
 
@@ -106,7 +108,7 @@ def both() -> dict[tuple[int, str], list[Experiment]]:
             mechanism = MECHANISMS[name]
             attack = SIGNS if name == "signs" else DLG(steps=40, known_labels=True, total_variation=1e-3)
             base = replace(BASE, mechanism=mechanism, attack=attack, batch_size=size, reveal_labels=True)
-            sweep[size, name] = _runs(base, 3 if size <= 4 else 2)
+            sweep[size, name] = repeated(base, 3 if size <= 4 else 2)
     return sweep
 
 
@@ -127,17 +129,12 @@ def attackers(model: Architecture, mechanism: Mechanism) -> dict[str, Attack]:
     """Who attacks one picture behind ``mechanism``: with and without a prior, and without knowing it."""
     if mechanism in (SignSGD(), Quantize(1)):
         return {"adaptive, smooth": SIGNS, "naive": Naive(SIGNS)}
+    sharp, smooth = IDLG(steps=30), IDLG(steps=30, total_variation=3e-3)
     if isinstance(model, LeNet):  # badly conditioned: more steps, a long memory, float64
-        smooth = IDLG(steps=60, total_variation=1e-2)
-        return {
-            "adaptive": Precise(IDLG(steps=100, history=600)),
-            "adaptive, smooth": smooth,
-            "naive": Naive(smooth),
-        }
-    smooth = IDLG(steps=30, total_variation=3e-3)
-    return {"adaptive": IDLG(steps=30), "adaptive, smooth": smooth, "naive": Naive(smooth)}
+        sharp, smooth = Precise(IDLG(steps=100, history=600)), IDLG(steps=60, total_variation=1e-2)
+    return {"adaptive": sharp, "adaptive, smooth": smooth, "naive": Naive(smooth)}
 
 
-def _runs(base: Experiment, count: int) -> list[Experiment]:
+def repeated(base: Experiment, count: int) -> list[Experiment]:
     """``base`` on ``count`` clients, each with pictures, a network and a start of its own."""
     return [replace(base, seed=i, first_client=i) for i in range(count)]

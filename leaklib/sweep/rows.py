@@ -55,8 +55,8 @@ class Row:
             raise ValueError("this row was stored without pictures: run its experiment to see them")
         tall = np.asarray(Image.open(io.BytesIO(base64.b64decode(self.pictures))))
         tall = tall.reshape(tall.shape[0], tall.shape[1], -1).transpose(2, 0, 1)
-        side = tall.shape[2]
-        return torch.from_numpy(tall.copy()).float().div(255).unflatten(1, (-1, side)).transpose(0, 1)
+        levels = torch.from_numpy(tall.copy()).unflatten(1, (-1, tall.shape[2]))
+        return levels.transpose(0, 1).float() / 255
 
 
 def row_of(result: Result, witness: tuple[float, ...], seconds: float) -> Row:

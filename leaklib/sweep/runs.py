@@ -30,10 +30,7 @@ def grid(base: Experiment, **axes: Iterable[Any]) -> list[Experiment]:
     values = {name: list(axis) for name, axis in axes.items()}
     if empty := [name for name, axis in values.items() if not axis]:
         raise ValueError(f"the axis {', '.join(empty)} has no values: give at least one")
-    return [
-        replace(base, **dict(zip(values, combination, strict=True)))
-        for combination in product(*values.values())
-    ]
+    return [replace(base, **dict(zip(values, some, strict=True))) for some in product(*values.values())]
 
 
 def run_all(
@@ -45,10 +42,11 @@ def run_all(
     ``joblib.parallel_config`` says. Interrupt it and call it again: what was done is not repeated.
     """
     keys = [key(e) for e in experiments]
-    rows = {name: row for name, e in zip(keys, experiments, strict=True) if (row := cached(e)) is not None}
-    todo = list({name: e for name, e in zip(keys, experiments, strict=True) if name not in rows}.values())
+    named = dict(zip(keys, experiments, strict=True))
+    rows = {name: row for name, e in named.items() if (row := cached(e)) is not None}
+    todo = [e for name, e in named.items() if name not in rows]
     if progress and todo:
-        print(f"{len(set(keys)) - len(todo)} results are stored, {len(todo)} to run.", flush=True)
+        print(f"{len(rows)} results are stored, {len(todo)} to run.", flush=True)
     start = time.monotonic()
     for done, row in enumerate(_side_by_side(todo, n_jobs), 1):
         rows[row.key] = row

@@ -5,15 +5,4 @@ from leaklib.widgets.playground import live
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
 from leaklib.widgets.table import Column, Spread, compare
 
-__all__ = [
-    "Axis",
-    "Column",
-    "Curve",
-    "Number",
-    "Pictures",
-    "Position",
-    "Spread",
-    "compare",
-    "explore",
-    "live",
-]
+__all__ = "Axis", "Column", "Curve", "Number", "Pictures", "Position", "Spread", "compare", "explore", "live"

@@ -40,7 +40,8 @@ def explore(
     if curve is None and any(position.value is not None for position in results):
         raise ValueError("some positions have a value but there is no curve: pass curve=Curve(name)")
     store = Store()
-    names = {place: _name(place, axes) for place in _grid(axes)}
+    grid = product(*(range(len(axis.values)) for axis in reversed(axes)))
+    names = {place[::-1]: _name(place[::-1], axes) for place in grid}  # the first axis runs fastest
     strip = "".join(_frame(places[p], names[p], store) for p in names if p in places)
     missing = "; ".join(escape(names[p]) for p in names if p not in places)
     strip += f"<p>Not measured: {missing}.</p>" if missing else ""
@@ -53,11 +54,6 @@ def explore(
     }
     advice = f"with {len(store)} different pictures: show fewer per position or leave positions out"
     return Explorer(page("explorer", "strip", title, strip, spec, advice), title)
-
-
-def _grid(axes: Sequence[Axis]) -> list[tuple[int, ...]]:
-    """All places, the first axis running fastest, as the script counts them."""
-    return [p[::-1] for p in product(*(range(len(axis.values)) for axis in reversed(axes)))]
 
 
 def _place(at: tuple[Value, ...], axes: Sequence[Axis]) -> tuple[int, ...]:

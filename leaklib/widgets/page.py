@@ -45,9 +45,6 @@ def page(widget: str, kind: str, title: str, content: str, spec: dict[str, objec
         f'<div class="lx-{kind}"><p class="lx-title">{escape(title)}</p>{content}</div></div>'
         f'<script>({script})("{key}", {data})</script>'
     )
-    if len(html.encode()) > LIMIT:
-        article = "an" if widget == "explorer" else "a"
-        raise ValueError(
-            f"{article} {widget} may have 1.5 MB, this one has {len(html.encode()) / 1e6:.2f} MB {advice}"
-        )
+    if (size := len(html.encode())) > LIMIT:
+        raise ValueError(f"each {widget} may have 1.5 MB, this one has {size / 1e6:.2f} MB {advice}")
     return html

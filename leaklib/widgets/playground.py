@@ -55,9 +55,8 @@ class Live:
         self._stopped, self._drawn = threading.Event(), 0.0
         self.start.on_click(self._run)
         self.stop.on_click(lambda _: self._stopped.set())
-        sliders = [self.batch_size, self.mechanism, self.seed]
-        buttons = ipw.HBox([self.start, self.stop])
-        self.box = ipw.VBox([*sliders, buttons, self.bar, self.message, self.pictures])
+        form = [self.batch_size, self.mechanism, self.seed, ipw.HBox([self.start, self.stop])]
+        self.box = ipw.VBox([*form, self.bar, self.message, self.pictures])
 
     def _ipython_display_(self) -> None:
         # Two outputs: without a kernel the first is what remains, since a stored view would be blank.
@@ -82,8 +81,7 @@ class Live:
 
     def _attack(self, batch_size: int, mechanism: Mechanism, seed: int) -> None:
         try:
-            result = run(self.build(batch_size, mechanism, seed), callback=self._watch)
-            self._finish(result)
+            self._finish(run(self.build(batch_size, mechanism, seed), callback=self._watch))
         except Exception as error:  # a thread's traceback would not reach the reader
             self._say(f"The attack failed with {type(error).__name__}: {error}")
         finally:

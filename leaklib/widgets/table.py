@@ -56,7 +56,7 @@ def compare(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, captio
     """
     _check(columns, rows)
     kinds = [_kind([row[i] for row in rows], column) for i, column in enumerate(columns)]
-    head = "".join(f'<th role="columnheader" scope="col"{_class(k)}>{escape(c.name)}</th>'
+    head = "".join(f'<th role="columnheader" scope="col" class="lx-{k}">{escape(c.name)}</th>'
                    for c, k in zip(columns, kinds, strict=True))  # fmt: skip
     body = "".join(_row(columns, kinds, row) for row in rows)
     table = (
@@ -93,14 +93,10 @@ def _kind(cells: Sequence[Cell], column: Column) -> str:
     return kinds.pop() if kinds else "text"
 
 
-def _class(kind: str) -> str:
-    return f' class="lx-{kind}"'
-
-
 def _row(columns: Sequence[Column], kinds: Sequence[str], row: Sequence[Cell]) -> str:
     name = str(row[0])
     cells = "".join(
-        f'<td role="cell"{_class(kind)} data-name="{escape(column.name)}"{_order(cell)}>'
+        f'<td role="cell" class="lx-{kind}" data-name="{escape(column.name)}"{_order(cell)}>'
         f"{_content(cell, column, name)}</td>"
         for column, kind, cell in zip(columns[1:], kinds[1:], row[1:], strict=True)
     )
@@ -121,14 +117,11 @@ def _content(cell: Cell, column: Column, name: str) -> str:
     if isinstance(cell, str):
         return escape(cell)
     if isinstance(cell, Pictures):
-        numbers = [f" {i}" for i in range(1, len(cell.images) + 1)] if len(cell.images) > 1 else [""]
         pictures = "".join(
-            figure(png(image), f"{cell.name}{number}, {name}", caption)
-            for number, (image, caption) in zip(numbers, cell.captioned(), strict=True)
+            figure(png(image), f"{cell.name}{f' {i}' if len(cell.images) > 1 else ''}, {name}", caption)
+            for i, (image, caption) in enumerate(cell.captioned(), 1)
         )
         return f"<div>{pictures}</div>"
-    if isinstance(cell, Spread):
-        value, spread = cell.value, f" <small>{show(cell.low)} to {show(cell.high)}</small>"
-    else:
-        value, spread = cell, ""
+    spread = f" <small>{show(cell.low)} to {show(cell.high)}</small>" if isinstance(cell, Spread) else ""
+    value = cell.value if isinstance(cell, Spread) else cell
     return f"<span>{escape(f'{show(value)} {column.unit}'.strip())}{spread}</span>"

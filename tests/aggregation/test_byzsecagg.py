@@ -293,11 +293,11 @@ def test_the_server_takes_every_message_once_and_from_members() -> None:
     _, r = answered()
     server, numbers = r.server, Numbers(3, elements([1]))
     for receive, message in (
-        (server.receive_key, Key(3, bytes(32))),
-        (server.receive_shares, server.dealt[3, 4]),
-        (server.receive_combination, numbers),
-        (server.receive_complaints, Names(3, ())),
-        (server.receive_distances, numbers),
+        (server.keys.put, Key(3, bytes(32))),
+        (server.dealt.put, server.dealt[3, 4]),
+        (server.combinations.put, numbers),
+        (server.complaints.put, Names(3, ())),
+        (server.answers.put, numbers),
     ):
         with pytest.raises(ValueError, match=r"has the .* already"):
             receive(message)

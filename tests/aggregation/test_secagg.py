@@ -187,7 +187,7 @@ def late(double: bool) -> tuple[Masking, np.ndarray]:
     r = until(Phase.UNMASK, double=double)
     arrived = r.server.masked.pop(2)
     for client in (0, 1, 3, 4):
-        r.server.receive_revealed(r.clients[client].unmask(r.server.survivors_for(client)))
+        r.server.revealed.put(r.clients[client].unmask(r.server.survivors_for(client)))
     assert set(r.server.sums()) == {(0, 1, 3, 4)}
     # With client 2's key the server takes off every mask that 2 shares with another.
     key, r.server.masked[2] = r.server.masking_key(2), arrived
@@ -278,18 +278,18 @@ def test_the_server_refuses_what_it_has_and_what_it_expects_of_nobody() -> None:
     r = until(Phase.UNMASK)
     server = r.server
     for receive, message in (
-        (server.receive_keys, server.keys[1]),
+        (server.keys.put, server.keys[1]),
         (server.receive_shares, server.shares[1][0]),
-        (server.receive_input, server.masked[1]),
+        (server.masked.put, server.masked[1]),
     ):
         with pytest.raises(ValueError, match=r"has the .* of client . already"):
             receive(message)
     with pytest.raises(ValueError, match="expects no Keys of client 9"):
-        server.receive_keys(Keys(9, bytes(32), bytes(32)))
+        server.keys.put(Keys(9, bytes(32), bytes(32)))
     revealed = r.clients[0].unmask(server.survivors_for(0))
-    server.receive_revealed(revealed)
+    server.revealed.put(revealed)
     with pytest.raises(ValueError, match="has the Revealed of client 0 already"):
-        server.receive_revealed(revealed)
+        server.revealed.put(revealed)
 
 
 def test_a_wrong_share_of_a_key_is_noticed() -> None:
@@ -298,7 +298,7 @@ def test_a_wrong_share_of_a_key_is_noticed() -> None:
     for client in range(4):
         revealed = r.clients[client].unmask(r.server.survivors_for(client))
         wrong = {4: revealed.keys[4] ^ (1 if client == 0 else 0)}
-        r.server.receive_revealed(replace(revealed, keys=wrong))
+        r.server.revealed.put(replace(revealed, keys=wrong))
     with pytest.raises(ValueError, match=r"tampered with|no secret of 32 bytes"):
         r.server.sums()
 

@@ -1,6 +1,8 @@
 """Attacks on compressed updates: what they compare, what they refuse, which labels they read."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from leaklib.attacks.naive import Naive
 from leaklib.attacks.parts.labels import infer_label, infer_label_counts
 from leaklib.attacks.recursive import Recursive
 from leaklib.attacks.search.matching import compare, explain
-from leaklib.attacks.search.objectives import sign_disagreement, squared_error, total_variation
+from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.experiment import Experiment, run
@@ -30,6 +32,9 @@ from leaklib.models.lenet import LeNet
 from leaklib.models.parts.build import seeded
 from leaklib.rng import generator
 from leaklib.types import Attack, Batch, ClientStep, Mechanism, Update
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from compression import sign_disagreement
 
 SENT_THROUGH = [
     Quantize(8),

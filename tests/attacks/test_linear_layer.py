@@ -64,7 +64,7 @@ def test_one_local_step_of_fedavg_is_a_scaled_gradient() -> None:
             "needs a network whose first layer is Linear with a bias, got Conv2d as 'conv1'",
         ),
         (mlp(bias=False), some(1), "first layer is Linear with a bias"),
-        (mlp(before=(Normalize(),)), some(1), "but Normalize comes before it"),
+        (mlp(before=(Normalize(),)), some(1), "is Linear with a bias, got Normalize"),
         (mlp(), some(2), "needs an update from 1 example, got one from 2"),
     ],
 )

@@ -21,6 +21,7 @@ def test_every_exercise_has_a_solution_that_computes(path: Path) -> None:
     text = cells(path, "markdown")
     exercises = [found[1] for cell in text if (found := EXERCISE.search(cell))]
     solutions = {found[1]: CODE.findall(cell) for cell in text if (found := SOLUTION.search(cell))}
-    assert len(exercises) >= 3 and list(solutions) == exercises
+    least = 3 if path.stem[:2].isdigit() else 0  # a page without a number is a guide, not a chapter
+    assert len(exercises) >= least and list(solutions) == exercises
     assert all(solutions.values())
     assert all(":class: dropdown" in cell for cell in text if SOLUTION.search(cell))

@@ -11,7 +11,6 @@ from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos, Sentences
 from leaklib.identifiability.counting import counting_bounds
-from leaklib.identifiability.extremes import extremes
 from leaklib.identifiability.spectrum import Identifiability, identifiability
 from leaklib.models.lenet import LeNet
 from leaklib.models.lenet5 import LeNet5
@@ -196,45 +195,6 @@ def test_noise_that_differs_between_tensors_counts_by_the_tensor() -> None:
     assert same.predicted_psnr(1.0) == pytest.approx(analyze(model, batch).predicted_psnr(1e-3))
     louder = analyze(model, batch, noise=dict.fromkeys(names, 1e-3) | {"conv1.weight": 1e-1})
     assert louder.predicted_psnr(1.0) < same.predicted_psnr(1.0)
-
-
-def test_the_ends_of_the_spectrum_are_enclosed() -> None:
-    model, batch = SMALL.build(0), gray(0)
-    spectrum = analyze(model, batch).singular_values
-    update, seen = share(model, batch, FedSGD()), []
-    for steps in (5, 30, 120):
-        found = extremes(
-            model,
-            update,
-            batch.inputs,
-            batch.labels,
-            generator=generator(0, "lanczos"),
-            steps=steps,
-            progress=lambda *done: seen.append(done),
-        )
-        assert found.largest <= spectrum[0] * (1 + 1e-9) and found.smallest >= spectrum[-1] * (1 - 1e-9)
-        near = [(spectrum - value).abs().min() for value in (found.largest, found.smallest)]
-        assert near[0] <= found.largest_error + 1e-9 and near[1] <= found.smallest_error + 1e-9
-        gradient = GradientMap(model, update, batch.labels)
-        moved = gradient.push(batch.inputs, found.direction[None]).norm()
-        assert found.direction.norm() == pytest.approx(1) and moved == pytest.approx(found.smallest, rel=1e-6)
-        assert found.condition_at_least <= spectrum[0] / spectrum[-1] * (1 + 1e-6)
-    assert found.smallest == pytest.approx(spectrum[-1].item(), rel=1e-4) and seen[-1] == (120, 120)
-
-
-def test_extremes_end_early_where_the_space_is_exhausted() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
-    batch = Batch(random(1, 3, 2, 2), torch.tensor([0]))
-    found = extremes(
-        model,
-        share(model, batch, FedSGD()),
-        batch.inputs,
-        batch.labels,
-        generator=generator(0, "lanczos"),
-    )
-    spectrum = analyze(model, batch).singular_values
-    assert found.largest == pytest.approx(spectrum[0].item())
-    assert found.smallest == pytest.approx(spectrum[-1].item(), rel=1e-6)
 
 
 def bad_calls() -> dict[str, tuple]:

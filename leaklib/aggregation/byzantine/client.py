@@ -74,7 +74,6 @@ class ByzClient(Party):
     def __init__(self, number: int, rules: ByzRules, *, generator: torch.Generator) -> None:
         super().__init__(number, rules.session, generator=generator)
         self.rules = rules
-        self._phase: ByzPhase | None = None
         self._held: dict[int, Held] = {}
         self.refused: list[str] = []
         self._accepted: tuple[int, ...] = ()
@@ -145,14 +144,11 @@ class ByzClient(Party):
         masks = np.insert(masks, blocks - 1, 0, axis=1)
         held = (np.stack(rows) for rows in zip(*(self._held[dealer] for dealer in dealers), strict=True))
         own = point(self.rules.members.index(self.number))
-        good = np.ones(len(dealers), bool)
-        for mine, theirs in zip(held, (first, second, masks), strict=True):
-            good &= fits(mine, theirs, own, self._coin)
-        fine = set(np.array(dealers)[good].tolist())
+        checks = [fits(*pair, own, self._coin) for pair in zip(held, (first, second, masks), strict=True)]
+        fine = set(np.array(dealers)[np.all(checks, 0)].tolist())
         # Should such a dealer be accepted all the same, this holder's answers are among the wrong ones.
         nothing = Held(*map(np.zeros_like, self._held[self.number]))
-        for dealer in self.rules.members:
-            self._held.setdefault(dealer, nothing)
+        self._held = dict.fromkeys(self.rules.members, nothing) | self._held
         return Names(self.number, tuple(n for n in self.rules.members if n not in fine))
 
     def distances(self, accepted: Names) -> Numbers:
@@ -186,6 +182,6 @@ class ByzClient(Party):
         return Numbers(self.number, uniform(true.values.shape, generator=self._generator))
 
     def _enter(self, phase: ByzPhase) -> None:
-        if phase != (0 if self._phase is None else self._phase + 1):
+        if phase != self._phase + 1:
             raise self._refusal(f"finds that {phase.name} comes out of order or again")
         self._phase = phase

@@ -7,15 +7,20 @@ make sure of it alone: nobody sends more than an n-th of that.
 Chapter: 10.
 """
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt32
 from torch import Tensor
 
+from leaklib.fields import check, within
 from leaklib.named import flatten
 from leaklib.types import Tensors
 
 Words = UInt32[np.ndarray, "entries"]
+Bits = Annotated[int, within(8, 32)]
+"""How many a word has."""
 
 
 def flat(tensors: Tensors) -> Float[Tensor, "entries"]:
@@ -29,18 +34,18 @@ def encode(values: Float[Tensor, "entries"], fraction_bits: int, clients: int, b
     largest = scaled.abs().max().item() if len(scaled) else 0.0
     limit = (2 ** (bits - 1) - 1) // clients
     if not largest <= limit:
-        raise ValueError(
-            f"with {fraction_bits} fraction bits a sum over {clients} clients fits into {bits} bits only if "
-            f"no entry is larger than {limit / 2**fraction_bits:g}, got {largest / 2**fraction_bits:g}: "
-            f"send smaller updates, or lower fraction_bits"
+        what = (
+            f"with {fraction_bits} fraction bits a sum over {clients} clients fits into {bits} bits only if"
         )
+        most, got = (f"{integer / 2**fraction_bits:g}" for integer in (limit, largest))
+        remedy = "send smaller updates, or lower fraction_bits"
+        raise ValueError(f"{what} no entry is larger than {most}, got {got}: {remedy}")
     return wrap(scaled.long().numpy(), bits)
 
 
 def wrap(integers: Int64[np.ndarray, "entries"], bits: int = 32) -> Words:
     """The integers modulo 2^``bits``, 8 to 32, whatever their size: what is too large comes out elsewhere."""
-    if not 8 <= bits <= 32:
-        raise ValueError(f"bits must be in 8..32, got {bits}")
+    check("bits", bits, Bits)
     return (integers & (2**bits - 1)).astype(np.uint32)
 
 

@@ -33,9 +33,7 @@ def split(
         raise ValueError(f"holders must be numbers from 0, got {points[0]}")
     drawn = random_bytes(SHARE * (threshold - 1), generator=generator)
     # 521 random bits are uniform below the prime, but for one value in 2^521 that stands for zero.
-    slopes = [
-        int.from_bytes(drawn[start : start + SHARE], "big") & PRIME for start in range(0, len(drawn), SHARE)
-    ]
+    slopes = [int.from_bytes(drawn[i : i + SHARE], "big") & PRIME for i in range(0, len(drawn), SHARE)]
     constant = int.from_bytes(secret, "big")
     return {holder: _value(slopes, constant, holder + 1) for holder in points}
 

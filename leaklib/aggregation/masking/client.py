@@ -21,27 +21,27 @@ import torch
 from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import Words
 from leaklib.aggregation.crypto.shamir import SHARE, split
+from leaklib.aggregation.masking.graph import Graph
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.masking.phases import Phase
 from leaklib.aggregation.parts.party import Party
-
-Verifiers = Mapping[int, bytes]
-"""The key of every client that checks its signatures."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """What all parties of a round agree on beforehand.
 
-    ``bits`` of a word. ``session`` names the round: nothing sealed or signed in one holds in another.
-    ``verifiers`` has every client's verification key, which makes the variant against an active server; None
-    is the one against a server that follows the protocol. ``double`` False leaves out the mask of b_u, to
-    show what it is for.
+    ``thresholds`` shares open each of the two secrets of a client. ``bits`` of a word. ``session`` names the
+    round: nothing sealed or signed in one holds in another. ``verifiers`` has every client's verification
+    key, which makes the variant against an active server; None is the one against a server that follows the
+    protocol. ``double`` False leaves out the mask of b_u, to show what it is for.
     """
 
+    graph: Graph
+    thresholds: Mapping[int, int]
     bits: int = 32
     session: bytes = b""
-    verifiers: Verifiers | None = None
+    verifiers: Mapping[int, bytes] | None = None
     double: bool = True
 
 
@@ -62,25 +62,13 @@ def signed_survivors(survivors: Survivors, session: bytes) -> bytes:
 
 
 class Client(Party):
-    """Client ``number`` among its ``neighbors``. ``threshold`` shares open each of its two secrets.
-
-    Phases are called in their order, each once. ValueError where the protocol says abort.
-    """
+    """Client ``number``. Phases are called in order, each once. ValueError where the protocol says abort."""
 
     def __init__(
-        self,
-        number: int,
-        neighbors: frozenset[int],
-        threshold: int,
-        rules: Rules,
-        *,
-        generator: torch.Generator,
-        signing_key: bytes | None = None,
+        self, number: int, rules: Rules, *, generator: torch.Generator, signing_key: bytes | None = None
     ) -> None:
         super().__init__(number, rules.session, generator=generator)
-        self.neighbors, self.threshold, self.rules = neighbors, threshold, rules
-        self._signing_key = signing_key
-        self._phase: Phase | None = None
+        self.rules, self._threshold, self._signing_key = rules, rules.thresholds[number], signing_key
         self._keys: dict[int, Keys] = {}  # of the neighbors that take part
         self._held: dict[int, tuple[int, int]] = {}  # of whom it holds shares: of the seed, and of the key
         self._checked: Survivors | None = None
@@ -99,22 +87,16 @@ class Client(Party):
         """A share of the seed and of the masking key for each neighbor that advertised keys."""
         self._enter(Phase.SHARE_KEYS)
         for keys in received:
-            self._expect(keys.client, self.neighbors, self._keys, "keys")
-            if self.rules.verifiers is not None:
-                signed = signed_keys(keys, self.rules.session)
-                crypto.verify(
-                    self.rules.verifiers[keys.client], signed, keys.signature, f"client {keys.client}"
-                )
+            self._expect(keys.client, self.rules.graph[self.number], self._keys, "keys")
+            self._verify(keys, signed_keys(keys, self.rules.session))
             self._keys[keys.client] = keys
             self._channels[keys.client] = crypto.agree(self._sealing, keys.sealing, b"seal")
         self._enough(len(self._keys) + 1, "hold shares")
-        if len({k for keys in self._keys.values() for k in (keys.sealing, keys.masking)}) < 2 * len(
-            self._keys
-        ):
+        different = {key for keys in self._keys.values() for key in (keys.sealing, keys.masking)}
+        if len(different) < 2 * len(self._keys):
             raise self._refusal("sees two clients advertise the same key")
         holders, g = {self.number, *self._keys}, self._generator
-        seeds = split(self._seed, self.threshold, holders, generator=g)
-        keys = split(self._masking, self.threshold, holders, generator=g)
+        seeds, keys = (split(s, self._threshold, holders, generator=g) for s in (self._seed, self._masking))
         self._held[self.number] = seeds[self.number], keys[self.number]
         plain = {c: seeds[c].to_bytes(SHARE, "big") + keys[c].to_bytes(SHARE, "big") for c in self._keys}
         return [SealedShares(self.number, c, self._seal(c, shares)) for c, shares in plain.items()]
@@ -153,7 +135,7 @@ class Client(Party):
         self._enter(Phase.UNMASK)
         self._check(survivors)
         if self.rules.verifiers is not None:
-            self._compare(survivors, signatures, self.rules.verifiers)
+            self._compare(survivors, signatures)
         seeds = {other: self._held[other][0] for other in survivors.alive if self.rules.double}
         return Revealed(self.number, seeds, {other: self._held[other][1] for other in survivors.dead})
 
@@ -167,7 +149,7 @@ class Client(Party):
             raise self._refusal("sent its update, but is not on the list of survivors")
         self._enough(len(alive), "survive")
 
-    def _compare(self, survivors: Survivors, signatures: Iterable[Signature], verifiers: Verifiers) -> None:
+    def _compare(self, survivors: Survivors, signatures: Iterable[Signature]) -> None:
         """Enough of the survivors were told the same."""
         if survivors != self._checked:
             raise self._refusal("signed another list of survivors than it is shown now")
@@ -175,14 +157,18 @@ class Client(Party):
         signed = signed_survivors(survivors, self.rules.session)
         for signature in signatures:
             self._expect(signature.client, survivors.alive, seen, "signatures")
-            crypto.verify(
-                verifiers[signature.client], signed, signature.signature, f"client {signature.client}"
-            )
+            self._verify(signature, signed)
             seen[signature.client] = signature
         self._enough(len(seen), "signed the list of survivors")
 
+    def _verify(self, message: Keys | Signature, signed: bytes) -> None:
+        """In the active variant every message is what its sender ``signed``."""
+        if self.rules.verifiers is not None:
+            verifier, sender = self.rules.verifiers[message.client], f"client {message.client}"
+            crypto.verify(verifier, signed, message.signature, sender)
+
     def _enter(self, phase: Phase) -> None:
-        if self._phase is not None and phase <= self._phase:
+        if phase <= self._phase:
             raise self._refusal(f"was in {phase.name} already, and each phase happens once")
         self._phase = phase
 
@@ -193,6 +179,6 @@ class Client(Party):
             raise self._refusal(f"got {what} from client {sender} twice")
 
     def _enough(self, got: int, do_what: str) -> None:
-        if got < self.threshold:
-            wanted = f"{self.threshold} clients of its neighborhood that {do_what}"
+        if got < self._threshold:
+            wanted = f"{self._threshold} clients of its neighborhood that {do_what}"
             raise self._refusal(f"needs {wanted}, got {got}")

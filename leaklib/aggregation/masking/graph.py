@@ -9,12 +9,17 @@ Chapters: 10, 11.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
 
+from leaklib.fields import Number, Range, check, within
+
 Graph = Mapping[int, frozenset[int]]
 """For every client its neighbors. Whoever is a neighbor has the other as one."""
+Even = Annotated[int, Range("even and at least 2", lambda count: count >= 2 and count % 2 == 0)]
+Probability = Annotated[Number, within(0, 1)]
 
 
 def complete(clients: Sequence[int]) -> Graph:
@@ -29,8 +34,7 @@ def ring(clients: Sequence[int], neighbors: int, *, generator: torch.Generator) 
     No choice of fewer than ``neighbors`` clients separates the others. With too few clients for that many
     it is the complete graph.
     """
-    if neighbors < 2 or neighbors % 2:
-        raise ValueError(f"neighbors must be even and at least 2, got {neighbors}")
+    check("neighbors", neighbors, Even)
     n = len(clients)
     if neighbors >= n - 1:
         return complete(clients)
@@ -41,8 +45,7 @@ def ring(clients: Sequence[int], neighbors: int, *, generator: torch.Generator) 
 
 def erdos_renyi(clients: Sequence[int], edge_probability: float, *, generator: torch.Generator) -> Graph:
     """Every pair is joined with this probability, independently of all others."""
-    if not 0 <= edge_probability <= 1:
-        raise ValueError(f"edge_probability must be in 0..1, got {edge_probability}")
+    check("edge_probability", edge_probability, Probability)
     n = len(clients)
     coin = torch.rand(n, n, generator=generator, dtype=torch.float64) < edge_probability
     joined = coin.triu(1)

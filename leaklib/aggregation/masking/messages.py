@@ -65,9 +65,7 @@ class Masked(Message):
     @classmethod
     def decode(cls, data: bytes) -> "Masked":
         """ValueError for ``data`` of any other length than it says itself."""
-        if len(data) < 3 * NAME:
-            check_length(cls, data, 3 * NAME)
-        client, entries, bits = struct.unpack_from("<III", data)
+        client, entries, bits = struct.unpack_from("<III", data.ljust(3 * NAME, b"\0"))
         width = -(-bits // 8)
         check_length(cls, data, 3 * NAME + entries * width)
         octets = np.zeros((entries, 4), np.uint8)
@@ -92,13 +90,11 @@ class Signature(Message):
 
 
 def _write(shares: dict[int, int]) -> bytes:
-    return b"".join(
-        struct.pack("<I", owner) + share.to_bytes(SHARE, "big") for owner, share in shares.items()
-    )
+    return b"".join(struct.pack("<I", who) + share.to_bytes(SHARE, "big") for who, share in shares.items())
 
 
 def _read(data: bytes) -> dict[int, int]:
-    return {owner: int.from_bytes(share, "big") for owner, share in struct.iter_unpack(f"<I{SHARE}s", data)}
+    return {who: int.from_bytes(share, "big") for who, share in struct.iter_unpack(f"<I{SHARE}s", data)}
 
 
 Shares = Annotated[dict[int, int], Row(NAME + SHARE, _write, _read)]

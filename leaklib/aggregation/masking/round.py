@@ -14,10 +14,9 @@ from leaklib.aggregation.masking.client import Client, Rules
 from leaklib.aggregation.masking.graph import Graph
 from leaklib.aggregation.masking.messages import Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, present
-from leaklib.aggregation.masking.server import Server
-from leaklib.aggregation.parts.pooled import pooled, unreadable
+from leaklib.aggregation.masking.server import Server, Sums
+from leaklib.aggregation.parts.pooled import check_alike, readable, unreadable
 from leaklib.aggregation.parts.wire import Exchange
-from leaklib.named import unflatten
 from leaklib.types import Update, View
 
 Masking = Exchange[Client, Server]
@@ -45,17 +44,14 @@ def start(
     session = random_bytes(8, generator=generator)
     signing = {client: random_bytes(KEY, generator=generator) for client in graph} if active else {}
     verifiers = {client: verification_key(key) for client, key in signing.items()} if active else None
-    rules = Rules(bits, session, verifiers, double)
-    clients = {
-        c: Client(c, near, thresholds[c], rules, generator=generator, signing_key=signing.get(c))
-        for c, near in graph.items()
-    }
-    return Exchange(clients, Server(graph, thresholds, rules))
+    rules = Rules(graph, thresholds, bits, session, verifiers, double)
+    clients = {c: Client(c, rules, generator=generator, signing_key=signing.get(c)) for c in graph}
+    return Exchange(clients, Server(rules))
 
 
 def advertise_keys(r: Masking, present: Collection[int]) -> None:
     """Every client that is ``present`` sends its public keys."""
-    r.phase(Phase.ADVERTISE_KEYS, present, lambda client, _: client.advertise_keys(), r.server.receive_keys)
+    r.phase(Phase.ADVERTISE_KEYS, present, lambda client, _: client.advertise_keys(), r.server.keys.put)
 
 
 def share_keys(r: Masking, present: Collection[int]) -> None:
@@ -69,7 +65,7 @@ def masked_input(r: Masking, present: Collection[int], words: Mapping[int, Words
     def answer(client: Client, shares: list[SealedShares]) -> Masked:
         return client.masked_input(words[client.number], shares)
 
-    r.phase(Phase.MASKED_INPUT, present, answer, r.server.receive_input, r.server.shares_for)
+    r.phase(Phase.MASKED_INPUT, present, answer, r.server.masked.put, r.server.shares_for)
 
 
 def consistency_check(r: Masking, present: Collection[int]) -> None:
@@ -81,10 +77,10 @@ def consistency_check(r: Masking, present: Collection[int]) -> None:
     def answer(client: Client, told: list[Survivors]) -> Signature:
         return client.check_consistency(*told)
 
-    r.phase(Phase.CONSISTENCY_CHECK, present, answer, r.server.receive_signature, tell)
+    r.phase(Phase.CONSISTENCY_CHECK, present, answer, r.server.signatures.put, tell)
 
 
-def unmask(r: Masking, present: Collection[int]) -> dict[tuple[int, ...], Words]:
+def unmask(r: Masking, present: Collection[int]) -> Sums:
     """They reveal the shares that the sums need. Returns the sums that the server can read."""
 
     def tell(name: int) -> list[Survivors | Signature]:
@@ -93,16 +89,14 @@ def unmask(r: Masking, present: Collection[int]) -> dict[tuple[int, ...], Words]
     def answer(client: Client, told: list) -> Revealed:
         return client.unmask(told[0], told[1:])
 
-    r.phase(Phase.UNMASK, present, answer, r.server.receive_revealed, tell)
-    with r.clock.of(None):
+    r.phase(Phase.UNMASK, present, answer, r.server.revealed.put, tell)
+    with r.work_of(None):
         return r.server.sums()
 
 
-def masked_sums(
-    r: Masking, words: Mapping[int, Words], dropped: Collection[Drop] = ()
-) -> dict[tuple[int, ...], Words]:
+def masked_sums(r: Masking, words: Mapping[int, Words], dropped: Collection[Drop] = ()) -> Sums:
     """All phases in a row. Returns the sum over each connected part of the survivors."""
-    there = {phase: present(list(r.clients), dropped, phase) for phase in Phase}
+    there = {phase: present(r.clients, dropped, phase) for phase in Phase}
     advertise_keys(r, there[Phase.ADVERTISE_KEYS])
     share_keys(r, there[Phase.SHARE_KEYS])
     masked_input(r, there[Phase.MASKED_INPUT], words)
@@ -113,22 +107,20 @@ def masked_sums(
 
 def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bits: int) -> View:
     """What the server has after the round: sums that it can read, and masked updates that it cannot."""
+    check_alike(updates)
     bits, by_client, words = r.server.rules.bits, {update.client: update for update in updates}, {}
     drops = [drop if isinstance(drop, Drop) else Drop(drop) for drop in dropped]
     if strange := sorted({drop.client for drop in drops} - by_client.keys()):
         raise ValueError(f"dropped names client {strange[0]}, expected one of {sorted(by_client)}")
     for name, update in by_client.items():
-        with r.clock.of(name):
+        with r.work_of(name):
             words[name] = encode(flat(update.tensors), fraction_bits, len(updates), bits)
     sums = masked_sums(r, words, drops)
     if not sums:
         raise ValueError("no client is left whose update could be read: let fewer of them drop out")
 
-    read = []
-    for part, total in sums.items():
-        theirs = tuple(by_client[client] for client in part)
-        mean = decode(total, fraction_bits, bits) / len(part)
-        read.append(pooled(theirs, unflatten(mean, theirs[0].tensors)))
+    means = {part: decode(total, fraction_bits, bits) / len(part) for part, total in sums.items()}
+    read = tuple(readable(tuple(by_client[c] for c in part), mean) for part, mean in means.items())
     masked = {name: decode(message.words, fraction_bits, bits) for name, message in r.server.masked.items()}
     sealed = tuple(unreadable(by_client[name], values) for name, values in masked.items())
-    return View(tuple(read), sealed, {"survivors": tuple(sorted(masked))}, r.cost())
+    return View(read, sealed, {"survivors": tuple(sorted(masked))}, r.cost())

@@ -16,25 +16,24 @@ from leaklib.aggregation.crypto.fixed_point import Words
 from leaklib.aggregation.crypto.primitives import KEY, keystream, public_key
 from leaklib.aggregation.crypto.shamir import recover
 from leaklib.aggregation.masking.client import Rules, pair_mask
-from leaklib.aggregation.masking.graph import Graph, components
+from leaklib.aggregation.masking.graph import components
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
-from leaklib.aggregation.parts.party import put
+from leaklib.aggregation.parts.party import Inbox
+
+Sums = dict[tuple[int, ...], Words]
+"""For each connected part of the survivors, the sum of their updates."""
 
 
 class Server:
-    """A server that follows the protocol. ``thresholds``: how many shares open a secret of each client."""
+    """A server that follows the protocol. It takes each message once, and from those who may send it."""
 
-    def __init__(self, graph: Graph, thresholds: Mapping[int, int], rules: Rules) -> None:
-        self.graph, self.thresholds, self.rules = graph, thresholds, rules
-        self.keys: dict[int, Keys] = {}
-        self.shares: dict[int, dict[int, SealedShares]] = {}  # by sender, then by recipient
-        self.masked: dict[int, Masked] = {}
-        self.signatures: dict[int, Signature] = {}
-        self.revealed: dict[int, Revealed] = {}
-
-    def receive_keys(self, keys: Keys) -> None:
-        """Of a client that takes part."""
-        put(self.keys, keys.client, keys, self.graph)
+    def __init__(self, rules: Rules) -> None:
+        self.rules, self.graph = rules, rules.graph
+        self.keys: Inbox[Keys] = Inbox(self.graph)
+        self.shares: dict[int, Inbox[SealedShares]] = {}  # by sender, then by recipient
+        self.masked: Inbox[Masked] = Inbox(self.keys)
+        self.signatures: Inbox[Signature] = Inbox(self.masked)
+        self.revealed: Inbox[Revealed] = Inbox(self.masked)
 
     def keys_for(self, client: int) -> list[Keys]:
         """Its neighbors' public keys."""
@@ -42,45 +41,31 @@ class Server:
 
     def receive_shares(self, shares: SealedShares) -> None:
         """What one client deals to one neighbor."""
-        dealt = self.shares.setdefault(shares.sender, {})
-        put(dealt, shares.recipient, shares, self.graph[shares.sender] & self.keys.keys())
+        neighbors = self.graph[shares.sender] & self.keys.keys()
+        self.shares.setdefault(shares.sender, Inbox(neighbors, "recipient")).put(shares)
 
     def shares_for(self, client: int) -> list[SealedShares]:
         """What its neighbors dealt to it."""
         return [dealt[client] for dealt in self.shares.values() if client in dealt]
-
-    def receive_input(self, masked: Masked) -> None:
-        """A masked update."""
-        put(self.masked, masked.client, masked, self.keys)
 
     def survivors_for(self, client: int) -> Survivors:
         """Whose update came, of the client and those neighbors that dealt shares, and whose did not."""
         known = (self.graph[client] & self.shares.keys()) | {client}
         return Survivors(tuple(sorted(known & self.masked.keys())), tuple(sorted(known - self.masked.keys())))
 
-    def receive_signature(self, signature: Signature) -> None:
-        """A client's signature on what it was told of the survivors."""
-        put(self.signatures, signature.client, signature, self.masked)
-
-    def receive_revealed(self, revealed: Revealed) -> None:
-        """A client's shares of what its neighbors may be unmasked with."""
-        put(self.revealed, revealed.client, revealed, self.masked)
-
-    def sums(self) -> dict[tuple[int, ...], Words]:
-        """For each connected part of the survivors, the sum of their updates: what the server can read.
+    def sums(self) -> Sums:
+        """What the server can read.
 
         ValueError if not enough shares have come for some mask.
         """
-        dead = {client: self.masking_key(client) for client in self.shares if self._leaves_masks(client)}
+        gone = [client for client in self.shares if client not in self.masked]
+        # Of these the masks have to come off that survivors added for them.
+        dead = {c: self.masking_key(c) for c in gone if not self.graph[c].isdisjoint(self.masked)}
         sums = {}
         for part in components(self.graph, self.masked):
             total = sum((self.still_masked(client, dead) for client in part), np.uint32(0))
             sums[part] = total & np.uint32(2**self.rules.bits - 1)
         return sums
-
-    def _leaves_masks(self, client: int) -> bool:
-        """Whether the client is dead, and some survivor added a mask for it."""
-        return client not in self.masked and not self.graph[client].isdisjoint(self.masked)
 
     def still_masked(self, client: int, dead: Mapping[int, bytes]) -> Words:
         """The client's update under no other masks than those that it shares with the living."""
@@ -100,7 +85,7 @@ class Server:
 
     def _secret(self, client: int, kind: Callable[[Revealed], dict[int, int]]) -> bytes:
         shares = {r.client: kind(r)[client] for r in self.revealed.values() if client in kind(r)}
-        needed, got = self.thresholds[client], len(shares)
+        needed, got = self.rules.thresholds[client], len(shares)
         if got < needed:
             raise ValueError(f"client {client} cannot be unmasked: it takes {needed} shares, got {got}")
         return recover(dict(list(shares.items())[:needed]), KEY)

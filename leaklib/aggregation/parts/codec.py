@@ -35,7 +35,7 @@ NameRow = Annotated[tuple[int, ...], Row(NAME, lambda names: struct.pack(f"<{len
 """Clients' numbers."""
 
 
-Kind = TypeVar("Kind", bound="Message")
+AnyMessage = TypeVar("AnyMessage", bound="Message")
 
 
 class Message:
@@ -50,21 +50,16 @@ class Message:
         return head.pack(*counts) + b"".join(body)
 
     @classmethod
-    def decode(cls: type[Kind], data: bytes) -> Kind:
+    def decode(cls: type[AnyMessage], data: bytes) -> AnyMessage:
         """What was sent. ValueError for ``data`` of any other length than it says itself."""
         head, rows = _layout(cls)
-        if len(data) < head.size:
-            check_length(cls, data, head.size)
-        values = list(head.unpack_from(data))
+        values = list(head.unpack_from(data.ljust(head.size, b"\0")))  # cut: refused below
         sizes = (values[place] * row.size for place, row in rows.items())
         cuts = list(accumulate(sizes, initial=head.size))
         check_length(cls, data, cuts[-1])
         for (place, row), (start, end) in zip(rows.items(), pairwise(cuts), strict=True):
             values[place] = row.read(data[start:end])
         return cls(*values)
-
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 @cache

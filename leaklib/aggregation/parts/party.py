@@ -4,6 +4,7 @@ Chapters: 10, 11.
 """
 
 from collections.abc import Container
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ class Party:
     def __init__(self, number: int, session: bytes, *, generator: torch.Generator) -> None:
         self.number, self._session, self._generator = number, session, generator
         self._channels: dict[int, bytes] = {}  # the keys that it has agreed on with others
+        self._phase = -1  # the last that it took part in
 
     def _seal(self, other: int, plain: bytes) -> bytes:
         return seal(self._channels[other], plain, self._header(self.number, other), generator=self._generator)
@@ -32,11 +34,19 @@ class Party:
         return ValueError(f"client {self.number} {what}: refused")
 
 
-def put(into: dict[Any, AnyMessage], key: Any, message: AnyMessage, allowed: Container[Any]) -> None:
-    """Keep ``message`` under ``key``, who sent it. ValueError if that is not ``allowed``, or came before."""
-    kind, who = type(message).__name__, " for ".join(map(str, key if isinstance(key, tuple) else (key,)))
-    if key not in allowed:
-        raise ValueError(f"the server expects no {kind} of client {who}: refused")
-    if key in into:
-        raise ValueError(f"the server has the {kind} of client {who} already: refused")
-    into[key] = message
+class Inbox(dict[Any, AnyMessage]):
+    """What a server has got of one kind, by who sent it, or by whatever else ``key`` reads from a message."""
+
+    def __init__(self, allowed: Container[Any], *key: str) -> None:
+        super().__init__()
+        self._allowed, self._key = allowed, attrgetter(*key or ["client"])
+
+    def put(self, message: AnyMessage) -> None:
+        """Keep it. ValueError if it comes from someone who is not ``allowed``, or came before."""
+        key, kind = self._key(message), type(message).__name__
+        who = " for ".join(map(str, key if isinstance(key, tuple) else (key,)))
+        if key not in self._allowed:
+            raise ValueError(f"the server expects no {kind} of client {who}: refused")
+        if key in self:
+            raise ValueError(f"the server has the {kind} of client {who} already: refused")
+        self[key] = message

@@ -7,6 +7,7 @@ Chapter: 10.
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,9 +19,7 @@ from leaklib.types import Tensors, Update
 
 def mean(updates: tuple[Update, ...]) -> Tensors:
     """The mean of the updates' tensors, entry by entry."""
-    return {
-        name: torch.stack([update.tensors[name] for update in updates]).mean(0) for name in updates[0].tensors
-    }
+    return {n: torch.stack([update.tensors[n] for update in updates]).mean(0) for n in updates[0].tensors}
 
 
 def pooled(updates: tuple[Update, ...], tensors: Tensors) -> Update:
@@ -48,10 +47,21 @@ def pooled(updates: tuple[Update, ...], tensors: Tensors) -> Update:
     )
 
 
+def readable(updates: tuple[Update, ...], values: Float[Tensor, "entries"]) -> Update:
+    """The update that stands for ``updates``, whose mean the server has read as the numbers ``values``."""
+    return pooled(updates, unflatten(values, updates[0].tensors))
+
+
 def unreadable(update: Update, values: Float[Tensor, "entries"]) -> Update:
     """What arrived in the place of ``update``, masked or encrypted, read as the numbers ``values``."""
     tensors = unflatten(values, update.tensors)
     return replace(update, tensors=tensors, mechanism=None, sensitivity=None)
+
+
+def ciphertext(update: Update, sent: bytes, width: int, scale: float) -> Update:
+    """What was ``sent`` in its place: every ``width`` bytes read as an integer, divided by ``scale``."""
+    entries = sum(tensor.numel() for tensor in update.tensors.values())
+    return unreadable(update, torch.from_numpy(np.frombuffer(sent, f"<i{width}", entries) / scale))
 
 
 def check_alike(updates: tuple[Update, ...]) -> Update:
@@ -63,16 +73,12 @@ def check_alike(updates: tuple[Update, ...]) -> Update:
         raise ValueError("each client sends one update, got two from the same client")
     for update in updates:
         if update.statistics is not None:
-            raise ValueError(
-                f"client {update.client} reveals BatchNorm statistics, which no protocol protects here: "
-                f"share without reveal_statistics"
-            )
+            bare = "which no protocol protects here: share without reveal_statistics"
+            raise ValueError(f"client {update.client} reveals BatchNorm statistics, {bare}")
         ours, theirs = ((u.step, u.num_examples, u.input_shape, u.bounds) for u in (first, update))
         if ours != theirs:
-            raise ValueError(
-                f"a mean needs updates made alike: step, number of examples, shape and bounds are {ours} of "
-                f"client {first.client} and {theirs} of client {update.client}"
-            )
+            what = "a mean needs updates made alike: step, number of examples, shape and bounds are"
+            raise ValueError(f"{what} {ours} of client {first.client} and {theirs} of client {update.client}")
     return first
 
 
@@ -80,8 +86,6 @@ def bytes_sent(updates: tuple[Update, ...]) -> int:
     """What a client sends in the clear, the mean over clients, rounded up to whole bytes."""
     bits = 0
     for update in updates:
-        if update.mechanism is not None:
-            bits += update.mechanism.bits_sent(update)
-        else:
-            bits += sum(tensor.numel() * torch.finfo(tensor.dtype).bits for tensor in update.tensors.values())
+        plain = 8 * sum(tensor.nbytes for tensor in update.tensors.values())
+        bits += plain if update.mechanism is None else update.mechanism.bits_sent(update)
     return -(-bits // (8 * len(updates)))

@@ -1,4 +1,4 @@
-"""What travels between clients and server: a wire that counts it, a clock for the work, phases of both.
+"""What travels between clients and server: a wire that counts it, and phases, with a clock for the work.
 
 Chapters: 10, 11.
 """
@@ -44,27 +44,23 @@ class Wire:
 
 
 @dataclass
-class Clock:
-    """Processor seconds of each client, and of the server, as everyone works in this one thread."""
-
-    seconds: dict[Who, float] = field(default_factory=dict)
-
-    @contextmanager
-    def of(self, who: Who) -> Iterator[None]:
-        """What happens within is ``who``'s work."""
-        start = thread_time()
-        yield
-        self.seconds[who] = self.seconds.get(who, 0.0) + thread_time() - start
-
-
-@dataclass
 class Exchange(Generic[Client, Server]):
-    """The parties of one round, what has travelled between them, and how long each has worked."""
+    """The parties of one round, what has travelled between them, and how long each has worked.
+
+    ``seconds`` of each client, and of the server, are processor time, as everyone works in this one thread.
+    """
 
     clients: dict[int, Client]
     server: Server
     wire: Wire = field(default_factory=Wire)
-    clock: Clock = field(default_factory=Clock)
+    seconds: dict[Who, float] = field(default_factory=dict)
+
+    @contextmanager
+    def work_of(self, who: Who) -> Iterator[None]:
+        """What happens within is ``who``'s work."""
+        start = thread_time()
+        yield
+        self.seconds[who] = self.seconds.get(who, 0.0) + thread_time() - start
 
     def phase(
         self,
@@ -80,14 +76,14 @@ class Exchange(Generic[Client, Server]):
         at the server. One client after the other.
         """
         for name in present:
-            with self.clock.of(None):
+            with self.work_of(None):
                 told = list(tell(name))
-            with self.clock.of(name):
+            with self.work_of(name):
                 heard = [self.wire.carry(phase, None, name, message) for message in told]
                 said = answer(self.clients[name], heard)
                 said = said if isinstance(said, list) else [said]
                 sent = [self.wire.carry(phase, name, None, message) for message in said]
-            with self.clock.of(None):
+            with self.work_of(None):
                 for message in sent:
                     receive(message)
 
@@ -96,6 +92,6 @@ class Exchange(Generic[Client, Server]):
         log, n = self.wire.log, len(self.clients)
         up = sum(sent.size for sent in log if sent.recipient is None)
         down = sum(sent.size for sent in log if sent.sender is None)
-        server = self.clock.seconds.get(None, 0.0)
-        clients = (sum(self.clock.seconds.values()) - server) / n
+        server = self.seconds.get(None, 0.0)
+        clients = (sum(self.seconds.values()) - server) / n
         return Cost(len({sent.phase for sent in log}), len(log), -(-up // n), -(-down // n), clients, server)

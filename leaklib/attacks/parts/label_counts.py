@@ -29,15 +29,13 @@ SPREAD = 0.25  # between the classes' probabilities at which their mean is half 
 RANK = 1e-4  # a direction counts as seen above this share of the strongest one, ...
 GAP = 100.0  # ... and above this many times the first one that can only be rounding or noise
 
-Counts = Float[Tensor, "classes"]
+PerClass = Float[Tensor, "classes"]
+Pairs = Float[Tensor, "classes classes"]
+Rows = Float[Tensor, "classes in"]
+Which = Bool[Tensor, "classes"]
 
 
-def solve(
-    probabilities: Float[Tensor, "classes classes"],
-    signal: Float[Tensor, "classes"],
-    size: int,
-    allowed: Bool[Tensor, "classes"] | None = None,
-) -> Counts:
+def solve(probabilities: Pairs, signal: PerClass, size: int, allowed: Which | None = None) -> PerClass:
     """Counts n ≥ 0 with Σ n = ``size`` and Σ_j n_j (p_j − e_j) = size · signal, by least squares.
 
     Row j of ``probabilities`` is p_j, those of an example of class j. Classes not ``allowed`` get 0.
@@ -51,13 +49,7 @@ def solve(
     return counts
 
 
-def solve_with_features(
-    rows: Float[Tensor, "classes in"],
-    signal: Float[Tensor, "classes"],
-    weight: Float[Tensor, "classes in"],
-    bias: Float[Tensor, "classes"],
-    size: int,
-) -> Counts:
+def solve_with_features(rows: Rows, signal: PerClass, weight: Rows, bias: PerClass, size: int) -> PerClass:
     """Counts that, with one feature vector per class, explain both gradients best.
 
     Starts where all classes have the same features, as they nearly have before training. A class that the
@@ -85,12 +77,7 @@ def solve_with_features(
     return best if size < len(signal) else _flatten(best_probabilities, best / size, signal, size)
 
 
-def _flatten(
-    probabilities: Float[Tensor, "classes classes"],
-    shares: Float[Tensor, "classes"],
-    signal: Float[Tensor, "classes"],
-    size: int,
-) -> Counts:
+def _flatten(probabilities: Pairs, shares: PerClass, signal: PerClass, size: int) -> PerClass:
     """The counts if the mean probabilities are flatter than those of the classes' features.
 
     Where classes have different features, so do the examples within a class, and the mean of softmax over
@@ -103,7 +90,7 @@ def _flatten(
     return solve(((1 - flat) * mean + flat / len(mean)).expand_as(probabilities), signal, size)
 
 
-def possible(rows: Float[Tensor, "classes in"], size: int) -> Bool[Tensor, "classes"]:
+def possible(rows: Rows, size: int) -> Which:
     """Which classes a batch of ``size`` can hold, judged by the directions of ``rows`` alone.
 
     An example of class c put p − onehot(c) among them, which is negative at c only: a linear program says
@@ -127,18 +114,13 @@ def _lowest_overshoot(basis: np.ndarray, c: int) -> float:
     """How far below zero, at best, entries other than c go in a combination whose entry c is −1."""
     size = basis.shape[1]
     others = np.column_stack([-np.delete(basis, c, 0), -np.ones(len(basis) - 1)])
-    answer = linprog(
-        np.append(np.zeros(size), 1.0),
-        A_ub=others,
-        b_ub=np.zeros(len(others)),
-        A_eq=np.append(basis[c], 0.0)[None],
-        b_eq=[-1.0],
-        bounds=[(None, None)] * size + [(0, None)],
-    )
+    overshoot, own = np.append(np.zeros(size), 1.0), np.append(basis[c], 0.0)[None]
+    free = [(None, None)] * size + [(0, None)]
+    answer = linprog(overshoot, A_ub=others, b_ub=np.zeros(len(others)), A_eq=own, b_eq=[-1.0], bounds=free)
     return answer.fun if answer.status == 0 else np.inf
 
 
-def to_integers(counts: Counts, size: int) -> Int[Tensor, "classes"]:
+def to_integers(counts: PerClass, size: int) -> Int[Tensor, "classes"]:
     """The nearest integers that sum to ``size``: rounded down, then the largest remainders up."""
     counts = counts * (size / counts.sum())
     whole = (counts + 1e-9).floor()

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.parts.checks import check_single, check_update, steps_and_scale
+from leaklib.attacks.parts.base import check_single, check_update, steps_and_scale
 from leaklib.attacks.parts.label_counts import solve, solve_with_features, to_integers
 from leaklib.types import Labels, Update
 
@@ -36,8 +36,7 @@ def _last_layer(tensors: Mapping[str, Tensor]) -> tuple[str, str | None]:
 
 def num_classes(update: Update) -> int:
     """How many classes the last fully connected layer of the network tells apart."""
-    weight, _ = _last_layer(update.tensors)
-    return len(update.tensors[weight])
+    return len(update.tensors[_last_layer(update.tensors)[0]])
 
 
 def check_head(model: nn.Module, update: Update) -> None:
@@ -45,17 +44,14 @@ def check_head(model: nn.Module, update: Update) -> None:
     _check_loss(update)
     weight, _ = _last_layer(dict(model.named_parameters()))
     if weight not in update.tensors:
-        raise ValueError(
-            f"{weight} is frozen in the model, so the update does not show the labels: they must be revealed"
-        )
+        raise ValueError(f"{weight} is frozen in the model, which hides the labels: they must be revealed")
 
 
 def _check_loss(update: Update) -> None:
     step = getattr(update.step, "step", update.step)  # that of each client, in an average
     if getattr(step, "loss", cross_entropy) is not cross_entropy:
         raise ValueError(
-            "labels show only in a gradient of cross-entropy, and this step has a loss of its own: they must "
-            "be revealed"
+            "only cross-entropy shows labels, and this step has a loss of its own: they must be revealed"
         )
 
 
@@ -123,9 +119,7 @@ def infer_label_counts(update: Update, model: nn.Module | None = None) -> Int[Te
     """
     weight, bias = _last_layer(update.tensors)
     if bias is None:
-        raise ValueError(
-            f"label counts need a last layer with a bias, {weight.removesuffix('.weight')} has none"
-        )
+        raise ValueError(f"counts need a last layer with a bias, {weight.removesuffix('.weight')} has none")
     if model is not None:
         check_update(model, update)
     _check_loss(update)

@@ -32,26 +32,24 @@ class _Tracer(fx.Tracer):
         return isinstance(m, Normalize) or super().is_leaf_module(m, module_qualified_name)
 
 
-def chain(asker: str, model: nn.Module) -> Layers:
-    """The layers of ``model`` in order. ValueError, with ``asker`` in front, if it is no plain chain."""
+def chain(who: str, model: nn.Module) -> Layers:
+    """The layers of ``model`` in order. ValueError, which says ``who`` asks, if it is no plain chain."""
     try:
         graph = _Tracer().trace(model)
     except Exception as error:
-        raise ValueError(f"{asker} cannot follow the forward of {type(model).__name__}: {error}") from error
+        raise ValueError(f"{who} cannot follow the forward of {type(model).__name__}: {error}") from error
     layers, last = [], next(iter(graph.nodes))  # the first node is the picture
     for node in graph.nodes:
         if node.op == "placeholder" or node.target in SIZES:
             continue
         if [other for other in node.all_input_nodes if other.target not in SIZES] != [last]:
-            raise ValueError(
-                f"{asker} needs a chain of layers: {node.name} takes other than just {last.name}"
-            )
+            raise ValueError(f"{who} needs a chain of layers: {node.name} takes other than just {last.name}")
         if node.op == "call_module":
             layers.append((node.target, model.get_submodule(node.target)))
         elif node.target in FUNCTIONS:
             layers.append((node.name, FUNCTIONS[node.target]))
         elif node.op != "output":
-            raise ValueError(f"{asker} cannot undo {node.name}: it knows no inverse of it")
+            raise ValueError(f"{who} cannot undo {node.name}: it knows no inverse of it")
         last = node
     return layers
 

@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from torch.linalg import solve_triangular
 from torch.nn.functional import conv2d, conv_transpose2d
 
+Kernel = Float[Tensor, "out in kh kw"]
+
 
 class Known(NamedTuple):
     """A tensor inside the network, the loss's gradient in it, and the standard error of each, in float64.
@@ -40,9 +42,7 @@ class Known(NamedTuple):
     signal_error: Tensor
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # looking for the loaded libraries takes milliseconds: once
+_libraries = cache(ThreadpoolController)  # looking for the loaded libraries takes milliseconds: once
 
 
 def double(tensor: Tensor) -> Tensor:
@@ -50,9 +50,7 @@ def double(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().double()
 
 
-def peel_conv(
-    name: str, layer: nn.Conv2d, shape: torch.Size, output: Known, weight_grad: Float[Tensor, "out in kh kw"]
-) -> Known:
+def peel_conv(name: str, layer: nn.Conv2d, shape: torch.Size, output: Known, weight_grad: Kernel) -> Known:
     """The input of a convolution, of ``shape`` channels × height × width.
 
     Raises ValueError if the two systems together do not determine it.

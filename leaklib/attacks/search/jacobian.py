@@ -9,6 +9,7 @@ Chapter: 3.
 """
 
 import copy
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,12 +18,13 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from leaklib.named import flatten
+from leaklib.named import flatten, listed
 from leaklib.types import Inputs, Labels, Tensors, Update
 
 LANES = 32  # directions in one computation: more are not faster, and cost memory
 FEW = 2**24  # numbers in the tangents of one computation, 128 MiB, where that allows fewer lanes
 
+Columns = Float64[Tensor, "lanes equations"]
 Pass = Callable[[int, int], None]
 """Called with how many columns are computed, and of how many."""
 
@@ -43,39 +45,31 @@ class GradientMap:
         self.step, self.labels, self.names = update.step, labels.to(self.device), list(update.tensors)
         self.to_inputs = update.to_inputs
         self.equations = sum(tensor.numel() for tensor in update.tensors.values())
-        self.noise = noise
-        if noise is not None:
-            if missing := sorted(set(self.names) - noise.keys()):
-                raise ValueError(f"noise must name every tensor of the update, {', '.join(missing)} missing")
-            if not all(0 < noise[name] < float("inf") for name in self.names):
-                raise ValueError(f"noise must be above 0 and finite for every tensor, got {dict(noise)}")
+        self.noise = dict.fromkeys(self.names, 1.0) if noise is None else dict(noise)
+        if missing := set(self.names) - self.noise.keys():
+            raise ValueError(f"noise must name every tensor of the update, {listed(missing)} missing")
+        if not all(0 < self.noise[name] < math.inf for name in self.names):
+            raise ValueError(f"noise must be above 0 and finite for every tensor, got {self.noise}")
 
     def vector(self, tensors: Tensors) -> Float64[Tensor, "equations"]:
         """An update as a vector, in units of the noise."""
-        tensors = {name: tensors[name].to(self.device).double() for name in self.names}
-        if self.noise is not None:
-            tensors = {name: tensor / self.noise[name] for name, tensor in tensors.items()}
-        return flatten(tensors)
+        return flatten({n: tensors[n].to(self.device).double() / self.noise[n] for n in self.names})
 
     def at(self, inputs: Inputs) -> Float64[Tensor, "equations"]:
         """G(inputs); differentiable if the inputs require a gradient."""
         inputs = self.to_inputs(inputs.to(self.device).double())
         return self.vector(self.step(self.model, inputs, self.labels))
 
-    def push(
-        self, inputs: Inputs, tangents: Float64[Tensor, "lanes batch ..."]
-    ) -> Float64[Tensor, "lanes equations"]:
+    def push(self, inputs: Inputs, tangents: Float64[Tensor, "lanes batch ..."]) -> Columns:
         """J t for each tangent t: how the update moves when the inputs move along t."""
-        lanes = len(tangents)
-        inputs = inputs.to(self.device).double()
+        labels = self.labels.expand(len(tangents), -1)
+        inputs = inputs.to(self.device).double().expand(len(tangents), *inputs.shape)
         with warnings.catch_warnings():
             # PyTorch's own rules for forward mode are scripts, which it warns about when it first loads them.
             warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
             with forward_ad.dual_level():
-                point = forward_ad.make_dual(inputs.expand(lanes, *inputs.shape).clone(), tangents)
-                update = self.step(
-                    self.model, self.to_inputs(point), self.labels.expand(lanes, -1), lanes=True
-                )
+                point = forward_ad.make_dual(inputs.clone(), tangents)
+                update = self.step(self.model, self.to_inputs(point), labels, lanes=True)
                 moved = {name: _tangent(tensor) for name, tensor in update.items()}
         return torch.vmap(self.vector)(moved)
 
@@ -84,7 +78,7 @@ class GradientMap:
         inputs = inputs.detach().to(self.device).double().requires_grad_()
         return torch.autograd.grad(self.at(inputs) @ cotangent, inputs)[0]
 
-    def columns(self, inputs: Inputs) -> Iterator[Float64[Tensor, "lanes equations"]]:
+    def columns(self, inputs: Inputs) -> Iterator[Columns]:
         """The columns of J as rows of a few at a time, one for each number of ``inputs`` in its order."""
         unknowns = inputs.numel()
         lanes = max(1, min(LANES, FEW // self.equations))
@@ -98,10 +92,8 @@ class GradientMap:
         self, inputs: Inputs, rows: slice = slice(None), progress: Pass | None = None
     ) -> Float64[Tensor, "unknowns rows"]:
         """Jᵀ, or only some of its columns: the ``rows`` of J. Computes all and stores what is asked for."""
-        unknowns, first = inputs.numel(), 0
-        stored = torch.empty(
-            unknowns, len(range(self.equations)[rows]), dtype=torch.float64, device=self.device
-        )
+        unknowns, wanted, first = inputs.numel(), len(range(self.equations)[rows]), 0
+        stored = torch.empty(unknowns, wanted, dtype=torch.float64, device=self.device)
         for some in self.columns(inputs):
             stored[first : first + len(some)] = some[:, rows]
             first += len(some)
@@ -118,7 +110,5 @@ def _tangent(dual: Tensor) -> Tensor:
 def pixels(inputs: Inputs) -> Float[Tensor, "batch ..."]:
     """``inputs`` unchanged, if it can be differentiated: ValueError for tokens."""
     if not inputs.is_floating_point():
-        raise ValueError(
-            f"expected pictures as floats, got {inputs.dtype}: a gradient has no derivative in tokens"
-        )
+        raise ValueError(f"expected pictures as floats, got {inputs.dtype}: tokens have no derivative")
     return inputs

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.parts.labels import check_head, num_classes
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.rng import given
@@ -49,22 +49,24 @@ def compare(candidate: Tensors, update: Update, objective: Objective) -> Tensor:
     return update.mechanism.distance(candidate, update.tensors, objective)
 
 
+def misfit(model: nn.Module, update: Update, inputs: Tensor, labels: Tensor, objective: Objective) -> Tensor:
+    """``compare`` of what the client step makes of these inputs and labels, class indices or soft."""
+    return compare(update.step(model, inputs, labels.to(inputs.device)), update, objective)
+
+
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """The reconstruction of ``inputs``, moved into the bounds, and how well exactly these explain it."""
     inputs = update.clamp(inputs.detach().to(next(model.parameters())))
-    labels = labels.to(inputs.device)
-    loss, baseline = (
-        compare(update.step(model, candidate, labels), update, squared_error).item()
-        for candidate in (inputs, mid_gray(model, update))
-    )
-    return Reconstruction(inputs, labels, loss, baseline)
+    guesses = inputs, mid_gray(model, update)
+    loss, baseline = (misfit(model, update, guess, labels, squared_error).item() for guess in guesses)
+    return Reconstruction(inputs, labels.to(inputs.device), loss, baseline)
 
 
 def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """``explain`` for closed forms: ValueError if they are exact and leave the bounds, which are wrong."""
     found, exact = explain(model, update, inputs, labels), inputs.detach().to(next(model.parameters()))
     if found.loss > STUCK * found.baseline:
-        loss = compare(update.step(model, exact, labels.to(exact.device)), update, squared_error).item()
+        loss = misfit(model, update, exact, labels, squared_error).item()
         if loss <= EXACT * found.baseline:
             raise ValueError(
                 f"what explains the update reaches from {exact.min():.3g} to {exact.max():.3g}, beyond the "
@@ -161,12 +163,12 @@ class Search:
 
     def distances(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
-        step, update, objective = self.update.step, self.update, self.objective
-        wide = sum(weight.numel() for weight in self.model.parameters()) > WIDE
+        model, update, objective = self.model, self.update, self.objective
+        wide = sum(weight.numel() for weight in model.parameters()) > WIDE
         if len(inputs) == 1 or (wide and inputs.device.type == "cpu"):
             guesses = zip(inputs, targets, strict=True)
-            return torch.stack([compare(step(self.model, *guess), update, objective) for guess in guesses])
-        candidates = step(self.model, inputs, targets, lanes=True)
+            return torch.stack([misfit(model, update, *guess, objective) for guess in guesses])
+        candidates = update.step(model, inputs, targets, lanes=True)
         return torch.vmap(lambda candidate: compare(candidate, update, objective))(candidates)
 
     def reconstruct(self, lane: Tensor) -> Reconstruction:

@@ -38,16 +38,6 @@ def cosine_distance(candidate: Tensors, observed: Tensors) -> Tensor:
     return torch.stack(misses).sum() / 2
 
 
-def sign_disagreement(candidate: Tensors, observed: Tensors) -> Tensor:
-    """The share of entries whose signs differ, a scalar in [0, 1]; zero counts as positive.
-
-    It has no gradient: it judges a guess, and cannot lead to one. What does is a comparison of smooth signs,
-    which ``SignSGD.distance`` hands to the distances above.
-    """
-    differ = [(tensor < 0) != (observed[name] < 0) for name, tensor in candidate.items()]
-    return torch.cat([miss.reshape(-1) for miss in differ]).float().mean()
-
-
 def _inverse_norm(tensors: list[Tensor]) -> Tensor:
     """One over the L2 norm of all tensors together; for zeros a large finite number."""
     square = torch.stack([tensor.square().sum() for tensor in tensors]).sum()
@@ -73,10 +63,9 @@ def batch_norm_prior(model: nn.Module, images: Tensor, statistics: Tensors) -> T
     for name, (mean, variance) in statistics.items():
         # Dead channels have no variance; a floor keeps them from drowning the others.
         floor = 1e-3 * variance.mean() + torch.finfo(variance.dtype).tiny
-        misses.append(
-            ((found[name][0] - mean).square() / (variance + floor)).mean()
-            + ((found[name][1] + floor) / (variance + floor)).log().square().mean()
-        )
+        shift = (found[name][0] - mean).square() / (variance + floor)
+        spread = ((found[name][1] + floor) / (variance + floor)).log().square()
+        misses.append(shift.mean() + spread.mean())
     return torch.stack(misses).mean()
 
 

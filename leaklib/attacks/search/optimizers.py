@@ -49,13 +49,7 @@ class LBFGS(Optimizer):
         if self.last is not None:
             self._remember(self.point - self.last[0], gradient - self.last[1])
         self.last = self.point.clone(), gradient
-        # Nothing is known of the curvature at first: a step of L1 length at most 1, as PyTorch's does.
-        direction = (
-            self._times_inverse_hessian(gradient)
-            if self.count
-            else gradient / gradient.abs().sum().clamp_min(1)
-        )
-        self.point.sub_(direction, alpha=self.lr)
+        self.point.sub_(self._times_inverse_hessian(gradient), alpha=self.lr)
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         curvature = move @ change
@@ -78,6 +72,8 @@ class LBFGS(Optimizer):
 
     def _times_inverse_hessian(self, gradient: Tensor) -> Tensor:
         k = self.count
+        if k == 0:  # nothing is known of the curvature: a step of L1 length at most 1, as PyTorch's
+            return gradient / gradient.abs().sum().clamp_min(1)
         moves, changes = self.moves[:k], self.changes[:k]
         s_g, y_g = (moves @ gradient).double(), (changes @ gradient).double()
         r, yy = self.sy[:k, :k].triu(), self.yy[:k, :k]

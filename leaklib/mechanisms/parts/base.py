@@ -1,15 +1,50 @@
-"""What a mechanism is unless it says otherwise: as many bits as before, and updates compared as they are."""
+"""What mechanisms share: the base with its defaults, what travels in bits, and how it is handed over.
+
+    total = values · bits of each + side information (scales, positions)
+
+Compressors in a row change one after the other how many values there are and how many bits each takes.
+Chapter: 8.
+"""
+
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from leaklib.fields import Checked
-from leaklib.mechanisms.parts.payload import Payload
-from leaklib.types import Objective, Tensors, Update
+from leaklib.types import Mechanism, Objective, Tensors, Update
+
+SCALE = 32  # bits of a scale that travels along: a float32
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The size of what is sent for ``entries`` numbers in ``tensors`` tensors."""
+
+    entries: int
+    tensors: int
+    values: int
+    bits_each: int
+    side: int = 0
+
+    @classmethod
+    def plain(cls, update: Update) -> "Payload":
+        """Every entry of ``update`` with the bits of its float type."""
+        sizes = [tensor.numel() for tensor in update.tensors.values()]
+        bits = max(torch.finfo(tensor.dtype).bits for tensor in update.tensors.values())
+        return cls(sum(sizes), len(sizes), sum(sizes), bits)
+
+    @property
+    def total(self) -> int:
+        """All bits together."""
+        return self.values * self.bits_each + self.side
 
 
 class MechanismBase(Checked):
-    """A mechanism is a frozen dataclass on top of this one: the ranges of its fields, and ``__call__``."""
+    """A mechanism is a frozen dataclass on top of this one: the ranges of its fields, and ``__call__``.
+
+    Unless it says otherwise it sends as many bits as before, and updates are compared as they are.
+    """
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         """What the client sends: ``send(update, tensors, self)`` with the new tensors."""
@@ -26,3 +61,35 @@ class MechanismBase(Checked):
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective as it is; of squared differences, that is the likelihood of Gaussian noise."""
         return objective(candidate, observed)
+
+
+def noise_scale(update: Update, mechanism: Mechanism) -> float:
+    """The sensitivity that the noise of ``mechanism`` is to hide.
+
+    ValueError for an update without one, which noise would not protect, and for one that carries BatchNorm
+    statistics, which would travel without noise.
+    """
+    name = type(mechanism).__name__
+    if update.sensitivity is None:
+        clip = f"clip first, with Chain((ClipNorm(...), {name}(...))) or FedSGD(max_grad_norm=...)"
+        raise ValueError(f"{name} needs an update of bounded sensitivity, got one without: {clip}")
+    if update.statistics is not None:
+        bare = "BatchNorm statistics travel along without noise: share without reveal_statistics"
+        raise ValueError(f"{name} protects the update alone, and {bare}")
+    return update.sensitivity
+
+
+def send(
+    update: Update, tensors: Tensors, mechanism: Mechanism, *, sensitivity: float | None = None
+) -> Update:
+    """``update`` with other ``tensors``, and the note of what made them.
+
+    Its ``sensitivity`` was that of the old ones: only a mechanism that clips knows the new.
+
+    ValueError if another mechanism did something to it before: an attacker who learns of the last one alone
+    would draw wrong conclusions.
+    """
+    if update.mechanism is not None:
+        chain = "put both into one Chain, so that the update says what was done to it"
+        raise ValueError(f"the update has been through {update.mechanism} already: {chain}")
+    return replace(update, tensors=tensors, mechanism=mechanism, sensitivity=sensitivity)

@@ -35,13 +35,10 @@ def sequential(seed: int, make: Callable[[], dict[str, nn.Module]]) -> nn.Sequen
 
 
 def convolutions(
-    channels: int,
-    num_classes: int,
-    activation: Callable[[], nn.Module],
-    input_shape: tuple[int, int, int] = (3, 32, 32),
+    c: int, classes: int, activation: Callable[[], nn.Module], input_shape: tuple[int, int, int] = (3, 32, 32)
 ) -> dict[str, nn.Module]:
-    """Three 5×5 convolutions (strides 2, 2, 1, padding 2), each with an activation, then a Linear."""
-    c, (colors, height, width) = channels, input_shape
+    """Three 5×5 convolutions (strides 2, 2, 1, padding 2) of ``c`` channels, activations, then a Linear."""
+    colors, height, width = input_shape
     return dict(
         conv1=nn.Conv2d(colors, c, 5, stride=2, padding=2),  # 32 × 32 -> 16 × 16
         act1=activation(),
@@ -50,8 +47,11 @@ def convolutions(
         conv3=nn.Conv2d(c, c, 5, stride=1, padding=2),  # -> 8 × 8
         act3=activation(),
         flatten=nn.Flatten(),
-        fc=nn.Linear(c * -(-height // 4) * -(-width // 4), num_classes),  # two strides of 2, rounded up
+        fc=nn.Linear(c * -(-height // 4) * -(-width // 4), classes),  # two strides of 2, rounded up
     )
+
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of CIFAR-10's channels
 
 
 class Normalize(nn.Module):
@@ -60,11 +60,7 @@ class Normalize(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self,
-        mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465),
-        std: tuple[float, ...] = (0.2470, 0.2435, 0.2616),
-    ) -> None:
+    def __init__(self, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])

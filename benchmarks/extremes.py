@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from leaklib.attacks.parts.checks import check_update
+from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.search.jacobian import GradientMap, Pass, pixels
 from leaklib.rng import given
 from leaklib.types import Inputs, Labels, Update
