@@ -21,6 +21,7 @@ from leaklib.aggregation.crypto.primitives import (
     seal,
     unseal,
 )
+from leaklib.aggregation.crypto.ramp import point
 from leaklib.aggregation.masking.client import pair_mask, signed_keys, signed_survivors
 from leaklib.aggregation.masking.graph import complete
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
@@ -190,6 +191,10 @@ def test_numbers_travel_with_the_smallest_byte_first() -> None:
     assert Keys(1, bytes(32), bytes(32)).encode()[:4] == bytes([1, 0, 0, 0])
     assert SealedShares(1, 2, bytes(160)).encode()[:8] == bytes([1, 0, 0, 0, 2, 0, 0, 0])
     assert Revealed(1, {2: 3}).encode()[12:] == bytes([2, 0, 0, 0, *[0] * 65, 3])
+
+
+def test_holder_i_stands_at_i_plus_1() -> None:
+    assert [point(holder) for holder in (0, 1, 7)] == [1, 2, 8]
 
 
 def test_p_is_no_element() -> None:
