@@ -259,7 +259,9 @@ class Reconstruction:
     texts with these labels. A loss that is not far below the baseline means that nothing was recovered, and
     shows it without the truth; the loss alone can mislead, since on some networks the labels explain nearly
     all of the update. ``evaluations`` counts gradients of the matching loss over all ``restarts``; both are 0
-    for closed forms.
+    for closed forms. ``clamped`` is how far the value furthest outside the bounds was moved to lie in them.
+    Together with a loss near the baseline it says that the bounds are wrong, or that the update has other
+    explanations than pictures.
     """
 
     inputs: Inputs
@@ -268,6 +270,7 @@ class Reconstruction:
     baseline: float = math.nan
     evaluations: int = 0
     restarts: int = 0
+    clamped: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def test_a_mechanism_is_deterministic_and_leaves_the_update_alone(cls: type) -> 
     sent, again = (cls()(update, generator=generator(1, "m")) for _ in range(2))
     assert all(torch.equal(sent.tensors[n], again.tensors[n]) for n in before)
     assert {n: t.shape for n, t in sent.tensors.items()} == {n: t.shape for n, t in before.items()}
-    unseeded, seeded = cls()(update), cls()(update, generator=generator(0, "mechanism"))
+    unseeded, seeded = cls()(update), cls()(update, generator=generator(0, "mechanism of client 0"))
     assert all(torch.equal(unseeded.tensors[n], seeded.tensors[n]) for n in before)
     assert all(torch.equal(before[n], t) for n, t in update.tensors.items())
 

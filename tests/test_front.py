@@ -354,6 +354,18 @@ def test_a_closed_form_does_not_cut_normalized_inputs_in_silence() -> None:
         assert (found.inputs - examples.inputs).abs().max() < 1e-4
 
 
+def test_a_search_says_how_far_it_had_to_clamp() -> None:
+    model, examples = seeded(0, inside), batch()
+    inner = nn.Sequential(*list(model.children())[1:])  # without what normalizes inside
+    outside = normalized(examples)
+    wrong, right = (
+        IDLG(steps=30)(inner, share(inner, outside, FedSGD(), bounds=bounds))
+        for bounds in ((0.0, 1.0), BOUNDS)
+    )
+    assert wrong.clamped > 0.5 and wrong.loss > 0.01 * wrong.baseline
+    assert right.clamped < 0.05 and right.loss < 1e-3 * right.baseline
+
+
 def test_bounds_travel_with_the_update() -> None:
     model = network()
     sent = [share(model, normalized(batch()), FedSGD(), client=c, bounds=BOUNDS) for c in range(2)]

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import Range
-from leaklib.mechanisms.parts.base import MechanismBase, Payload, send
-from leaklib.rng import given
+from leaklib.mechanisms.parts.base import MechanismBase, Payload, draws, send
 from leaklib.types import Objective, Tensors, Update
 
 # Within a chain a mechanism's bits depend on what is left to send, which only its ``encode`` is told.
@@ -27,7 +26,7 @@ class Chain(MechanismBase):
     mechanisms: Annotated[tuple[MechanismBase, ...], BASED] = ()
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        sent, generator = update, given(generator, "mechanism")
+        sent, generator = update, draws(update, generator)
         for mechanism in self.mechanisms:
             sent = mechanism(replace(sent, mechanism=update.mechanism), generator=generator)
         return send(update, sent.tensors, self, sensitivity=sent.sensitivity)

@@ -35,9 +35,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from leaklib.fields import Count, FiniteNonNegative, Inner, check, within
-from leaklib.mechanisms.parts.base import MechanismBase, noise_scale, send
+from leaklib.mechanisms.parts.base import MechanismBase, draws, noise_scale, send
 from leaklib.named import flatten, unflatten
-from leaklib.rng import given
 from leaklib.types import Update
 
 LARGEST_RATE = 2.0**36  # above it rounding errors of float64 show in how Poisson numbers are drawn
@@ -63,7 +62,7 @@ class Skellam(MechanismBase):
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         sensitivity = noise_scale(update, self)
-        generator = given(generator, "mechanism")
+        generator = draws(update, generator)
         steps = flatten(update.tensors).detach().cpu().double()
         draw = torch.rand(len(steps), generator=generator, dtype=steps.dtype)
         rounded = (steps * 2.0**self.fraction_bits + draw).floor()

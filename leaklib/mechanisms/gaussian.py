@@ -24,8 +24,8 @@ from torch import Tensor
 
 from leaklib.client import clip
 from leaklib.fields import FinitePositive
-from leaklib.mechanisms.parts.base import MechanismBase, noise_scale, send
-from leaklib.rng import add_noise, given
+from leaklib.mechanisms.parts.base import MechanismBase, draws, noise_scale, send
+from leaklib.rng import add_noise
 from leaklib.types import Objective, Tensors, Update
 
 
@@ -55,4 +55,4 @@ class GaussianNoise(MechanismBase):
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         std = self.noise_multiplier * noise_scale(update, self)
-        return send(update, add_noise(update.tensors, std, generator=given(generator, "mechanism")), self)
+        return send(update, add_noise(update.tensors, std, generator=draws(update, generator)), self)

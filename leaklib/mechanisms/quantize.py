@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import within
-from leaklib.mechanisms.parts.base import SCALE, MechanismBase, Payload, send
+from leaklib.mechanisms.parts.base import SCALE, MechanismBase, Payload, draws, send
 from leaklib.mechanisms.sign import SignSGD
-from leaklib.rng import given
 from leaklib.types import Objective, Tensors, Update
 
 COARSE = 4  # bits up to which an attacker compares intervals
@@ -41,7 +40,7 @@ class Quantize(MechanismBase):
         return max(2**self.bits - 2, 1)
 
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
-        generator = given(generator, "mechanism")
+        generator = draws(update, generator)
         return send(update, {n: self._round(t, generator) for n, t in update.tensors.items()}, self)
 
     def _round(self, tensor: Tensor, generator: torch.Generator) -> Tensor:

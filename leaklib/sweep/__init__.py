@@ -9,9 +9,8 @@ the book ship with the package; what a reader adds goes to the cache folder.
 Chapters: 7, 8, 10, 12.
 """
 
-from leaklib.sweep.point import Point, points
 from leaklib.sweep.rows import Row
-from leaklib.sweep.runs import grid, measure, run_all
+from leaklib.sweep.runs import Point, grid, measure, points, run_all
 from leaklib.sweep.store import cached
 
 __all__ = ["Point", "Row", "cached", "grid", "measure", "points", "run_all"]

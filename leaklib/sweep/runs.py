@@ -1,13 +1,14 @@
-"""Grids of experiments, and running what has no row yet.
+"""Grids of experiments, running what has no row yet, and from rows to what a curve shows.
 
 Chapters: 7, 8, 10, 12.
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
-from itertools import product
-from typing import Any, cast
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice, product
+from statistics import median
+from typing import Any, TypeVar, cast
 
 import joblib
 from joblib.parallel import get_active_backend
@@ -17,6 +18,8 @@ from leaklib.sweep.key import key
 from leaklib.sweep.rows import Row, row_of
 from leaklib.sweep.store import cached, keep
 from leaklib.sweep.witness import observe
+
+Setting = TypeVar("Setting", bound=Hashable)
 
 
 def grid(base: Experiment, **axes: Iterable[Any]) -> list[Experiment]:
@@ -69,3 +72,38 @@ def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iter
 def measure(experiment: Experiment) -> Row:
     """Run ``experiment`` on one thread and make its row, without looking at what is stored."""
     return row_of(*observe(experiment))
+
+
+@dataclass(frozen=True)
+class Point:
+    """All runs of one setting, each with one PSNR in dB per picture. No run is left out."""
+
+    experiments: tuple[Experiment, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def psnr(self) -> list[float]:
+        """Of every picture of every run, from the worst to the best."""
+        return sorted(value for row in self.rows for value in row.psnr)
+
+    @property
+    def median(self) -> float:
+        """The PSNR that half of the pictures reach."""
+        return median(self.psnr)
+
+    @property
+    def evaluations(self) -> int:
+        """What the longest run took."""
+        return max(row.evaluations for row in self.rows)
+
+    def above(self, decibel: int | float) -> int:
+        """How many pictures reach this PSNR; all others are failures."""
+        return sum(value >= decibel for value in self.psnr)
+
+
+def points(
+    sweep: Mapping[Setting, Sequence[Experiment]], *, n_jobs: int | None = None, progress: bool = True
+) -> dict[Setting, Point]:
+    """The point of every setting; what is not stored is run, see ``run_all``."""
+    rows = iter(run_all([e for some in sweep.values() for e in some], n_jobs=n_jobs, progress=progress))
+    return {setting: Point(tuple(some), tuple(islice(rows, len(some)))) for setting, some in sweep.items()}

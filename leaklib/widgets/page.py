@@ -9,9 +9,18 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
-from leaklib.widgets.theme import stylesheet
-
 LIMIT = 1_500_000  # bytes
+
+# The website, JupyterLab, VS Code and Colab each say in their own way which theme is on.
+DARK = (
+    'html[data-theme="dark"]',
+    'html[theme="dark"]',
+    'body[data-jp-theme-light="false"]',
+    'body[data-vscode-theme-kind="vscode-dark"]',
+    'body[data-vscode-theme-kind="vscode-high-contrast"]',
+)
+# Where none of them speaks, the reader's system does.
+SILENT = "html:not([data-theme],[theme]) body:not([data-jp-theme-light],[data-vscode-theme-kind])"
 
 
 @dataclass(frozen=True)
@@ -46,5 +55,24 @@ def page(widget: str, kind: str, title: str, content: str, spec: dict[str, objec
         f'<script>({script})("{key}", {data})</script>'
     )
     if (size := len(html.encode())) > LIMIT:
-        raise ValueError(f"each {widget} may have 1.5 MB, this one has {size / 1e6:.2f} MB {advice}")
+        article = "an" if widget == "explorer" else "a"
+        raise ValueError(f"{article} {widget} may have 1.5 MB, this one has {size / 1e6:.2f} MB {advice}")
     return html
+
+
+def stylesheet(widget: str) -> str:
+    """CSS with one ``--lx-*`` property per color of the palette's ink, and the layout of ``widget``."""
+    here = files("leaklib")
+    ink = json.loads(here.joinpath("palette.json").read_text(encoding="utf8"))["ink"]
+    light, dark = (
+        "".join(f"--lx-{name}:{color[theme]};" for name, color in ink.items()) + f"color-scheme:{theme}"
+        for theme in ("light", "dark")
+    )
+    chosen = ",".join(f"{root} .leaky-{widget}" for root in DARK)
+    colors = (
+        f".leaky-{widget}{{{light}}}\n"
+        # Paper is light, whatever the screen was.
+        f"@media screen{{{chosen}{{{dark}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{{SILENT} .leaky-{widget}{{{dark}}}}}\n"
+    )
+    return colors + here.joinpath(f"widgets/{widget}.css").read_text(encoding="utf8").strip()

@@ -21,10 +21,11 @@ from leaklib.aggregation.crypto.primitives import (
     seal,
     unseal,
 )
+from leaklib.aggregation.crypto.ramp import point
 from leaklib.aggregation.masking.client import pair_mask, signed_keys, signed_survivors
 from leaklib.aggregation.masking.graph import complete
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
-from leaklib.aggregation.masking.round import majorities, start
+from leaklib.aggregation.masking.round import advertise_keys, majorities, start
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.mechanisms.sign import SignSGD
@@ -84,6 +85,16 @@ def test_what_arrives_sealed_claims_nothing_of_what_was_done_to_it(protocol: Agg
 def test_a_round_has_a_name_of_8_random_bytes() -> None:
     r = start(complete(range(3)), {}.fromkeys(range(3), 2), generator=generator(0, "round"))
     assert r.server.rules.session == random_bytes(8, generator=generator(0, "round"))
+
+
+def test_the_server_takes_shares_for_neighbors_that_take_part_alone() -> None:
+    path = {0: frozenset({1, 3}), 1: frozenset({0, 2}), 2: frozenset({1}), 3: frozenset({0})}
+    r = start(path, majorities(path), generator=generator(0, "round"))
+    advertise_keys(r, [0, 1, 2])
+    for recipient in (2, 3):  # no neighbor; one that sent no keys
+        with pytest.raises(ValueError, match=f"no SealedShares of client {recipient}"):
+            r.server.receive_shares(SealedShares(0, recipient, bytes(160)))
+    r.server.receive_shares(SealedShares(0, 1, bytes(160)))
 
 
 def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
@@ -180,6 +191,10 @@ def test_numbers_travel_with_the_smallest_byte_first() -> None:
     assert Keys(1, bytes(32), bytes(32)).encode()[:4] == bytes([1, 0, 0, 0])
     assert SealedShares(1, 2, bytes(160)).encode()[:8] == bytes([1, 0, 0, 0, 2, 0, 0, 0])
     assert Revealed(1, {2: 3}).encode()[12:] == bytes([2, 0, 0, 0, *[0] * 65, 3])
+
+
+def test_holder_i_stands_at_i_plus_1() -> None:
+    assert [point(holder) for holder in (0, 1, 7)] == [1, 2, 8]
 
 
 def test_p_is_no_element() -> None:

@@ -31,9 +31,7 @@ from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconst
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
 STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
-EXACT = (
-    1e-7  # closed forms leave 1e-9 of it; where saturated units ruin them, they leave 1e-5 and wild values
-)
+EXACT = 1e-7  # of what mid-gray scores: exact closed forms leave 1e-9, those that saturated units ruin 1e-5
 
 
 def mid_gray(model: nn.Module, update: Update) -> Tensor:
@@ -56,10 +54,12 @@ def misfit(model: nn.Module, update: Update, inputs: Tensor, labels: Tensor, obj
 
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """The reconstruction of ``inputs``, moved into the bounds, and how well exactly these explain it."""
-    inputs = update.clamp(inputs.detach().to(next(model.parameters())))
+    found = inputs.detach().to(next(model.parameters()))
+    inputs = update.clamp(found)
     guesses = inputs, mid_gray(model, update)
     loss, baseline = (misfit(model, update, guess, labels, squared_error).item() for guess in guesses)
-    return Reconstruction(inputs, labels.to(inputs.device), loss, baseline)
+    clamped = (found - inputs).abs().max().item()
+    return Reconstruction(inputs, labels.to(inputs.device), loss, baseline, clamped=clamped)
 
 
 def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:

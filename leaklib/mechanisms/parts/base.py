@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import Checked
+from leaklib.rng import given
 from leaklib.types import Mechanism, Objective, Tensors, Update
 
 SCALE = 32  # bits of a scale that travels along: a float32
@@ -61,6 +62,11 @@ class MechanismBase(Checked):
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective as it is; of squared differences, that is the likelihood of Gaussian noise."""
         return objective(candidate, observed)
+
+
+def draws(update: Update, generator: torch.Generator | None) -> torch.Generator:
+    """``generator``, or seed 0's for this client: the same noise from two would cancel in a difference."""
+    return given(generator, f"mechanism of client {update.client}")
 
 
 def noise_scale(update: Update, mechanism: Mechanism) -> float:
