@@ -30,7 +30,7 @@ $(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapte
 SAMPLE ?= $(shell date +%Y%m%d)
 test: $(SITE)
 	@echo "Running the tests and every notebook, whose outputs are compared with what is stored."
-	@$(RUN) -m pytest tests chapters -n 2 --no-loadscope-reorder -rs --sample $(SAMPLE) \
+	@$(RUN) -m pytest tests chapters -n 2 --no-loadscope-reorder -rs --durations 40 --sample $(SAMPLE) \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
 lint: environment

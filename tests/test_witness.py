@@ -145,6 +145,7 @@ def test_a_row_of_each_kind_and_size_of_batch_is_what_this_code_computes(name: s
     assert agree(stored, found), f"{case}\nstored {stored}\nnow    {found}\n{MEND}"
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", other_rows())
 def test_a_row_of_each_part_of_the_other_files_is_what_this_code_computes(name: str) -> None:
     case, stored, again = other_rows()[name]
