@@ -1,7 +1,7 @@
 """One thread per process, the longest tests first, and the draw of cases where a run is sampled.
 
 With ``--sample all``, the default, everything runs. With a number for a seed, a parametrized test marked
-``sampled(k)`` keeps k of its cases, and of all other slow tests a tenth runs; the report says so.
+``sampled(k)`` keeps k of its cases, and of all other slow tests a twentieth runs; the report says so.
 """
 
 import random
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             groups["slow"].append(item)
     for name, cases in groups.items():
         marker = cases[0].get_closest_marker("sampled")
-        keep = marker.args[0] if marker else -(-len(cases) // 10)
+        keep = marker.args[0] if marker else -(-len(cases) // 20)
         drawn = random.Random(f"{seed} {name}").sample(cases, min(keep, len(cases)))
         what = "cases" if marker else "slow tests"
         reason = (

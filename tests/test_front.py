@@ -359,7 +359,7 @@ def test_a_search_says_how_far_it_had_to_clamp() -> None:
     inner = nn.Sequential(*list(model.children())[1:])  # without what normalizes inside
     outside = normalized(examples)
     wrong, right = (
-        IDLG(steps=30)(inner, share(inner, outside, FedSGD(), bounds=bounds))
+        IDLG(steps=15)(inner, share(inner, outside, FedSGD(), bounds=bounds))
         for bounds in ((0.0, 1.0), BOUNDS)
     )
     assert wrong.clamped > 0.5 and wrong.loss > 0.01 * wrong.baseline
