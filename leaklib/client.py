@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from leaklib.fields import Checked, Count, Positive
-from leaklib.named import listed, trained
+from leaklib.named import fingerprint, listed, trained
 from leaklib.types import AnyInputs, AnyTargets, Batch, Bounds, ClientStep, Inputs, Tensors, Update
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -231,4 +231,5 @@ def share(
         statistics,
         sensitivity=None if bound is None else bound / len(batch),  # one example's part of the mean
         bounds=bounds,
+        model=fingerprint(model),
     )

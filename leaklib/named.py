@@ -5,6 +5,7 @@ first of their names in ``model.named_parameters()``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,16 @@ Gradients = Mapping[str, Tensor | None] | Sequence[Tensor | None]
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that an update has a tensor for, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def fingerprint(model: nn.Module) -> bytes:
+    """SHA-256 of a model's weights and buffers with their names, shapes and types: 32 bytes."""
+    digest = sha256()
+    for name, tensor in model.state_dict().items():
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)};".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()
 
 
 def by_name(model: nn.Module, gradients: Gradients | None) -> Tensors:

@@ -5,6 +5,7 @@ shifts those of another, and the global state of torch, numpy and Python is neve
 """
 
 import hashlib
+import secrets
 
 import torch
 
@@ -20,6 +21,11 @@ def generator(seed: int, role: str) -> torch.Generator:
 def given(source: torch.Generator | None, role: str) -> torch.Generator:
     """``source``, or seed 0's generator for ``role`` where there is none: the same results twice."""
     return generator(0, role) if source is None else source
+
+
+def drawn(source: torch.Generator | None) -> torch.Generator:
+    """``source``, or a generator that the operating system seeds: for chance that is no secret."""
+    return torch.Generator().manual_seed(secrets.randbits(63)) if source is None else source
 
 
 def add_noise(tensors: Tensors, std: float | int, *, generator: torch.Generator) -> Tensors:

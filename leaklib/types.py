@@ -109,6 +109,8 @@ class Update:
       the whole client, contributes nothing (the divisor of the mean is public and stays as it was): clipping
       sets it, and whatever changes ``tensors`` afterwards clears it.
     - ``others`` are further clients, if this is the mean of several.
+    - ``model`` is the fingerprint of the model that the client was sent (``named.fingerprint``), None where
+      nobody took it.
     - ``bounds`` are the lowest and the highest value of an input, one pair or one per channel: other than
       (0, 1) where pictures were normalized outside the model. Attacks search inside, and return such inputs.
     """
@@ -124,6 +126,7 @@ class Update:
     sensitivity: float | None = None
     others: tuple[int, ...] = ()
     bounds: Bounds = (0.0, 1.0)
+    model: bytes | None = None
 
     plain: ClassVar[ClientStep]  # FedSGD(), which client.py sets: it stands above this file
 
@@ -289,7 +292,10 @@ Callback = Callable[[Progress], bool | None]
 
 @runtime_checkable
 class Aggregation(Protocol):
-    """What the server can read of its clients' updates."""
+    """What the server can read of its clients' updates.
+
+    Secrets come from the operating system, or from ``generator``: for teaching, to play a round again.
+    """
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View: ...
 

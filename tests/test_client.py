@@ -8,6 +8,7 @@ from torch import nn
 
 from leaklib.client import FedAvg, FedSGD, batch_norm_statistics, share
 from leaklib.models.lenet import LeNet
+from leaklib.named import fingerprint
 from leaklib.rng import generator
 from leaklib.types import Batch
 
@@ -186,3 +187,17 @@ def test_statistics_can_be_differentiated_and_leave_no_hook() -> None:
     assert torch.autograd.grad(statistics["1"].sum(), inputs)[0].any()
     assert not any(layer._forward_pre_hooks for layer in model.modules())
     assert batch_norm_statistics(LeNet().build(0), some_batch(1).inputs) == {}
+
+
+def test_an_update_names_the_very_model_that_it_was_computed_at() -> None:
+    batch = some_batch(1)
+    model, same, other = (LeNet().build(seed) for seed in (0, 0, 1))
+    updates = [share(m, batch, FedSGD()) for m in (model, same, other)]
+    assert updates[0].model == updates[1].model == fingerprint(model) != updates[2].model
+    with torch.no_grad():
+        next(same.parameters()).view(-1)[0] += 1e-6
+    assert fingerprint(same) != fingerprint(model)
+    norm = nn.BatchNorm1d(3)
+    before = fingerprint(norm)
+    norm(torch.randn(4, 3, generator=generator(0, "x")))  # moves the running statistics, which are sent, too
+    assert fingerprint(norm) != before

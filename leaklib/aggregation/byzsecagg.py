@@ -21,11 +21,10 @@ import torch
 from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
 from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
 from leaklib.aggregation.byzantine.server import ByzServer
-from leaklib.aggregation.crypto.primitives import random_bytes
+from leaklib.aggregation.crypto.stream import session_name, streams
 from leaklib.aggregation.parts.pooled import check_alike, ciphertext, readable
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.fields import Checked, Clients, Count, Natural, within
-from leaklib.rng import given
 from leaklib.types import Update, View
 
 
@@ -65,7 +64,7 @@ class ByzSecAgg(Checked):
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
         by_client, integers = {update.client: update for update in updates}, {}
-        r = self.start(tuple(by_client), generator=given(generator, "aggregation"))
+        r = self.start(tuple(by_client), generator=generator)
         for name, update in by_client.items():
             with r.work_of(name):
                 integers[name] = quantized(update.tensors, self.fraction_bits)
@@ -79,16 +78,17 @@ class ByzSecAgg(Checked):
         sealed = tuple(_sealed(update, r.server) for update in updates)
         return View((readable(theirs, mean),), sealed, leaks, r.cost())
 
-    def start(self, members: tuple[int, ...], *, generator: torch.Generator) -> Byzantine:
+    def start(self, members: tuple[int, ...], *, generator: torch.Generator | None) -> Byzantine:
         """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
         if len(members) < self.least:
             raise ValueError(f"{self} needs at least {self.least} clients, got {len(members)}")
         if strangers := sorted({*self.liars, *self.forgers, *self.dropped} - set(members)):
             raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
-        session = random_bytes(8, generator=generator)
+        own = streams((*members, None), generator)  # None is the server
+        session = session_name(generator)
         rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)
-        clients = {number: ByzClient(number, rules, generator=generator) for number in members}
-        return Exchange(clients, ByzServer(rules, generator=generator))
+        clients = {number: ByzClient(number, rules, stream=own[number]) for number in members}
+        return Exchange(clients, ByzServer(rules, stream=own[None]))
 
 
 def _sealed(update: Update, server: ByzServer) -> Update:

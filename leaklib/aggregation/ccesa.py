@@ -31,7 +31,7 @@ from leaklib.aggregation.masking.graph import Graph, Probability, components, er
 from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fraction, present
 from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.fields import Checked, Count, Number, Range, check
-from leaklib.rng import given
+from leaklib.rng import drawn
 from leaklib.types import Update, View
 
 Dropout = Annotated[Number, Range("in 0..0.5, 0.5 left out", lambda fraction: 0 <= fraction < 0.5)]
@@ -98,7 +98,6 @@ class CCESA(Checked):
         return erdos_renyi(clients, probability, generator=generator)
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
-        source = given(generator, "aggregation")
-        graph = self.graph([update.client for update in updates], generator=source)
-        r = start(graph, majorities(graph, self.threshold), generator=source, bits=self.bits)
+        graph = self.graph([update.client for update in updates], generator=drawn(generator))
+        r = start(graph, majorities(graph, self.threshold), generator=generator, bits=self.bits)
         return view(updates, r, self.dropped, self.fraction_bits)

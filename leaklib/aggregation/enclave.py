@@ -31,11 +31,11 @@ import torch
 
 from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import flat
+from leaklib.aggregation.crypto.stream import Stream, streams
 from leaklib.aggregation.parts.pooled import check_alike, ciphertext, readable
 from leaklib.aggregation.tee import inside
 from leaklib.aggregation.tee.inside import KEY, NONCE, header, pack_task, purpose
 from leaklib.fields import Checked, Number, Range
-from leaklib.rng import given
 from leaklib.types import Cost, Update, View
 
 CODE = Path(inside.__file__)
@@ -127,8 +127,7 @@ class Running:
     def attest(self, manufacturer: bytes, seed: bytes, task: bytes) -> Attestation:
         """Start ``task`` in the enclave, and sign for it with the ``manufacturer``'s secret, as a processor.
 
-        ``seed`` makes the enclave's secret key. It comes from the experiment, so that a run can be repeated;
-        a real enclave draws it inside, where the host cannot see it.
+        ``seed`` makes the enclave's secret key. A real enclave draws it inside, where the host cannot see it.
         """
         self.tell(seed)
         self.tell(task)
@@ -147,12 +146,12 @@ class Running:
 
 
 def seal_update(
-    update: Update, secret: bytes, attestation: Attestation, width: int, *, generator: torch.Generator
+    update: Update, secret: bytes, attestation: Attestation, width: int, *, stream: Stream
 ) -> bytes:
     """One client's update, sealed to the attested key; ``secret`` is the client's."""
     values = flat(update.tensors).numpy().astype(f"<f{width}")
     key = crypto.agree(secret, attestation.key, purpose(attestation.task))
-    return crypto.seal(key, values.tobytes(), header(update.client), generator=generator)
+    return crypto.seal(key, values.tobytes(), header(update.client), stream=stream)
 
 
 @dataclass(frozen=True)
@@ -167,12 +166,13 @@ class Enclave(Checked):
     timeout: Annotated[Number, Range("above 0 seconds and finite", lambda s: 0 < s < TIMEOUT_MAX)] = 60
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
-        first, source = check_alike(updates), given(generator, "aggregation")
+        first = check_alike(updates)
+        own = streams([*(update.client for update in updates), "processor", "enclave"], generator)
         begun = time.process_time()
         width = 8 if any(t.dtype == torch.float64 for t in first.tensors.values()) else 4
-        secrets = {update.client: crypto.random_bytes(KEY, generator=source) for update in updates}
+        secrets = {update.client: own[update.client].bytes(KEY) for update in updates}
         keys = {client: crypto.public_key(secret) for client, secret in secrets.items()}
-        manufacturer, seed = (crypto.random_bytes(KEY, generator=source) for _ in range(2))
+        manufacturer, seed = own["processor"].bytes(KEY), own["enclave"].bytes(KEY)
         trusted = crypto.verification_key(manufacturer)
         task = pack_task(sum(t.numel() for t in first.tensors.values()), width, keys)
         prepared = time.process_time() - begun
@@ -182,7 +182,7 @@ class Enclave(Checked):
             for update in updates:
                 attestation.check(trusted, measure(CODE), task)
                 secret = secrets[update.client]
-                sealed.append(seal_update(update, secret, attestation, width, generator=source))
+                sealed.append(seal_update(update, secret, attestation, width, stream=own[update.client]))
             clients = (prepared + time.process_time() - begun) / len(updates)
             begun = time.process_time()
             for update, message in zip(updates, sealed, strict=True):

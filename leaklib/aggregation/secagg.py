@@ -20,7 +20,7 @@ from leaklib.aggregation.masking.graph import Even, complete, ring
 from leaklib.aggregation.masking.phases import Dropped, check_fraction
 from leaklib.aggregation.masking.round import majorities, start, view
 from leaklib.fields import Checked, Count
-from leaklib.rng import given
+from leaklib.rng import drawn
 from leaklib.types import Update, View
 
 
@@ -53,9 +53,9 @@ class SecAgg(Checked):
             raise ValueError("active must be False with neighbors, got True: clients see different lists")
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
-        source, clients = given(generator, "aggregation"), [update.client for update in updates]
+        clients = [update.client for update in updates]
         k = self.neighbors
-        graph = complete(clients) if k is None else ring(clients, k, generator=source)
+        graph = complete(clients) if k is None else ring(clients, k, generator=drawn(generator))
         thresholds = majorities(graph, self.threshold)
-        r = start(graph, thresholds, generator=source, bits=self.bits, active=self.active)
+        r = start(graph, thresholds, generator=generator, bits=self.bits, active=self.active)
         return view(updates, r, self.dropped, self.fraction_bits)

@@ -14,6 +14,7 @@ from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.crypto.decode import correct
 from leaklib.aggregation.crypto.field import P, add, elements, matmul, sub, uniform
 from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.parts.traffic import Traffic, count_byzantine
 from leaklib.client import FedSGD
 from leaklib.rng import generator
@@ -116,15 +117,13 @@ def test_a_forger_is_found_by_every_holder_and_left_out() -> None:
 
 
 def sharing(seed: int):
-    blocks = with_blind(
-        cut(uniform((30,), generator=generator(seed, "v")), 3), generator=generator(seed, "b")
-    )
-    return hidden(blocks, 2, generator=generator(seed, "n"))
+    blocks = with_blind(cut(uniform((30,), stream=Stream(seed, "v")), 3), stream=Stream(seed, "b"))
+    return hidden(blocks, 2, stream=Stream(seed, "n"))
 
 
 def test_the_check_accepts_honest_shares_and_nothing_else() -> None:
     for seed in range(5):
-        coefficients, coin = sharing(seed), draw_coin(generator=generator(seed, "coin"))
+        coefficients, coin = sharing(seed), draw_coin(stream=Stream(seed, "coin"))
         published = combine(coefficients, coin)[None]
         dealt = shares(coefficients, [point(i) for i in range(7)])
         assert all(fits(dealt[i : i + 1], published, point(i), coin).all() for i in range(7))
@@ -137,7 +136,7 @@ def test_the_check_accepts_honest_shares_and_nothing_else() -> None:
 
 def test_what_a_dealer_publishes_fits_any_vector() -> None:
     # For the same published numbers and another vector there is a last entry that explains them.
-    coefficients, other, coin = sharing(0), sharing(1), draw_coin(generator=generator(0, "coin"))
+    coefficients, other, coin = sharing(0), sharing(1), draw_coin(stream=Stream(0, "coin"))
     published, entries = combine(coefficients, coin), coefficients.shape[1]
     gap = sub(published, combine(other, coin))
     inverse = elements([pow(coin, -(entries - 1), P)])
@@ -147,11 +146,11 @@ def test_what_a_dealer_publishes_fits_any_vector() -> None:
 
 def test_no_coin_no_check() -> None:
     # Who knows the coin beforehand deals two vectors that it cannot tell apart: it must come afterwards.
-    coin = draw_coin(generator=generator(0, "coin"))
+    coin = draw_coin(stream=Stream(0, "coin"))
     change = elements([0, coin, -1])
-    vector = uniform((1, 3), generator=generator(0, "v"))
+    vector = uniform((1, 3), stream=Stream(0, "v"))
     assert combine(vector, coin) == combine(add(vector, change[None]), coin)
-    later = draw_coin(generator=generator(1, "coin"))
+    later = draw_coin(stream=Stream(1, "coin"))
     assert combine(vector, later) != combine(add(vector, change[None]), later)
 
 
@@ -167,7 +166,7 @@ def answered(seed: int = 0):
 
 def polynomials(r):
     values = np.stack([r.server.answers[c].values for c in range(8)])
-    return correct([point(c) for c in range(8)], values, 5, 1, generator=generator(0, "d"))[0]
+    return correct([point(c) for c in range(8)], values, 5, 1, stream=Stream(0, "d"))[0]
 
 
 def test_of_the_distance_polynomials_only_one_coefficient_is_not_random() -> None:
@@ -284,7 +283,7 @@ def test_a_client_answers_each_phase_once_and_for_enough_clients() -> None:
     with pytest.raises(ValueError, match="DISTANCES comes out of order or again"):
         r.clients[0].distances(Names(0, (1, 2)))
     with pytest.raises(ValueError, match="expected the keys of"):
-        fresh = ByzClient(0, r.server.rules, generator=generator(0, "g"))
+        fresh = ByzClient(0, r.server.rules, stream=Stream(0, "g"))
         fresh.advertise_key()
         fresh.deal(np.arange(3), [])
 

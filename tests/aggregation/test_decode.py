@@ -5,18 +5,18 @@ import pytest
 
 from leaklib.aggregation.crypto.decode import correct, divide
 from leaklib.aggregation.crypto.field import P, add, elements, matmul, product, uniform, vandermonde
-from leaklib.rng import generator
+from leaklib.aggregation.crypto.stream import Stream
 
 
 def codeword(terms: int, holders: int, entries: int, seed: int):
-    coefficients = uniform((terms, entries), generator=generator(seed, "coefficients"))
+    coefficients = uniform((terms, entries), stream=Stream(seed, "coefficients"))
     points = list(range(1, holders + 1))
     return coefficients, points, matmul(vandermonde(points, terms), coefficients)
 
 
 def lie(values, liars, seed: int):
     wrong = values.copy()
-    wrong[liars] = uniform((len(liars), values.shape[1]), generator=generator(seed, "lies"))
+    wrong[liars] = uniform((len(liars), values.shape[1]), stream=Stream(seed, "lies"))
     return wrong
 
 
@@ -30,7 +30,7 @@ def test_up_to_a_errors_are_corrected_with_the_fewest_holders(errors: int, terms
         for count in range(errors + 1):
             liars = sorted(order[:count].tolist())
             found, caught = correct(
-                points, lie(values, liars, seed), terms, errors, generator=generator(seed, "decode")
+                points, lie(values, liars, seed), terms, errors, stream=Stream(seed, "decode")
             )
             assert np.array_equal(found, coefficients) and caught == tuple(liars)
 
@@ -38,7 +38,7 @@ def test_up_to_a_errors_are_corrected_with_the_fewest_holders(errors: int, terms
 def test_a_lie_in_a_single_entry_is_caught() -> None:
     coefficients, points, values = codeword(4, 8, 1000, 0)
     values[5, 123] = add(values[5, 123:124], elements([1]))[0]
-    found, caught = correct(points, values, 4, 2, generator=generator(0, "decode"))
+    found, caught = correct(points, values, 4, 2, stream=Stream(0, "decode"))
     assert np.array_equal(found, coefficients) and caught == (5,)
 
 
@@ -47,7 +47,7 @@ def test_more_errors_than_allowed_are_refused(spare: int) -> None:
     for seed in range(5):
         _, points, values = codeword(4, 8 + spare, 3, seed)
         with pytest.raises(ValueError, match="more than 2 holders sent wrong values"):
-            correct(points, lie(values, [1, 4, 6], seed), 4, 2, generator=generator(seed, "decode"))
+            correct(points, lie(values, [1, 4, 6], seed), 4, 2, stream=Stream(seed, "decode"))
 
 
 def test_one_liar_too_many_can_succeed_by_agreement() -> None:
@@ -59,14 +59,14 @@ def test_one_liar_too_many_can_succeed_by_agreement() -> None:
         vanishing = product(vanishing, [-x, 1])
     other = add(coefficients, elements([c % P for c in vanishing])[:, None])
     values[3:6] = matmul(vandermonde(points, 4), other)[3:6]
-    found, caught = correct(points, values, 4, 2, generator=generator(0, "decode"))
+    found, caught = correct(points, values, 4, 2, stream=Stream(0, "decode"))
     assert np.array_equal(found, other) and caught == (6, 7)
 
 
 def test_too_few_holders_are_refused() -> None:
     _, points, values = codeword(4, 7, 1, 0)
     with pytest.raises(ValueError, match="4 coefficients despite 2 wrong values need 8 holders, got 7"):
-        correct(points, values, 4, 2, generator=generator(0, "decode"))
+        correct(points, values, 4, 2, stream=Stream(0, "decode"))
 
 
 def test_division_of_polynomials() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.aggregation.crypto.primitives import public_key, random_bytes, sign, unseal, verification_key
+from leaklib.aggregation.crypto.primitives import public_key, sign, unseal, verification_key
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.enclave import CODE, Attestation, Enclave, Running, measure, seal_update
 from leaklib.aggregation.parts.pooled import mean
 from leaklib.aggregation.tee.inside import (
@@ -52,9 +53,9 @@ class Round:
     """Three clients, their secrets and the task, and an enclave's memory without the process around it."""
 
     def __init__(self, seed: bytes = SEED, stream: str = "keys") -> None:
-        draw = generator(0, stream)
+        draw = Stream(0, stream)
         self.updates = updates()
-        self.secrets = [random_bytes(32, generator=draw) for _ in self.updates]
+        self.secrets = [draw.bytes(32) for _ in self.updates]
         self.task = pack_task(ENTRIES, 4, {c: public_key(s) for c, s in enumerate(self.secrets)})
         self.inside = Inside(seed, self.task)
         self.attestation = Attestation(measure(CODE), self.inside.public(), self.task, b"")
@@ -62,7 +63,7 @@ class Round:
     def sealed(self, client: int, *, secret: int | None = None, width: int = 4, **changes) -> bytes:
         update = replace(self.updates[client], **changes)
         key = self.secrets[client if secret is None else secret]
-        return seal_update(update, key, self.attestation, width, generator=generator(client, "nonce"))
+        return seal_update(update, key, self.attestation, width, stream=Stream(client, "nonce"))
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-7), (torch.float64, 1e-15)])
@@ -165,10 +166,10 @@ def test_a_message_cut_or_continued_is_refused() -> None:
 
 
 def test_a_task_is_read_as_it_was_written_or_refused() -> None:
-    draw, read = generator(0, "tasks"), 0
+    draw, source, read = generator(0, "tasks"), Stream(0, "tasks"), 0
     for _ in range(2000):
         length = int(torch.randint(120, (1,), generator=draw))
-        task = bytearray(random_bytes(length, generator=draw))
+        task = bytearray(source.bytes(length))
         if length > 4 and task[0] % 2:
             task[4] = 4  # a width that exists
         try:

@@ -19,13 +19,13 @@ from leaklib.aggregation.crypto.field import (
     uniform,
     vandermonde,
 )
-from leaklib.rng import generator
+from leaklib.aggregation.crypto.stream import Stream
 
 EDGES = [0, 1, 2, 2**30 - 1, 2**30, 2**31 - 1, 2**31, 2**32, 2**60 - 1, 2**60, P - 2**31, P - 2, P - 1]
 
 
 def numbers(count, stream="numbers"):
-    drawn = uniform((count,), generator=generator(0, stream)).tolist()
+    drawn = uniform((count,), stream=Stream(0, stream)).tolist()
     return EDGES + drawn
 
 
@@ -40,7 +40,7 @@ def test_operations_agree_with_integers_on_all_pairs() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 1000])
 def test_sums_and_products_of_rows(count: int) -> None:
-    a, b = (uniform((3, count), generator=generator(count, name)) for name in "ab")
+    a, b = (uniform((3, count), stream=Stream(count, name)) for name in "ab")
     a[0] = P - 1  # the largest sums that there are
     b[0] = P - 1
     assert total(a).tolist() == [sum(row) % P for row in a.tolist()]
@@ -78,7 +78,7 @@ def test_products_of_polynomials() -> None:
 
 
 def test_random_elements_are_spread_evenly() -> None:
-    drawn = uniform((64_000,), generator=generator(0, "spread"))
+    drawn = uniform((64_000,), stream=Stream(0, "spread"))
     assert drawn.max() < P
     counts = np.bincount((drawn >> np.uint64(55)).astype(np.int64), minlength=64)  # 64 cells of one size
     chi2 = ((counts - 1000) ** 2 / 1000).sum()

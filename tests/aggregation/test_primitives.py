@@ -7,14 +7,13 @@ from leaklib.aggregation.crypto.primitives import (
     derive,
     keystream,
     public_key,
-    random_bytes,
     seal,
     sign,
     unseal,
     verification_key,
     verify,
 )
-from leaklib.rng import generator
+from leaklib.aggregation.crypto.stream import Stream
 
 # RFC 7748, section 5.2: a scalar, a point, and their product.
 PRODUCTS = [
@@ -98,9 +97,9 @@ def test_signatures_are_those_of_rfc_8032() -> None:
 
 
 def test_what_was_changed_cut_or_sealed_for_another_header_is_refused() -> None:
-    g = generator(0, "keys")
-    key, other = (random_bytes(32, generator=g) for _ in range(2))
-    sealed = seal(key, b"message", b"1>2", generator=g)
+    g = Stream(0, "keys")
+    key, other = (g.bytes(32) for _ in range(2))
+    sealed = seal(key, b"message", b"1>2", stream=g)
     assert unseal(key, sealed, b"1>2") == b"message" and len(sealed) == 7 + 28
     changed = [bytes([*sealed[:i], sealed[i] ^ 1, *sealed[i + 1 :]]) for i in range(len(sealed))]
     attempts = [(key, c, b"1>2") for c in (*changed, sealed[:-1], sealed[:5], b"")]
@@ -110,14 +109,14 @@ def test_what_was_changed_cut_or_sealed_for_another_header_is_refused() -> None:
 
 
 def test_a_public_key_that_gives_everyone_the_same_secret_is_refused() -> None:
-    secret = random_bytes(32, generator=generator(0, "keys"))
+    secret = Stream(0, "keys").bytes(32)
     for public in (bytes(32), bytes([1]) + bytes(31), b"short"):
         with pytest.raises(ValueError, match="expected a public key of 32 bytes"):
             agree(secret, public, b"purpose")
 
 
 def test_two_parties_agree_for_each_purpose_anew() -> None:
-    g = generator(0, "keys")
-    one, two = (random_bytes(32, generator=g) for _ in range(2))
+    g = Stream(0, "keys")
+    one, two = (g.bytes(32) for _ in range(2))
     keys = {agree(one, public_key(two), purpose) for purpose in (b"mask", b"seal")}
     assert keys == {agree(two, public_key(one), purpose) for purpose in (b"mask", b"seal")} and len(keys) == 2

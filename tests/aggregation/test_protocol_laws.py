@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from leaklib.aggregation.crypto.fixed_point import encode, unwrap, wrap
-from leaklib.aggregation.crypto.primitives import random_bytes
 from leaklib.aggregation.crypto.shamir import PRIME, SHARE, recover, split
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.masking.graph import complete, edges, erdos_renyi, ring
 from leaklib.aggregation.parts.pooled import mean, pooled
 from leaklib.aggregation.plain import Plain
@@ -93,29 +93,29 @@ def test_words_stay_below_the_modulus_and_the_limit_is_the_last_that_fits() -> N
 
 def test_shares_depend_on_every_coefficient_and_on_the_generator_alone() -> None:
     """The polynomial by hand: coefficients of 66 bytes from the generator, the secret at 0."""
-    drawn = random_bytes(2 * SHARE, generator=generator(0, "s"))
+    drawn = Stream(0, "s").bytes(2 * SHARE)
     high, low = (int.from_bytes(drawn[i : i + SHARE], "big") & PRIME for i in (0, SHARE))
     secret = bytes([1, 2])
-    shares = split(secret, 3, [4, 0, 9], generator=generator(0, "s"))
+    shares = split(secret, 3, [4, 0, 9], stream=Stream(0, "s"))
     assert shares == {h: (high * (h + 1) ** 2 + low * (h + 1) + 258) % PRIME for h in (0, 4, 9)}
 
 
 def test_a_share_is_spread_over_all_521_bits() -> None:
     ones = [0] * 521
     for seed in range(200):
-        share = split(b"same", 2, range(2), generator=generator(seed, "s"))[0]
+        share = split(b"same", 2, range(2), stream=Stream(seed, "s"))[0]
         ones = [count + (share >> bit & 1) for bit, count in enumerate(ones)]
     assert 60 < min(ones) and max(ones) < 140  # within 5.6 standard deviations of 100
 
 
 def test_the_longest_secret_fits_and_a_longer_one_is_not_cut() -> None:
     longest = bytes([255] * 64)
-    shares = split(longest, 2, range(3), generator=generator(0, "s"))
+    shares = split(longest, 2, range(3), stream=Stream(0, "s"))
     assert recover({0: shares[0], 2: shares[2]}, 64) == longest
     for length in (63, 60):
         with pytest.raises(ValueError, match=f"these 3 shares give no secret of {length} bytes"):
             recover(shares, length)
-    assert split(b"s", 1, [5, 5], generator=generator(0, "s")) == {5: ord("s")}
+    assert split(b"s", 1, [5, 5], stream=Stream(0, "s")) == {5: ord("s")}
 
 
 # --- graphs ---

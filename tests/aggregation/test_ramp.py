@@ -18,14 +18,14 @@ from leaklib.aggregation.crypto.field import (
     vandermonde,
 )
 from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
-from leaklib.rng import generator
+from leaklib.aggregation.crypto.stream import Stream
 
 CASES = [(1, 1, 3), (3, 2, 7), (2, 3, 8), (4, 1, 6)]
 
 
 def dealt(blocks: int, colluders: int, holders: int):
-    data = uniform((blocks, 5), generator=generator(0, "data"))
-    coefficients = hidden(data, colluders, generator=generator(0, "noise"))
+    data = uniform((blocks, 5), stream=Stream(0, "data"))
+    coefficients = hidden(data, colluders, stream=Stream(0, "noise"))
     return data, coefficients, shares(coefficients, [point(i) for i in range(holders)])
 
 
@@ -58,7 +58,7 @@ def invert(matrix):
 @pytest.mark.parametrize(("blocks", "colluders", "holders"), CASES)
 def test_as_many_shares_as_colluders_fit_any_data(blocks: int, colluders: int, holders: int) -> None:
     _, _, given = dealt(blocks, colluders, holders)
-    other = uniform((blocks, 5), generator=generator(1, "other data"))
+    other = uniform((blocks, 5), stream=Stream(1, "other data"))
     for some in combinations(range(holders), colluders):
         powers = vandermonde([point(i) for i in some], blocks + colluders)
         # The random rows reach these shares by an invertible matrix: exactly one choice explains them.
@@ -83,7 +83,7 @@ def test_one_share_more_rules_data_out_but_does_not_give_it(
         return np.array_equal(shares(np.concatenate([candidate, noise]), some), given[: colluders + 1])
 
     assert fits(data)
-    assert not fits(uniform(data.shape, generator=generator(1, "other data")))
+    assert not fits(uniform(data.shape, stream=Stream(1, "other data")))
     # Data that differ by a polynomial with zeros at all these points cannot be told apart.
     vanishing = [1]
     for x in some:
@@ -97,7 +97,7 @@ def test_the_product_of_both_orders_holds_the_squared_length() -> None:
     blocks = cut(vector, 4)  # 15 entries in 4 rows, one zero more
     assert blocks.shape == (4, 4) and blocks.ravel()[-1] == 0
     first, second = (
-        hidden(rows, 2, generator=generator(i, "noise")) for i, rows in enumerate((blocks, blocks[::-1]))
+        hidden(rows, 2, stream=Stream(i, "noise")) for i, rows in enumerate((blocks, blocks[::-1]))
     )
     points = list(range(1, 12))
     values = mul(shares(first, points), shares(second, points))

@@ -6,22 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.aggregation.byzantine.consistency import draw_coin
 from leaklib.aggregation.byzantine.krum import multi_krum
 from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
 from leaklib.aggregation.byzantine.round import answer, check, deal, quantized
 from leaklib.aggregation.byzsecagg import ByzSecAgg
-from leaklib.aggregation.ccesa import CCESA
-from leaklib.aggregation.crypto.field import P, elements, from_bytes, to_bytes, uniform
+from leaklib.aggregation.crypto.field import P, elements, from_bytes, to_bytes
 from leaklib.aggregation.crypto.primitives import (
     agree,
     keystream,
     public_key,
-    random_bytes,
     seal,
     unseal,
 )
 from leaklib.aggregation.crypto.ramp import point
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.masking.client import pair_mask, signed_keys, signed_survivors
 from leaklib.aggregation.masking.graph import complete
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
@@ -41,28 +39,6 @@ def updates(clients: int) -> tuple[Update, ...]:
     return tuple(Update({"w": w}, FedSGD(), 1, (3,), client=c) for c, w in enumerate(drawn))
 
 
-@pytest.mark.parametrize(
-    "protocol",
-    [SecAgg(active=True), SecAgg(neighbors=4, dropped=(2,)), CCESA(0.8), ByzSecAgg(liars=(1,), forgers=(2,))],
-    ids=repr,
-)
-def test_every_secret_of_a_round_comes_from_the_generator(protocol: Aggregation) -> None:
-    before = torch.get_rng_state()
-    once, again, other = (protocol(updates(10), generator=generator(seed, "round")) for seed in (0, 0, 1))
-    assert torch.equal(torch.get_rng_state(), before)
-    for one, two, three in zip(once.sealed, again.sealed, other.sealed, strict=True):
-        assert torch.equal(one.tensors["w"], two.tensors["w"])
-        assert not (one.tensors["w"] == three.tensors["w"]).any()
-
-
-@pytest.mark.parametrize("protocol", [SecAgg(), CCESA(0.8), ByzSecAgg()], ids=repr)
-def test_without_a_generator_it_is_seed_0_of_the_role(protocol: Aggregation) -> None:
-    ours, theirs = protocol(updates(10)), protocol(updates(10), generator=generator(0, "aggregation"))
-    assert all(
-        torch.equal(a.tensors["w"], b.tensors["w"]) for a, b in zip(ours.sealed, theirs.sealed, strict=True)
-    )
-
-
 @pytest.mark.parametrize(("bits", "fraction_bits"), [(8, 0), (13, 7), (32, 20)])
 def test_the_mean_is_read_with_its_sign_whatever_the_size_of_a_word(bits: int, fraction_bits: int) -> None:
     sent = tuple(replace(u, tensors={"w": torch.tensor([-3.0, 1.0, 0.0, -1.0])}) for u in updates(5))
@@ -80,11 +56,6 @@ def test_what_arrives_sealed_claims_nothing_of_what_was_done_to_it(protocol: Agg
     assert {(u.mechanism, u.sensitivity) for u in view.sealed} == {(None, None)}
     (read,) = view.updates
     assert read.mechanism is None and read.sensitivity == 0.5 / len(read.clients)
-
-
-def test_a_round_has_a_name_of_8_random_bytes() -> None:
-    r = start(complete(range(3)), {}.fromkeys(range(3), 2), generator=generator(0, "round"))
-    assert r.server.rules.session == random_bytes(8, generator=generator(0, "round"))
 
 
 def test_the_server_takes_shares_for_neighbors_that_take_part_alone() -> None:
@@ -126,7 +97,7 @@ def test_a_signature_covers_every_field_and_the_round_and_one_kind_of_message() 
 
 
 def test_two_neighbors_masks_cancel_and_each_is_the_stream_of_their_key() -> None:
-    one, two = (random_bytes(32, generator=generator(seed, "k")) for seed in range(2))
+    one, two = (Stream(seed, "k").bytes(32) for seed in range(2))
     stream = keystream(agree(one, public_key(two), b"mask"), 7)
     assert np.array_equal(pair_mask(two, public_key(one), 5, 3, 7), stream)
     assert np.array_equal(pair_mask(one, public_key(two), 3, 5, 7), -stream)
@@ -134,20 +105,11 @@ def test_two_neighbors_masks_cancel_and_each_is_the_stream_of_their_key() -> Non
     assert not np.array_equal(stream, keystream(agree(one, public_key(two), b"seal"), 7))
 
 
-def test_bytes_and_elements_are_those_of_the_generator() -> None:
-    drawn = torch.randint(256, (40,), generator=generator(0, "k"), dtype=torch.uint8)
-    assert random_bytes(40, generator=generator(0, "k")) == bytes(drawn.tolist())
-    numbers = torch.randint(P, (2, 3), generator=generator(0, "k"))
-    assert uniform((2, 3), generator=generator(0, "k")).tolist() == numbers.tolist()
-    coin = int(torch.randint(P - 1, (), generator=generator(0, "k")))
-    assert draw_coin(generator=generator(0, "k")) == 1 + coin
-
-
 def test_no_two_seals_are_alike() -> None:
-    g, key = generator(0, "k"), bytes(32)
-    one, two = (seal(key, b"text", b"head", generator=g) for _ in range(2))
+    g, key = Stream(0, "k"), bytes(32)
+    one, two = (seal(key, b"text", b"head", stream=g) for _ in range(2))
     assert one[:12] != two[:12] and one[12:] != two[12:]
-    assert one[:12] == random_bytes(12, generator=generator(0, "k"))
+    assert one[:12] == Stream(0, "k").bytes(12)
     assert unseal(key, one, b"head") == unseal(key, two, b"head") == b"text"
 
 

@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 import torch
 
-from leaklib.aggregation.crypto.primitives import random_bytes
 from leaklib.aggregation.crypto.shamir import PRIME, SHARE, recover, split
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.rng import generator
 
 
@@ -17,8 +17,8 @@ def test_any_threshold_of_shares_gives_the_secret(seed: int) -> None:
     threshold = int(torch.randint(1, holders + 1, (1,), generator=g))
     length = int(torch.randint(1, 65, (1,), generator=g))
     names = torch.randperm(1000, generator=g)[:holders].tolist()
-    secret = random_bytes(length, generator=g)
-    shares = split(secret, threshold, names, generator=g)
+    secret = Stream(seed, "secret").bytes(length)
+    shares = split(secret, threshold, names, stream=Stream(seed))
     assert set(shares) == set(names) and all(
         0 <= share < PRIME < 2 ** (8 * SHARE) for share in shares.values()
     )
@@ -29,7 +29,7 @@ def test_any_threshold_of_shares_gives_the_secret(seed: int) -> None:
 
 def test_every_choice_of_holders_will_do() -> None:
     secret = bytes(range(32))
-    shares = split(secret, 3, range(6), generator=generator(0, "s"))
+    shares = split(secret, 3, range(6), stream=Stream(0, "s"))
     for chosen in combinations(shares, 3):
         assert recover({holder: shares[holder] for holder in chosen}, 32) == secret
 
@@ -37,7 +37,7 @@ def test_every_choice_of_holders_will_do() -> None:
 def test_fewer_shares_fit_every_secret() -> None:
     # Whatever the secret, exactly one polynomial of degree below the threshold goes through it and t − 1
     # shares: there is one value that completes them, and it gives that secret.
-    shares = split(b"the true secret", 4, range(7), generator=generator(0, "s"))
+    shares = split(b"the true secret", 4, range(7), stream=Stream(0, "s"))
     known = {holder: shares[holder] for holder in (0, 2, 5)}
     for candidate in (b"the true secret", b"another  secret", bytes(15), bytes([255] * 15)):
         value = completing(known, int.from_bytes(candidate, "big"), 6)
@@ -58,7 +58,7 @@ def completing(known: dict[int, int], secret: int, holder: int) -> int:
 
 
 def test_too_few_shares_are_noticed() -> None:
-    shares = split(bytes(range(32)), 3, range(5), generator=generator(0, "s"))
+    shares = split(bytes(range(32)), 3, range(5), stream=Stream(0, "s"))
     with pytest.raises(ValueError, match="these 2 shares give no secret of 32 bytes"):
         recover({0: shares[0], 1: shares[1]}, 32)
 
@@ -74,4 +74,4 @@ def test_too_few_shares_are_noticed() -> None:
 )
 def test_what_cannot_be_shared_is_refused(options, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        split(*options, generator=generator(0, "s"))
+        split(*options, stream=Stream(0, "s"))

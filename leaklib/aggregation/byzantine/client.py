@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from leaklib.aggregation.byzantine.consistency import Row, combine, fits, with_blind
 from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
 from leaklib.aggregation.crypto.field import add, dot, elements, from_bytes, sub, to_bytes, total, uniform
-from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, random_bytes
+from leaklib.aggregation.crypto.primitives import KEY, agree, public_key
 from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.parts.party import Party
 
 Integers = Int64[np.ndarray, "_"]
@@ -71,8 +71,8 @@ class ByzClient(Party):
     ValueError where the server asks for what no client may answer.
     """
 
-    def __init__(self, number: int, rules: ByzRules, *, generator: torch.Generator) -> None:
-        super().__init__(number, rules.session, generator=generator)
+    def __init__(self, number: int, rules: ByzRules, *, stream: Stream) -> None:
+        super().__init__(number, rules.session, stream=stream)
         self.rules = rules
         self._held: dict[int, Held] = {}
         self.refused: list[str] = []
@@ -81,23 +81,23 @@ class ByzClient(Party):
     def advertise_key(self) -> Key:
         """A key pair, made new for this round."""
         self._enter(ByzPhase.ADVERTISE_KEYS)
-        self._secret = random_bytes(KEY, generator=self._generator)
+        self._secret = self._stream.bytes(KEY)
         return Key(self.number, public_key(self._secret))
 
     def deal(self, vector: Integers, keys: Iterable[Key], second: Integers | None = None) -> list[Dealt]:
         """Shares of ``vector`` for every member. A cheating dealer puts another one into the ``second``."""
         self._enter(ByzPhase.DEAL)
-        rules, g = self.rules, self._generator
+        rules, g = self.rules, self._stream
         others = [member for member in rules.members if member != self.number]
         self._channels = {key.client: agree(self._secret, key.sealing, b"deal") for key in keys}
         if set(self._channels) != set(others):
             raise self._refusal(f"expected the keys of {others}, got {list(self._channels)}")
-        blocks = with_blind(cut(elements(vector), rules.blocks), generator=g)
+        blocks = with_blind(cut(elements(vector), rules.blocks), stream=g)
         reverse = blocks[::-1]
         if second is not None:
             reverse = np.column_stack([cut(elements(second), rules.blocks)[::-1], reverse[:, -1]])
-        self._sharings = tuple(hidden(order, rules.colluders, generator=g) for order in (blocks, reverse))
-        self._masks = uniform((rules.product_terms, len(rules.members)), generator=g)
+        self._sharings = tuple(hidden(order, rules.colluders, stream=g) for order in (blocks, reverse))
+        self._masks = uniform((rules.product_terms, len(rules.members)), stream=g)
         self._masks[rules.blocks - 1] = 0
         points = [point(place) for place in range(len(rules.members))]
         dealt = [shares(rows, points) for rows in (*self._sharings, self._masks)]
@@ -179,7 +179,7 @@ class ByzClient(Party):
 
     def lie(self, true: Numbers) -> Numbers:
         """What a liar answers instead: as many random numbers."""
-        return Numbers(self.number, uniform(true.values.shape, generator=self._generator))
+        return Numbers(self.number, uniform(true.values.shape, stream=self._stream))
 
     def _enter(self, phase: ByzPhase) -> None:
         if phase != self._phase + 1:

@@ -19,23 +19,25 @@ Chapter: 11.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Bool, UInt64
 
-from leaklib.aggregation.crypto.field import P, dot, powers, uniform
+from leaklib.aggregation.crypto.field import dot, powers, uniform
 from leaklib.aggregation.crypto.ramp import Blocks
+from leaklib.aggregation.crypto.stream import Stream
 
 Row = UInt64[np.ndarray, "_"]
 
 
-def with_blind(blocks: Blocks, *, generator: torch.Generator) -> Blocks:
+def with_blind(blocks: Blocks, *, stream: Stream) -> Blocks:
     """One random entry more in every row: what keeps the published combination from telling anything."""
-    return np.concatenate([blocks, uniform((len(blocks), 1), generator=generator)], axis=1)
+    return np.concatenate([blocks, uniform((len(blocks), 1), stream=stream)], axis=1)
 
 
-def draw_coin(*, generator: torch.Generator) -> int:
+def draw_coin(*, stream: Stream) -> int:
     """The coin ρ, never zero. Whoever draws it does so when all shares have arrived."""
-    return 1 + int(torch.randint(P - 1, (), generator=generator))
+    while not (coin := int(uniform((), stream=stream))):
+        pass
+    return coin
 
 
 def combine(rows: Blocks, coin: int) -> Row:

@@ -17,6 +17,7 @@ from leaklib.aggregation.byzantine.messages import Coin, Dealt, Key, Names, Numb
 from leaklib.aggregation.crypto.decode import correct
 from leaklib.aggregation.crypto.field import Elements, signed
 from leaklib.aggregation.crypto.ramp import point
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.parts.party import Inbox
 
 Squares = tuple[tuple[int, ...], ...]
@@ -25,8 +26,8 @@ Squares = tuple[tuple[int, ...], ...]
 class ByzServer:
     """Follows the protocol, and is curious. Takes each message once, and from members only."""
 
-    def __init__(self, rules: ByzRules, *, generator: torch.Generator) -> None:
-        self.rules, self._generator = rules, generator
+    def __init__(self, rules: ByzRules, *, stream: Stream) -> None:
+        self.rules, self._stream = rules, stream
         members, pairs = rules.members, frozenset(permutations(rules.members, 2))
         self.keys: Inbox[Key] = Inbox(members)
         self.dealt: Inbox[Dealt] = Inbox(pairs, "sender", "recipient")
@@ -46,7 +47,7 @@ class ByzServer:
 
     def draw_coin(self) -> Coin:
         """Drawn once all shares have arrived: no dealer can change them any more."""
-        return Coin(draw_coin(generator=self._generator))
+        return Coin(draw_coin(stream=self._stream))
 
     def accepted(self) -> tuple[int, ...]:
         """The dealers of whom at most A holders complain: so many may be lying.
@@ -81,6 +82,6 @@ class ByzServer:
         self.liars |= answers.keys() - set(holders)
         points = [point(self.rules.members.index(holder)) for holder in holders]
         values = np.stack([answers[holder].values for holder in holders])
-        coefficients, wrong = correct(points, values, terms, self.rules.byzantine, generator=self._generator)
+        coefficients, wrong = correct(points, values, terms, self.rules.byzantine, stream=self._stream)
         self.liars |= {holders[i] for i in wrong}
         return coefficients

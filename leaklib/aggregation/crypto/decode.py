@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 import numpy as np
-import torch
 from jaxtyping import UInt64
 
 from leaklib.aggregation.crypto.field import P, dot, elements, interpolation, matmul, product, uniform
 from leaklib.aggregation.crypto.ramp import shares
+from leaklib.aggregation.crypto.stream import Stream
 
 
 def correct(
@@ -32,7 +32,7 @@ def correct(
     terms: int,
     errors: int,
     *,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> tuple[UInt64[np.ndarray, "terms entries"], tuple[int, ...]]:
     """Coefficients, ``terms`` × entries, and the places of the holders whose values do not fit.
 
@@ -42,7 +42,7 @@ def correct(
     n, least = len(points), terms + 2 * errors
     if n < least:
         raise ValueError(f"{terms} coefficients despite {errors} wrong values need {least} holders, got {n}")
-    combined = dot(values, uniform((values.shape[1],), generator=generator)).tolist()
+    combined = dot(values, uniform((values.shape[1],), stream=stream)).tolist()
     wrong = _locate(points, combined, terms, errors)
     right = [i for i in range(len(points)) if i not in wrong][:terms]
     coefficients = matmul(interpolation([points[i] for i in right]), values[right])

@@ -7,11 +7,13 @@ overflows 64 bits. Integers from −(p−1)/2 to (p−1)/2 stand for themselves 
 Chapter: 11.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Int64, UInt64
+
+from leaklib.aggregation.crypto.stream import Stream
 
 P = 2**61 - 1
 ELEMENT = 8  # bytes of a number
@@ -38,9 +40,12 @@ def signed(values: Elements) -> Int64[np.ndarray, "..."]:
     return np.where(whole > P // 2, whole - P, whole)
 
 
-def uniform(shape: tuple[int, ...], *, generator: torch.Generator) -> Elements:
-    """Random elements: what any test sees differs from uniform by less than one part in 2^60."""
-    return torch.randint(P, shape, generator=generator).numpy().astype(np.uint64)
+def uniform(shape: tuple[int, ...], *, stream: Stream) -> Elements:
+    """Uniform elements: 61 bits each, drawn again where they are all ones, which is p itself."""
+    values = np.frombuffer(stream.bytes(ELEMENT * math.prod(shape)), "<u8") & _P
+    while (again := values == _P).any():
+        values[again] = uniform((int(again.sum()),), stream=stream)
+    return values.reshape(shape)
 
 
 def add(a: Elements, b: Elements) -> Elements:

@@ -6,13 +6,11 @@
     sealed messages        ChaCha20-Poly1305 RFC 8439
     signatures             Ed25519           RFC 8032
 
-Here every key and nonce comes from the experiment's generator, so that a run can be repeated. Whoever knows
-the seed knows the keys: a deployment takes them from the operating system.
+Keys and nonces come from the stream of the party that makes them: see stream.py.
 Chapter: 10.
 """
 
 import numpy as np
-import torch
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -22,14 +20,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jaxtyping import UInt32
 
+from leaklib.aggregation.crypto.stream import Stream
+
 KEY = 32  # bytes of a key or a seed
 NONCE = 12
 SEAL = NONCE + 16  # bytes that sealing adds
-
-
-def random_bytes(count: int, *, generator: torch.Generator) -> bytes:
-    """``count`` uniform bytes."""
-    return torch.randint(256, (count,), generator=generator, dtype=torch.uint8).numpy().tobytes()
 
 
 def public_key(secret: bytes) -> bytes:
@@ -64,9 +59,9 @@ def keystream(seed: bytes, words: int) -> UInt32[np.ndarray, "words"]:
     return np.frombuffer(stream, "<u4").astype(np.uint32, copy=False)
 
 
-def seal(key: bytes, message: bytes, header: bytes, *, generator: torch.Generator) -> bytes:
+def seal(key: bytes, message: bytes, header: bytes, *, stream: Stream) -> bytes:
     """``message`` encrypted, and bound to ``header``, which travels in the clear: 28 bytes longer."""
-    nonce = random_bytes(NONCE, generator=generator)
+    nonce = stream.bytes(NONCE)
     return nonce + ChaCha20Poly1305(key).encrypt(nonce, message, header)
 
 

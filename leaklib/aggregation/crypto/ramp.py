@@ -19,10 +19,10 @@ Chapter: 11.
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import UInt64
 
 from leaklib.aggregation.crypto.field import Elements, matmul, uniform, vandermonde
+from leaklib.aggregation.crypto.stream import Stream
 
 Blocks = UInt64[np.ndarray, "_ _"]
 
@@ -33,9 +33,9 @@ def cut(vector: UInt64[np.ndarray, "_"], blocks: int) -> Blocks:
     return np.pad(vector, (0, blocks * length - len(vector))).reshape(blocks, length)
 
 
-def hidden(blocks: Blocks, colluders: int, *, generator: torch.Generator) -> Blocks:
+def hidden(blocks: Blocks, colluders: int, *, stream: Stream) -> Blocks:
     """The coefficients of a sharing: the blocks, and a random row for each of the ``colluders``."""
-    noise = uniform((colluders, blocks.shape[1]), generator=generator)
+    noise = uniform((colluders, blocks.shape[1]), stream=stream)
     return np.concatenate([blocks, noise])
 
 

@@ -11,18 +11,14 @@ Chapter: 10.
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-import torch
-
-from leaklib.aggregation.crypto.primitives import random_bytes
+from leaklib.aggregation.crypto.stream import Stream
 
 PRIME = 2**521 - 1
 LONGEST = 64  # bytes of a secret: 512 bits, below the prime
 SHARE = 66  # bytes of a share
 
 
-def split(
-    secret: bytes, threshold: int, holders: Iterable[int], *, generator: torch.Generator
-) -> dict[int, int]:
+def split(secret: bytes, threshold: int, holders: Iterable[int], *, stream: Stream) -> dict[int, int]:
     """One share for each of ``holders``, numbers from 0; ``threshold`` of them, at least 1, are needed."""
     points = sorted(set(holders))
     if len(secret) > LONGEST:
@@ -31,7 +27,7 @@ def split(
         raise ValueError(f"threshold must be in 1..{len(points)}, the number of holders, got {threshold}")
     if points[0] < 0:
         raise ValueError(f"holders must be numbers from 0, got {points[0]}")
-    drawn = random_bytes(SHARE * (threshold - 1), generator=generator)
+    drawn = stream.bytes(SHARE * (threshold - 1))
     # 521 random bits are uniform below the prime, but for one value in 2^521 that stands for zero.
     slopes = [int.from_bytes(drawn[i : i + SHARE], "big") & PRIME for i in range(0, len(drawn), SHARE)]
     constant = int.from_bytes(secret, "big")

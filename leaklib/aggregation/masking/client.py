@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from leaklib.aggregation.crypto import primitives as crypto
 from leaklib.aggregation.crypto.fixed_point import Words
 from leaklib.aggregation.crypto.shamir import SHARE, split
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.masking.graph import Graph
 from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.masking.phases import Phase
@@ -65,9 +65,9 @@ class Client(Party):
     """Client ``number``. Phases are called in order, each once. ValueError where the protocol says abort."""
 
     def __init__(
-        self, number: int, rules: Rules, *, generator: torch.Generator, signing_key: bytes | None = None
+        self, number: int, rules: Rules, *, stream: Stream, signing_key: bytes | None = None
     ) -> None:
-        super().__init__(number, rules.session, generator=generator)
+        super().__init__(number, rules.session, stream=stream)
         self.rules, self._threshold, self._signing_key = rules, rules.thresholds[number], signing_key
         self._keys: dict[int, Keys] = {}  # of the neighbors that take part
         self._held: dict[int, tuple[int, int]] = {}  # of whom it holds shares: of the seed, and of the key
@@ -76,7 +76,7 @@ class Client(Party):
     def advertise_keys(self) -> Keys:
         """Two key pairs, made new for this round."""
         self._enter(Phase.ADVERTISE_KEYS)
-        secrets = (crypto.random_bytes(crypto.KEY, generator=self._generator) for _ in range(3))
+        secrets = (self._stream.bytes(crypto.KEY) for _ in range(3))
         self._sealing, self._masking, self._seed = secrets
         keys = Keys(self.number, crypto.public_key(self._sealing), crypto.public_key(self._masking))
         if self._signing_key is None:
@@ -95,8 +95,8 @@ class Client(Party):
         different = {key for keys in self._keys.values() for key in (keys.sealing, keys.masking)}
         if len(different) < 2 * len(self._keys):
             raise self._refusal("sees two clients advertise the same key")
-        holders, g = {self.number, *self._keys}, self._generator
-        seeds, keys = (split(s, self._threshold, holders, generator=g) for s in (self._seed, self._masking))
+        holders, g = {self.number, *self._keys}, self._stream
+        seeds, keys = (split(s, self._threshold, holders, stream=g) for s in (self._seed, self._masking))
         self._held[self.number] = seeds[self.number], keys[self.number]
         plain = {c: seeds[c].to_bytes(SHARE, "big") + keys[c].to_bytes(SHARE, "big") for c in self._keys}
         return [SealedShares(self.number, c, self._seal(c, shares)) for c, shares in plain.items()]

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 import torch
 
 from leaklib.aggregation.crypto.fixed_point import Words, decode, encode, flat
-from leaklib.aggregation.crypto.primitives import KEY, random_bytes, verification_key
+from leaklib.aggregation.crypto.primitives import KEY, verification_key
+from leaklib.aggregation.crypto.stream import session_name, streams
 from leaklib.aggregation.masking.client import Client, Rules
 from leaklib.aggregation.masking.graph import Graph
 from leaklib.aggregation.masking.messages import Masked, Revealed, SealedShares, Signature, Survivors
@@ -35,17 +36,20 @@ def start(
     graph: Graph,
     thresholds: Mapping[int, int],
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None,
     bits: int = 32,
     active: bool = False,
     double: bool = True,
 ) -> Masking:
-    """Everyone ready for a round. With ``active`` all know each other's verification keys."""
-    session = random_bytes(8, generator=generator)
-    signing = {client: random_bytes(KEY, generator=generator) for client in graph} if active else {}
+    """Everyone ready for a round. With ``active`` all know each other's verification keys.
+
+    Secrets come from the operating system; for teaching, from ``generator``.
+    """
+    own = streams(graph, generator)
+    signing = {client: own[client].bytes(KEY) for client in graph} if active else {}
     verifiers = {client: verification_key(key) for client, key in signing.items()} if active else None
-    rules = Rules(graph, thresholds, bits, session, verifiers, double)
-    clients = {c: Client(c, rules, generator=generator, signing_key=signing.get(c)) for c in graph}
+    rules = Rules(graph, thresholds, bits, session_name(generator), verifiers, double)
+    clients = {c: Client(c, rules, stream=own[c], signing_key=signing.get(c)) for c in graph}
     return Exchange(clients, Server(rules))
 
 

@@ -7,22 +7,24 @@ from collections.abc import Container
 from operator import attrgetter
 from typing import Any
 
-import torch
-
 from leaklib.aggregation.crypto.primitives import seal, unseal
+from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.parts.codec import AnyMessage
 
 
 class Party:
-    """Client ``number`` in the round that ``session`` names: nothing sealed in one holds in another."""
+    """Client ``number`` in the round that ``session`` names: nothing sealed in one holds in another.
 
-    def __init__(self, number: int, session: bytes, *, generator: torch.Generator) -> None:
-        self.number, self._session, self._generator = number, session, generator
+    All its secrets come from ``stream``, which no other party has.
+    """
+
+    def __init__(self, number: int, session: bytes, *, stream: Stream) -> None:
+        self.number, self._session, self._stream = number, session, stream
         self._channels: dict[int, bytes] = {}  # the keys that it has agreed on with others
         self._phase = -1  # the last that it took part in
 
     def _seal(self, other: int, plain: bytes) -> bytes:
-        return seal(self._channels[other], plain, self._header(self.number, other), generator=self._generator)
+        return seal(self._channels[other], plain, self._header(self.number, other), stream=self._stream)
 
     def _unseal(self, sender: int, sealed: bytes) -> bytes:
         return unseal(self._channels[sender], sealed, self._header(sender, self.number))
