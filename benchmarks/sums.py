@@ -103,10 +103,9 @@ def one_victim(network: str, attack: str, victim: int, bind_model: bool) -> Case
 
 def one_victim_witness(network: str, attack: str, victim: int, bind_model: bool) -> Witness:
     model, _, seen = singled_out(network, victim, bind_model)
-    try:
-        return begun(ATTACKS[attack], model, seen, victim)
-    except ValueError:
+    if bind_model:  # noise, in which rounding decides how a search goes on and what a closed form refuses
         return numbers([tensor.norm().item() for tensor in seen.tensors.values()])
+    return begun(ATTACKS[attack], model, seen, victim)
 
 
 def models() -> Runs:
