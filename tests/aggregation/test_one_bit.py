@@ -82,7 +82,7 @@ def byzantine() -> Play:
 DROPS = (Drop(4, Phase.MASKED_INPUT),)
 G = generator(1, "graph")
 MASKING = {
-    "SecAgg": masking(complete(range(5)), (*DROPS, Drop(0, Phase.UNMASK))),
+    "SecAgg": masking(complete(range(5)), DROPS),
     "SecAgg, active": masking(complete(range(5)), DROPS, active=True),
     "SecAgg, ring": masking(ring(range(7), 4, generator=G), DROPS),
     "CCESA": masking(erdos_renyi(range(7), 0.8, generator=G), DROPS),
@@ -136,34 +136,35 @@ class Forged(Wire):
 
 
 def places(play: Play) -> Iterator[tuple[str, int, int]]:
-    """Of each kind of message, in each phase and direction: the first, one in the middle, the last."""
+    """Of each kind of message, in each phase and direction: the first and one in the middle."""
     wire, found = Wire(), {}
     assert play(wire)
     for place, sent in enumerate(wire.log):
         way = "up" if sent.recipient is None else "down"
         found.setdefault(f"{sent.phase.name} {sent.kind} {way}", []).append((place, sent.size))
     for kind, all_of_it in found.items():
-        for place, size in {all_of_it[0], all_of_it[len(all_of_it) // 2], all_of_it[-1]}:
+        for place, size in {all_of_it[0], all_of_it[len(all_of_it) // 2]}:
             yield kind, place, size
 
 
+@pytest.mark.slow
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("play", MASKING.values(), ids=MASKING)
-def test_a_bit_flipped_by_an_adversary_gives_an_error_or_the_exact_sum(play: Play) -> None:
-    draw, outcomes = np.random.default_rng(0), {"error": 0, "exact": 0}
+def test_a_bit_flipped_by_an_adversary_gives_an_error_or_the_exact_sum(play: Play, seed: int) -> None:
+    draw, errors = np.random.default_rng(seed), 0
     for kind, place, size in places(play):
         # All that says who, what and how much; of what is longer, a draw.
         known = 96 if "Masked" in kind else 8 * size
-        head = draw.choice(min(96, known), 16, replace=False).tolist()
-        for bit in {*head, *draw.integers(0, known, 8).tolist()}:
+        for bit in (*draw.integers(0, min(96, known), 2).tolist(), int(draw.integers(0, known))):
             wire = Forged()
             wire.place, wire.bit = place, bit
             try:
                 assert play(wire), f"{kind}, message {place}, bit {bit}: another number"
-                outcomes["exact"] += 1
             except ValueError as error:
                 assert "client" in str(error) or "server" in str(error), error
-                outcomes["error"] += 1
-    assert outcomes["error"] > 100 and outcomes["exact"] > 0
+                errors += 1
+    assert errors > 20
 
 
 def test_only_a_clients_own_words_are_its_to_change() -> None:
