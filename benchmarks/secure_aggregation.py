@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from runs import Case, Runs, command_line, execute, read, store
-from scipy.stats import binom
+from scipy.stats import binom, hypergeom
 
 from leaklib.aggregation.ccesa import CCESA, recommended_probability, recommended_threshold, reliable
 from leaklib.aggregation.crypto.fixed_point import decode, encode
@@ -134,14 +134,15 @@ def dropouts(clients: int, dropout: float, seed: int) -> list[Drop]:
 
 
 def events(clients: int, p: float) -> Case:
-    """On so many random graphs: connected, private among the survivors, reliable with either threshold.
+    """On random graphs: connected, private among the survivors, reliable with either threshold.
 
     And with a third of the clients colluding: how many others they open, and how often those who are left
-    hang together.
+    hang together. On a third of the graphs where these are large.
     """
+    number = GRAPHS if clients < 1000 else GRAPHS // 3
     names = ("connected", "private", "reliable", "reliable, one threshold", "opened", "honest connected")
     seen = dict.fromkeys(names, 0)
-    for seed in range(GRAPHS):
+    for seed in range(number):
         graph = erdos_renyi(range(clients), p, generator=generator(seed, "graph"))
         drops = dropouts(clients, DROPOUT, seed)
         survivors = set(range(clients)) - {d.client for d in drops if d.before <= Phase.MASKED_INPUT}
@@ -155,7 +156,7 @@ def events(clients: int, p: float) -> Case:
         seen["honest connected"] += len(components(graph, survivors - colluders)) == 1
         seen["reliable"] += reliable(graph, thresholds, drops)
         seen["reliable, one threshold"] += reliable(graph, majorities(graph, one), drops)
-    return {name: number / GRAPHS for name, number in seen.items()} | {"graphs": GRAPHS}
+    return {name: total / number for name, total in seen.items()} | {"graphs": number}
 
 
 def graphs() -> Runs:
@@ -181,6 +182,18 @@ def reliable_in_theory(clients: int, p: float, dropout: float) -> float:
     holders = degrees + 1
     failing = binom.cdf(holders // 2, holders, 1 - dropout)
     return math.exp(-clients * float(binom.pmf(degrees, clients - 1, p) @ failing))
+
+
+def opened_in_theory(clients: int, p: float) -> float:
+    """How many survivors a third of the clients opens, on average, if majorities are the thresholds.
+
+    Of the D + 1 holders of a client's shares more than half have to be among the D neighbors that collude.
+    Three of the four phases before which clients drop out come before their update.
+    """
+    degrees, bad = np.arange(clients), round(COLLUDING * clients)
+    chance = hypergeom.sf((degrees + 1) // 2, clients - 1, bad, degrees)
+    honest = (clients - bad) * (1 - 0.75 * DROPOUT)
+    return honest * float(binom.pmf(degrees, clients - 1, p) @ chance)
 
 
 @cache
@@ -330,16 +343,31 @@ def graphs_table(rows: list[Case]) -> str:
         "reliable",
         "theory",
         "one threshold",
+        "opened",
+        "theory",
     ]
     lines = []
     for row in rows:
         n, p = row["case"]["clients"], row["case"]["p"]
         shares = [row["connected"], connected_in_theory(n, p), row["private"], row["reliable"]]
         shares += [reliable_in_theory(n, p, DROPOUT), row["reliable, one threshold"]]
+        shares += [row["opened"], opened_in_theory(n, p)]
         star = " (p*)" if row["case"]["times"] is None else ""
         lines.append(
             [n, f"{p:.4f}{star}", f"{n * p / math.log(n):.2f}", *(f"{share:.3f}" for share in shares)]
         )
+    return table(heads, lines)
+
+
+def parameters_table(rows: list[Case]) -> str:
+    heads = ["graph", "neighbors", "threshold", "opened", "cut", "lost", "graphs", "messages", "MB"]
+    lines = []
+    for row in rows:
+        threshold = row.get("threshold") or "majority"
+        events = [row.get(name, "") for name in ("opened", "cut", "lost", "graphs")]
+        degree = row.get("neighbors", row["case"]["clients"] - 1)
+        cost = [f"{row['messages']:,}", f"{row['bytes'] / 1e6:.0f}"]
+        lines.append([row["case"]["graph"], f"{degree:.0f}", threshold, *events, *cost])
     return table(heads, lines)
 
 
@@ -348,6 +376,7 @@ TABLES = {
     "entries": entries_table,
     "traffic": traffic_table,
     "graphs": graphs_table,
+    "parameters": parameters_table,
 }
 
 
@@ -367,6 +396,7 @@ def collect(rows: list[Case]) -> None:
         | {
             "connected in theory": connected_in_theory(row["clients"], row["p"]),
             "reliable in theory": reliable_in_theory(row["clients"], row["p"], DROPOUT),
+            "opened in theory": opened_in_theory(row["clients"], row["p"]),
         }
         for row in of("graphs")
     ]
