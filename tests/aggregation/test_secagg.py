@@ -258,7 +258,7 @@ def test_changed_misrouted_replayed_and_repeated_messages_are_refused() -> None:
         "meant for someone else": lambda m, r: [replace(r.server.shares[2, 1], recipient=0)],
         "0' was changed": lambda m, r: [replace(m[0], sender=2)],
         "from client 1 twice": lambda m, r: [m[0], m[0], *m[1:]],
-        "for .*0' was changed": lambda m, r: until(Phase.MASKED_INPUT, seed=1).server.shares_for(0),
+        "for .*client 0' was changed": lambda m, r: until(Phase.MASKED_INPUT, seed=1).server.shares_for(0),
         "no shares from client 0": lambda m, r: [replace(m[0], sender=0)],
     }
     for message, attempt in attempts.items():

@@ -34,7 +34,8 @@ class Party:
     def _header(self, sender: int, recipient: int) -> bytes:
         """What a sealed message is bound to: two who know other keys of each other cannot read it."""
         known = b"".join(self._public.get(who, b"") for who in (sender, recipient))
-        return f"{self._session.hex()} {sha256(known).hexdigest()} {sender}>{recipient}".encode()
+        who = f"client {sender} > client {recipient}"
+        return f"{self._session.hex()} {sha256(known).hexdigest()} {who}".encode()
 
     def _refusal(self, what: str) -> ValueError:
         return ValueError(f"client {self.number} {what}: refused")
