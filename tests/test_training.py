@@ -1,6 +1,5 @@
 """Federated training: deterministic, it learns, and the divisor is the expected number of clients."""
 
-import math
 from dataclasses import replace
 
 import pytest
