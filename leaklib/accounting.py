@@ -37,7 +37,7 @@ from typing import Annotated, Literal
 
 import dp_accounting as dp
 from dp_accounting.pld import PLDAccountant
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.stats import chi2, norm
 
 from leaklib.fields import Checked, Count, FinitePositive, Inner, Number, Range, Several, check
@@ -187,8 +187,8 @@ def presence_epsilon(clients: int, entries: int, *, delta: float) -> float:
         there -= math.exp(epsilon + chi2.logsf(long / (clients - 1), entries))
         gone = chi2.cdf(short / (clients - 1), entries)
         gone -= math.exp(epsilon + chi2.logcdf(short / clients, entries))
-        return max(there, gone) - delta
+        return float(max(there, gone)) - delta
 
     if missing(0.0) <= 0:
         return 0.0
-    return 600.0 if missing(600.0) > 0 else float(brentq(missing, 0.0, 600.0))
+    return 600.0 if missing(600.0) > 0 else root_scalar(missing, bracket=(0.0, 600.0)).root
