@@ -36,7 +36,7 @@ CLIENTS, COHORT = 8, 4
 NETWORKS = {"LeNet": LeNet(), "ConvNet 64": ConvNet(64)}
 ATTACKS: dict[str, Attack] = {"Recursive": Recursive(), "IDLG": IDLG(steps=30)}
 SHORT = IDLG(steps=15)  # for many courses
-RATES, SEEDS, VICTIMS = (0.0, 1e-4, 1e-3, 1e-2), range(5), 3
+RATES, SEEDS, VICTIMS = (0.0, 1e-4, 1e-3, 1e-2, 3e-2), range(5), 3
 
 
 def photograph(client: int) -> Tensor:
