@@ -18,12 +18,12 @@ from typing import Annotated
 
 import torch
 
-from leaklib.aggregation.byzantine.client import ByzClient, ByzRules
+from leaklib.aggregation.byzantine.client import ByzClient
 from leaklib.aggregation.byzantine.round import Byzantine, quantized, robust_sum
+from leaklib.aggregation.byzantine.rules import ByzRules
 from leaklib.aggregation.byzantine.server import ByzServer
 from leaklib.aggregation.crypto.stream import session_name, streams
 from leaklib.aggregation.parts.pooled import check_alike, ciphertext, readable
-from leaklib.aggregation.parts.wire import Exchange
 from leaklib.fields import Checked, Clients, Count, Natural, within
 from leaklib.types import Update, View
 
@@ -51,20 +51,29 @@ class ByzSecAgg(Checked):
     dropouts: Natural = 0
     selected: Count = 3
     fraction_bits: Annotated[int, within(0, 24)] = 16
+    minimum: Count = 2
     liars: Clients = ()
     forgers: Clients = ()
     dropped: Clients = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.selected < self.minimum:
+            wanted = f"selected must be at least minimum={self.minimum}"
+            raise ValueError(f"{wanted}, or single updates come out, got {self.selected}")
 
     @property
     def least(self) -> int:
         """How many clients a round needs."""
         decoding, krum = 2 * (self.blocks + self.colluders) - 1, self.selected + 3
-        return 2 * self.byzantine + self.dropouts + max(decoding, krum)
+        echo = self.dropouts + self.colluders + 1
+        return 2 * self.byzantine + self.dropouts + max(decoding, krum, echo)
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         check_alike(updates)
         by_client, integers = {update.client: update for update in updates}, {}
-        r = self.start(tuple(by_client), generator=generator)
+        entries = sum(tensor.numel() for tensor in updates[0].tensors.values())
+        r = self.start(tuple(by_client), entries, generator=generator)
         for name, update in by_client.items():
             with r.work_of(name):
                 integers[name] = quantized(update.tensors, self.fraction_bits)
@@ -73,22 +82,28 @@ class ByzSecAgg(Checked):
         mean = torch.from_numpy(total).double() / (scale * len(selected))
         distances = torch.tensor([[s / scale**2 for s in row] for row in squares], dtype=torch.float64)
         theirs = tuple(by_client[client] for client in selected)
-        leaks = {"accepted": r.server.accepted(), "squared distances": distances, "selected": selected}
-        leaks |= {"liars": tuple(sorted(r.server.liars))}
+        leaks = {"accepted": r.server.accepted, "squared distances": distances, "selected": selected}
+        leaks |= {"liars": tuple(sorted(r.server.guilty))}
         sealed = tuple(_sealed(update, r.server) for update in updates)
         return View((readable(theirs, mean),), sealed, leaks, r.cost())
 
-    def start(self, members: tuple[int, ...], *, generator: torch.Generator | None) -> Byzantine:
-        """Everyone ready for a round. ValueError if they are too few, or strangers are among the fields."""
+    def start(
+        self, members: tuple[int, ...], entries: int, *, generator: torch.Generator | None
+    ) -> Byzantine:
+        """Everyone ready for a round over vectors of so many ``entries``.
+
+        ValueError if the members are too few, or strangers are among the fields.
+        """
         if len(members) < self.least:
             raise ValueError(f"{self} needs at least {self.least} clients, got {len(members)}")
         if strangers := sorted({*self.liars, *self.forgers, *self.dropped} - set(members)):
             raise ValueError(f"liars, forgers and dropped name client {strangers[0]}, which sent no update")
         own = streams((*members, None), generator)  # None is the server
         session = session_name(generator)
-        rules = ByzRules(members, self.byzantine, self.blocks, self.colluders, self.selected, session)
+        limits = self.byzantine, self.blocks, self.colluders, self.dropouts, self.selected
+        rules = ByzRules(members, entries, *limits, session)
         clients = {number: ByzClient(number, rules, stream=own[number]) for number in members}
-        return Exchange(clients, ByzServer(rules, stream=own[None]))
+        return Byzantine(clients, ByzServer(rules, stream=own[None]))
 
 
 def _sealed(update: Update, server: ByzServer) -> Update:

@@ -65,7 +65,7 @@ def test_any_fields_give_exact_integers_with_the_fewest_clients(seed: int) -> No
     order = g.permutation(n).tolist()
     liars, dropped = order[:A], order[A : A + D]
     some = updates(n, entries, outliers=liars, seed=seed)
-    r = protocol.start(tuple(range(n)), generator=generator(seed, "g"))
+    r = protocol.start(tuple(range(n)), entries, generator=generator(seed, "g"))
     integers = {u.client: quantized(u.tensors, 16) for u in some}
     squares, selected, total = robust_sum(r, integers, tuple(liars), (), tuple(dropped))
     assert squares == tuple(map(tuple, exact(some)[1]))
@@ -329,7 +329,7 @@ def test_the_formula_counts_what_a_round_sends(seed: int) -> None:
     A, K, T, D, m = CASES[g.integers(len(CASES))]
     protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, dropped=tuple(range(D)))
     n, entries = protocol.least + int(g.integers(3)), int(g.integers(1, 30))
-    r = protocol.start(tuple(range(n)), generator=generator(seed, "g"))
+    r = protocol.start(tuple(range(n)), entries, generator=generator(seed, "g"))
     robust_sum(r, {c: np.arange(entries) + c for c in range(n)}, dropped=protocol.dropped)
     for phase, traffic in count_byzantine(protocol, n, entries).items():
         sent = [one for one in r.wire.log if one.phase == phase]

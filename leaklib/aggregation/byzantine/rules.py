@@ -1,0 +1,97 @@
+"""What all parties of a round of ByzSecAgg agree on beforehand, and what a dealer deals.
+
+Chapter: 11.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt64
+
+from leaklib.aggregation.byzantine.consistency import Row, fits
+from leaklib.aggregation.crypto.field import from_bytes
+from leaklib.aggregation.crypto.ramp import point
+
+
+@dataclass(frozen=True)
+class ByzRules:
+    """``members`` stand at points 1, 2, … in this order, and share vectors of so many ``entries``."""
+
+    members: tuple[int, ...]
+    entries: int
+    byzantine: int
+    blocks: int
+    colluders: int
+    dropouts: int
+    selected: int
+    session: bytes = b""
+
+    @property
+    def terms(self) -> int:
+        """Coefficients of a sharing's polynomials."""
+        return self.blocks + self.colluders
+
+    @property
+    def product_terms(self) -> int:
+        """Coefficients of a product of two."""
+        return 2 * self.terms - 1
+
+    @property
+    def length(self) -> int:
+        """Entries of a share, without the blind one."""
+        return -(-self.entries // self.blocks)
+
+    @property
+    def dealt(self) -> tuple[int, ...]:
+        """Numbers that a holder gets of a dealer: of both sharings, and of the masks."""
+        return self.length + 1, self.length + 1, len(self.members)
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """Numbers that a dealer publishes of these three: what the others show already is left out."""
+        return self.terms, self.colluders, self.product_terms - 1
+
+    @property
+    def quorum(self) -> int:
+        """So many that any two such groups of members have an honest one in common, despite T that are not."""
+        return (len(self.members) + self.colluders) // 2 + 1
+
+    def point_of(self, member: int) -> int:
+        """Where it holds its shares."""
+        return point(self.members.index(member))
+
+
+class Held(NamedTuple):
+    """What one holder has of one dealer: of both sharings, and of its masks, one for each member."""
+
+    first: Row
+    second: Row
+    masks: Row
+
+
+def read(plain: bytes, rules: ByzRules) -> Held:
+    """What a dealer wrote for a holder. ValueError if it is not as long as it should be."""
+    values = from_bytes(plain)
+    if len(values) != sum(rules.dealt):
+        raise ValueError(f"expected {sum(rules.dealt)} numbers, got {len(values)}")
+    return Held(*_cut(values, rules.dealt))
+
+
+def conform(
+    held: Sequence[Held], published: Sequence[Row], rules: ByzRules, at: int, coin: int
+) -> Bool[np.ndarray, "_"]:
+    """Of which dealers the shares held at the point ``at`` are those that they ``published``."""
+    first, rest, masks = _cut(np.stack(published), rules.published)
+    # The second sharing's blocks are not sent: they must be the first one's, in reverse.
+    blocks = rules.blocks
+    second = np.concatenate([first[:, :blocks][:, ::-1], rest], axis=1)
+    masks = np.insert(masks, blocks - 1, 0, axis=1)
+    rows = [np.stack(each) for each in zip(*held, strict=True)]
+    checks = [fits(*pair, at, coin) for pair in zip(rows, (first, second, masks), strict=True)]
+    return np.all(checks, 0)
+
+
+def _cut(values: UInt64[np.ndarray, "..."], sizes: Sequence[int]) -> list[UInt64[np.ndarray, "..."]]:
+    return np.split(values, np.cumsum(sizes)[:-1], axis=-1)
