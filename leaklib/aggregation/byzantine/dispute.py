@@ -14,16 +14,19 @@ an honest dealer tells the server its share, and counts among the T on the serve
 Chapter: 11.
 """
 
+from collections.abc import Collection
+
 from leaklib.aggregation.byzantine.channel import belongs, opened
 from leaklib.aggregation.byzantine.consistency import Row
 from leaklib.aggregation.byzantine.messages import ByzPhase, Complaint, Dealt, Keys
 from leaklib.aggregation.byzantine.rules import ByzRules, conform, read
 
 
-def well_formed(complaint: Complaint, dealers: set[int]) -> bool:
+def well_formed(complaint: Complaint, dealers: Collection[int]) -> bool:
     """Whether it accuses others of ``dealers``, each once, with one secret each."""
     accused = set(complaint.dealers)
-    return len(accused) == len(complaint.dealers) == len(complaint.secrets) and accused <= dealers
+    others = {*dealers} - {complaint.client}
+    return len(accused) == len(complaint.dealers) == len(complaint.secrets) and accused <= others
 
 
 def guilty(

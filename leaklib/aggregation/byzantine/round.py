@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from leaklib.aggregation.byzantine.client import ByzClient, Integers
-from leaklib.aggregation.byzantine.messages import ByzPhase, Names, Numbers
+from leaklib.aggregation.byzantine.messages import ByzPhase, Names
 from leaklib.aggregation.byzantine.server import ByzServer, Squares
 from leaklib.aggregation.crypto import fixed_point
 from leaklib.aggregation.crypto.field import P
@@ -19,6 +19,8 @@ from leaklib.types import Tensors
 Vectors = dict[int, Integers]
 """One of each client."""
 Members = Collection[int]
+Answer = Message | list[Any]
+"""One message of a client or several."""
 
 
 class Byzantine(Exchange[ByzClient, ByzServer]):
@@ -27,7 +29,7 @@ class Byzantine(Exchange[ByzClient, ByzServer]):
     def ask(
         self,
         phase: ByzPhase,
-        answer: Callable[[ByzClient, list[Any]], Message | list[Any]],
+        answer: Callable[[ByzClient, list[Any]], Answer],
         tell: Callable[[int], Iterable[Message]] = lambda name: (),
         dropped: Members = (),
     ) -> None:
@@ -94,10 +96,8 @@ def deal(r: Byzantine, integers: Vectors, forgers: Members = ()) -> None:
 
 
 def check(r: Byzantine) -> None:
-    """Shares go to their holders, the coin is revealed, dealers publish their combinations, holders complain."""
-    r.ask(
-        ByzPhase.COMBINE, lambda client, told: client.combine(told[:-1], told[-1]), r.server.shares_for
-    )
+    """Holders get their shares and the coin, dealers publish their combinations, holders complain."""
+    r.ask(ByzPhase.COMBINE, lambda client, told: client.combine(told[:-1], told[-1]), r.server.shares_for)
     published = r.server.published()
     r.ask(ByzPhase.COMPLAIN, ByzClient.complain, lambda _: published)
 
@@ -105,7 +105,7 @@ def check(r: Byzantine) -> None:
 def distances(r: Byzantine, liars: Members = (), dropped: Members = ()) -> Squares:
     """Holders answer for the distances, and the server decodes them. Liars answer with random numbers."""
 
-    def answer(client: ByzClient, told: list[Names]) -> Numbers:
+    def answer(client: ByzClient, told: list[Names]) -> Answer:
         true = client.distances(*told)
         return client.lie(true) if client.number in liars else true
 
@@ -117,11 +117,13 @@ def distances(r: Byzantine, liars: Members = (), dropped: Members = ()) -> Squar
 def sum_of(r: Byzantine, selected: tuple[int, ...], liars: Members = (), dropped: Members = ()) -> Integers:
     """Clients tell each other who is selected, then answer for the sum, and the server decodes it."""
 
-    def answer(client: ByzClient, told: list) -> Numbers:
+    def answer(client: ByzClient, told: list) -> Answer:
         true = client.sum(told)
         return client.lie(true) if client.number in liars else true
 
-    r.ask(ByzPhase.ECHO, lambda client, told: client.echo(*told), lambda name: [Names(name, selected)], dropped)
+    r.ask(
+        ByzPhase.ECHO, lambda client, told: client.echo(*told), lambda name: [Names(name, selected)], dropped
+    )
     r.ask(ByzPhase.SUM, answer, r.server.echoes_for, dropped)
     with r.work_of(None):
         return r.server.sum()

@@ -5,6 +5,7 @@ Chapter: 11.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -28,34 +29,34 @@ class ByzRules:
     selected: int
     session: bytes = b""
 
-    @property
+    @cached_property
     def terms(self) -> int:
         """Coefficients of a sharing's polynomials."""
         return self.blocks + self.colluders
 
-    @property
+    @cached_property
     def product_terms(self) -> int:
         """Coefficients of a product of two."""
         return 2 * self.terms - 1
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Entries of a share, without the blind one."""
         return -(-self.entries // self.blocks)
 
-    @property
+    @cached_property
     def dealt(self) -> tuple[int, ...]:
         """Numbers that a holder gets of a dealer: of both sharings, and of the masks."""
         return self.length + 1, self.length + 1, len(self.members)
 
-    @property
+    @cached_property
     def published(self) -> tuple[int, ...]:
         """Numbers that a dealer publishes of these three: what the others show already is left out."""
         return self.terms, self.colluders, self.product_terms - 1
 
-    @property
+    @cached_property
     def quorum(self) -> int:
-        """So many that any two such groups of members have an honest one in common, despite T that are not."""
+        """So many members that two such groups have an honest one in common, whoever the T colluders are."""
         return (len(self.members) + self.colluders) // 2 + 1
 
     def point_of(self, member: int) -> int:

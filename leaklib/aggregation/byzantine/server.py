@@ -74,10 +74,18 @@ class ByzServer:
 
     def open(self, phase: ByzPhase) -> None:
         """From here on what belongs to ``phase`` is taken, and nothing else."""
+        rules, n = self.rules, len(self.accepted)
         self._phase = phase
+        self._size = {
+            ByzPhase.DEAL: SEAL + ELEMENT * sum(rules.dealt),
+            ByzPhase.COMBINE: sum(rules.published),
+            ByzPhase.DISTANCES: n * (n - 1) // 2,
+            ByzPhase.ECHO: SEAL + HASH,
+            ByzPhase.SUM: rules.length,
+        }.get(phase, 0)
 
     def receive(self, phase: ByzPhase, sender: int, message: Message) -> None:
-        """What ``sender`` sent. Never an error: what cannot be taken is ``refused``, what is wrong has a price."""
+        """What ``sender`` sent. Never an error, whatever it is."""
         try:
             self._take(phase, sender, message)
         except ValueError as reason:
@@ -102,25 +110,16 @@ class ByzServer:
 
     def _malformed(self, message: Message) -> str:
         """What is wrong with the form of a message; empty if nothing."""
-        rules, phase = self.rules, self._phase
-        n = len(self.accepted)
-        sizes = {
-            ByzPhase.DEAL: SEAL + ELEMENT * sum(rules.dealt),
-            ByzPhase.COMBINE: sum(rules.published),
-            ByzPhase.DISTANCES: n * (n - 1) // 2,
-            ByzPhase.ECHO: SEAL + HASH,
-            ByzPhase.SUM: rules.length,
-        }
-        if isinstance(message, Dealt) and len(message.sealed) != sizes[phase]:
-            return f"a sealed message of {len(message.sealed)} bytes, not {sizes[phase]}"
-        if isinstance(message, Numbers) and len(message.values) != sizes[phase]:
-            return f"a row of {len(message.values)} numbers, not {sizes[phase]}"
-        if isinstance(message, Complaint) and not well_formed(message, {*self.accepted} - {message.client}):
-            return "a complaint without a name or a secret"
+        if isinstance(message, Dealt) and len(message.sealed) != self._size:
+            return f"a sealed message of {len(message.sealed)} bytes, not {self._size}"
+        if isinstance(message, Numbers) and len(message.values) != self._size:
+            return f"a row of {len(message.values)} numbers, not {self._size}"
+        if isinstance(message, Complaint) and not well_formed(message, self.accepted):
+            return "a complaint that does not give a secret for each dealer"
         if isinstance(message, Keys):
             every = (message.sending, *message.receiving)
-            if len(every) != len(rules.members) or not all(map(usable, every)):
-                return f"not {len(rules.members)} keys that one can agree on"
+            if len(every) != len(self.rules.members) or not all(map(usable, every)):
+                return f"not {len(self.rules.members)} keys that one can agree on"
         return ""
 
     def _convict(self, client: int, why: str) -> None:
@@ -168,7 +167,9 @@ class ByzServer:
         return rules.byzantine - len(self.guilty) - gone
 
     def _failure(self, what: str) -> ValueError:
-        names = "; ".join(f"client {client} ({why})" for client, why in sorted(self.guilty.items())) or "nobody"
+        names = (
+            "; ".join(f"client {client} ({why})" for client, why in sorted(self.guilty.items())) or "nobody"
+        )
         gone = ", ".join(map(str, sorted(self.gone))) or "nobody"
         allowed = f"byzantine={self.rules.byzantine} and dropouts={self.rules.dropouts}"
         return ValueError(f"{what}, {allowed}: guilty: {names}; gone: {gone}")
@@ -201,8 +202,8 @@ class ByzServer:
     def select(self, distances: Squares) -> tuple[int, ...]:
         """The clients that multi-Krum keeps, among those accepted that have not been found lying since.
 
-        It reckons with as many Byzantine ones among them as there may still be: A, less those that are guilty,
-        less those that must be among the dealers that are gone.
+        It reckons with as many Byzantine ones among them as there may still be: A, less those that are
+        guilty, less those that must be among the dealers that are gone.
         """
         left = [place for place, client in enumerate(self.accepted) if client not in self.guilty]
         squares = torch.tensor(distances, dtype=torch.float64)[left][:, left]
@@ -217,7 +218,7 @@ class ByzServer:
         return signed(coefficients[: self.rules.blocks].reshape(-1)[: self.rules.entries])
 
     def _decoded(self, answers: Mapping[int, Numbers], terms: int) -> Elements:
-        """Coefficients through the answers of those present, of whom so many as may still be Byzantine lie."""
+        """Coefficients through the answers of those present, of whom all that may be Byzantine may lie."""
         holders = [member for member in answers if member in self.present]
         points = [self.rules.point_of(holder) for holder in holders]
         values = np.stack([answers[holder].values for holder in holders])
