@@ -1,15 +1,31 @@
 """ByzSecAgg: the server reads the sum of those updates that stand close together, and no single update.
 
-    N ≥ 2A + D + max(2K + 2T − 1, m + 3)
+Of N clients up to A are *Byzantine*: they deal, complain, answer, are silent and come late as they like, and
+together. Up to D others *drop out* at any time and do not come back. The server follows the protocol and is
+curious; T clients tell it all they have. K blocks make shares shorter, m updates are added up. Let
 
-clients, of whom A may be Byzantine (send any update, deal any shares, answer anything), D drop out, T tell
-the server all they have; K blocks make shares shorter, m updates are added up. That the server learns
-nothing of an update beyond distances and sum needs no assumption on anybody's computing power, but for the
-encryption of the shares, which travel through the server.
+    N ≥ 2A + D + max(2K + 2T − 1, m + 3, D + T + 1).
 
-Source and differences: see byzantine/client.py.
-The condition is the paper's as far as we know it: the first of the maximum decodes distances, the second
-is multi-Krum's.
+*Robust.* Every round ends with the exact sum over m accepted clients, chosen by distances that are exact modulo
+p. No honest client is called guilty, none that stays is left out, and whoever is called guilty deviated.
+Against A Byzantine clients with any computing power, if the server follows the protocol, keys are genuine (a
+PKI) and the seal is authentic; but for a chance of L/p for each dealer with shares of L entries, and of 1/p
+for each decoding. Outside of the condition the round may raise ValueError, which names who is guilty or gone.
+
+*Private.* Beyond ``leaks`` and the sum the server and T clients learn nothing of an update. That needs no
+assumption on their computing power but for the seals, as shares travel through the server. A Byzantine client
+that complains of an honest dealer tells the server its share, so it is one of the T.
+
+*Against a server that deviates* three things are checked by clients: the coin (coin.py), that a sum is over
+``selected`` clients or more, and that everyone was told of the same: each client echoes its lists to all others
+and answers for the sum if ⌊(N + T)/2⌋ + 1 members were told the same ones. So no two sums are read whose
+difference is one update. It is not claimed that such a server learns nothing: one that alters sealed messages
+gets complaints, and with these the shares.
+
+Source and differences: see byzantine/client.py. The condition is the paper's as far as we know it but for its
+last part: the first of the maximum decodes distances, the second is multi-Krum's. The last is the echo's: N − A
+− D honest clients must be enough. With g clients guilty and a gone, at most A − g − max(0, a − D) of the others
+lie, and N − g − a answers correct so many lies.
 Chapter: 11.
 """
 
@@ -33,14 +49,15 @@ class ByzSecAgg(Checked):
     """Jahani-Nezhad, Maddah-Ali and Caire's protocol for up to ``byzantine`` clients that do as they like.
 
     ``blocks`` K, ``colluders`` T and ``dropouts`` D are as in the condition above; ``selected`` updates are
-    kept by multi-Krum and added up. Entries are rounded to ``fraction_bits`` after the point.
+    kept by multi-Krum and added up, at least ``minimum``. Entries are rounded to ``fraction_bits`` after the
+    point.
 
     What goes wrong in this run is up to three fields with clients' numbers: ``liars`` answer with random
     numbers when asked for distances and sums, ``forgers`` put another vector into their second sharing, and
     ``dropped`` deal and are then gone. A client that sends an outlier needs no field: its update is one.
 
     The view's ``leaks``: ``accepted``, the clients whose shares passed the check; ``squared distances``
-    between their updates, float64, in that order; ``selected``; and ``liars``, those caught in the answers.
+    between their updates, float64, in that order; ``selected``; and ``liars``, all that were proven guilty.
     The call raises ValueError if there are too few clients for the fields, if more go wrong than these
     allow for, and for an update so large that distances could wrap around modulo p.
     """

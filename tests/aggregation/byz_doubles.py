@@ -75,7 +75,7 @@ class Cut(Numbers):
 
 
 def vanishing(rules: ByzRules, at: list[int], terms: int) -> list[int]:
-    """A polynomial of at most ``terms`` coefficients, zero at the members ``at``, one at X^(K−1) if it can."""
+    """A polynomial of at most ``terms`` coefficients, zero at members ``at``, one at X^(K−1) if it can."""
     zeros = [1]
     for member in at[: terms - 1]:
         zeros = product(zeros, [-rules.point_of(member), 1])
