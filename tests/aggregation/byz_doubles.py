@@ -25,6 +25,7 @@ from leaklib.aggregation.crypto.stream import Stream
 METHODS = {
     ByzPhase.ADVERTISE_KEYS: "advertise_keys",
     ByzPhase.DEAL: "deal",
+    ByzPhase.PROVE: "prove",
     ByzPhase.COMBINE: "combine",
     ByzPhase.COMPLAIN: "complain",
     ByzPhase.DISTANCES: "distances",

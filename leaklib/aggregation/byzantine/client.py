@@ -11,7 +11,8 @@ would not: around a triangle of pairs N_n − N_m cancels.
 
 Source: Jahani-Nezhad, Maddah-Ali, Caire, "ByzSecAgg: A Byzantine-Resistant Secure Aggregation Scheme for
 Federated Learning Based on Coded Computing and Vector Commitment", arXiv 2302.09913. Differs: how shares are
-checked (consistency.py) and disputes end (channel.py); the echo of the lists; rounding is to the nearest.
+checked (consistency.py) and disputes end (dispute.py); lengths are checked (norm.py); the lists are echoed;
+rounding is to the nearest.
 Chapter: 11.
 """
 
@@ -22,7 +23,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from leaklib.aggregation.byzantine.channel import PURPOSE, header, opened
-from leaklib.aggregation.byzantine.coin import check_reveal, coin
+from leaklib.aggregation.byzantine.coin import check_reveal, coin, seed
 from leaklib.aggregation.byzantine.consistency import combine, with_blind
 from leaklib.aggregation.byzantine.messages import (
     NONCE,
@@ -36,10 +37,11 @@ from leaklib.aggregation.byzantine.messages import (
     Numbers,
     Reveal,
 )
+from leaklib.aggregation.byzantine.norm import Check, bits, projections
 from leaklib.aggregation.byzantine.rules import ByzRules, Held, conform, read
 from leaklib.aggregation.crypto.field import add, dot, elements, sub, to_bytes, total, uniform
 from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, seal
-from leaklib.aggregation.crypto.ramp import cut, hidden, shares
+from leaklib.aggregation.crypto.ramp import Blocks, cut, hidden, shares
 from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.parts.party import Party
 
@@ -59,6 +61,7 @@ class ByzClient(Party):
         self.rules = rules
         self.refused: list[str] = []
         self._others = [member for member in rules.members if member != number]
+        self._plain: dict[int, list[bytes]] = {}  # of each dealer, its shares and its proof
         self._held: dict[int, Held] = {}
         self._bad: set[int] = set()  # dealers whose messages cannot be read, or whose shares do not fit
         self._accepted: tuple[int, ...] = ()
@@ -82,23 +85,27 @@ class ByzClient(Party):
         self._enter(ByzPhase.DEAL)
         committed, *keys = told
         assert isinstance(committed, Commitment)
-        self._committed = committed.coin
+        self._committed = committed
         self._agree([key for key in keys if isinstance(key, Keys)])
         rules, g = self.rules, self._stream
+        self._vector = vector
         blocks = with_blind(cut(elements(vector), rules.blocks), stream=g)
         reverse = blocks[::-1]
         if second is not None:
             reverse = np.column_stack([cut(elements(second), rules.blocks)[::-1], reverse[:, -1]])
         self._sharings = tuple(hidden(order, rules.colluders, stream=g) for order in (blocks, reverse))
-        self._masks = uniform((rules.product_terms, len(rules.members)), stream=g)
+        self._masks = uniform((rules.product_terms, rules.dealt[2]), stream=g)
         self._masks[rules.blocks - 1] = 0
-        points = [rules.point_of(member) for member in rules.members]
-        dealt = [shares(rows, points) for rows in (*self._sharings, self._masks)]
-        each = {member: Held(*rows) for member, *rows in zip(rules.members, *dealt, strict=True)}
-        self._held[self.number] = each[self.number]
         self._nonce = g.bytes(NONCE)
-        sealed = [self._to(other, to_bytes(np.concatenate(each[other]))) for other in self._channels]
-        return [*sealed, Nonce(self.number, self._nonce)]
+        return [*self._share(*self._sharings, self._masks), Nonce(self.number, self._nonce)]
+
+    def _share(self, *polynomials: Blocks) -> list[Dealt]:
+        """All members' shares, its own kept as if it had received them, the others' sealed."""
+        members = self.rules.members
+        rows = np.hstack([shares(rows, [*map(self.rules.point_of, members)]) for rows in polynomials])
+        plain = {member: to_bytes(row) for member, row in zip(members, rows, strict=True)}
+        self._plain.setdefault(self.number, []).append(plain[self.number])
+        return [self._to(other, plain[other]) for other in self._channels]
 
     def _agree(self, keys: list[Keys]) -> None:
         """A channel to each other member that sent keys, and one from it."""
@@ -120,22 +127,56 @@ class ByzClient(Party):
         sending, secret = self._theirs[message.sender].sending, self._receiving[message.sender]
         return opened(message, sending, secret, self._session, phase)
 
+    def prove(self, received: Iterable[Dealt], told: Reveal) -> list[Dealt]:
+        """Keep the others' shares, and deal the bits of this vector's projections, now that it is fixed."""
+        self._enter(ByzPhase.PROVE)
+        self._check(told, self._committed.first)
+        self._keep(received, ByzPhase.DEAL)
+        self._seed = seed(told)
+        written = elements(self._bits())[None]
+        self._proof = hidden(
+            with_blind(written, stream=self._stream), self.rules.colluders, stream=self._stream
+        )
+        return self._share(self._proof)
+
+    def _bits(self) -> Integers:
+        padded = np.zeros(self.rules.blocks * self.rules.length, np.int64)
+        padded[: len(self._vector)] = self._vector
+        return bits(projections(self._seed, len(padded)) @ padded, self.rules.beta)
+
     def combine(self, received: Iterable[Dealt], told: Reveal) -> Numbers:
-        """Keep the others' shares, and publish the combinations of what was dealt, now that it is fixed."""
+        """Keep the others' proofs, and publish the combinations of what was dealt, now that it is fixed."""
         self._enter(ByzPhase.COMBINE)
-        if wrong := check_reveal(told, self._committed, self.number, self._nonce):
-            raise self._refusal(wrong)
-        self._coin, rules = coin(told), self.rules
-        for message in received:
-            if self._is_mine(message, self._held.keys() | self._bad):
-                try:
-                    self._held[message.sender] = read(self._from(message, ByzPhase.DEAL), rules)
-                except ValueError as reason:
-                    self.refused.append(f"shares of client {message.sender}: {reason}")
-                    self._bad.add(message.sender)
+        self._check(told, self._committed.second)
+        self._keep(received, ByzPhase.PROVE)
+        self._coin, blocks = coin(told), self.rules.blocks
+        for dealer in [dealer for dealer, plain in self._plain.items() if len(plain) == 2]:
+            try:
+                self._held[dealer] = read(*self._plain[dealer], self.rules)
+            except ValueError as reason:
+                self._complain_of(dealer, reason)
         first, second = (combine(rows, self._coin) for rows in self._sharings)
-        masks = np.delete(combine(self._masks, self._coin), rules.blocks - 1)
-        return Numbers(self.number, np.concatenate([first, second[rules.blocks :], masks]))
+        masks = np.delete(combine(self._masks, self._coin), blocks - 1)
+        proof = combine(self._proof, self._coin)
+        return Numbers(self.number, np.concatenate([first, second[blocks:], masks, proof]))
+
+    def _check(self, told: Reveal, committed: bytes) -> None:
+        if wrong := check_reveal(told, committed, self.number, self._nonce):
+            raise self._refusal(wrong)
+
+    def _keep(self, received: Iterable[Dealt], phase: ByzPhase) -> None:
+        before: set[int] = set()
+        for message in received:
+            if self._is_mine(message, before):
+                before.add(message.sender)
+                try:
+                    self._plain.setdefault(message.sender, []).append(self._from(message, phase))
+                except ValueError as reason:
+                    self._complain_of(message.sender, reason)
+
+    def _complain_of(self, dealer: int, reason: ValueError) -> None:
+        self.refused.append(f"shares of client {dealer}: {reason}")
+        self._bad.add(dealer)
 
     def _is_mine(self, message: Dealt, before: Iterable[int]) -> bool:
         sender, wrong = message.sender, ""
@@ -164,18 +205,23 @@ class ByzClient(Party):
         return Complaint(self.number, accused, tuple(self._receiving[dealer] for dealer in accused))
 
     def distances(self, accepted: Names) -> Numbers:
-        """This holder's value of h for every pair of accepted dealers."""
+        """This holder's values of each accepted dealer's length, of its check, and of h for every pair."""
         self._enter(ByzPhase.DISTANCES)
         fine = self._held.keys() - self._bad
         if not set(accepted.names) <= fine or len(set(accepted.names)) < len(accepted.names):
             raise self._refusal(f"has no good shares of all of {accepted.names}")
         self._accepted = accepted.names
+        rules = self.rules
+        where = rules.blocks * rules.length, rules.blocks, rules.beta, rules.point_of(self.number)
+        check = Check(self._seed, self._coin, *where)
         held = [self._held[dealer] for dealer in accepted.names]
         places = [self.rules.members.index(dealer) for dealer in accepted.names]
-        # The last entry belongs to the check, not to the vector.
-        first, second = (np.stack(rows)[:, :-1] for rows in list(zip(*held, strict=True))[:2])
-        masks = np.stack([one.masks[places] for one in held])
-        rows = []
+        # Last entries are blind.
+        first, second, masks, proof = (np.stack(rows) for rows in zip(*held, strict=True))
+        first, second, proof = first[:, :-1], second[:, :-1], proof[:, :-1]
+        checks = np.concatenate([check.value(*both) for both in zip(first, proof, strict=True)])
+        rows = [add(dot(first, second), masks[range(len(held)), places]), add(checks, masks[:, -2])]
+        masks = masks[:, places]
         for n in range(len(held) - 1):
             product = dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :]))
             rows.append(add(product, add(masks[n, n + 1 :], masks[n + 1 :, n])))  # masked by both dealers

@@ -30,15 +30,27 @@ def well_formed(complaint: Complaint, dealers: Collection[int]) -> bool:
 
 
 def guilty(
-    holder: Keys, dealer: Keys, secret: bytes, dealt: Dealt, published: Row, rules: ByzRules, coin: int
+    holder: Keys,
+    dealer: Keys,
+    secret: bytes,
+    dealt: tuple[Dealt, Dealt],
+    published: Row,
+    rules: ByzRules,
+    coin: int,
 ) -> int:
-    """Which of the two is guilty, where ``holder`` accuses ``dealer`` and shows its ``secret``."""
+    """Which of the two is guilty, where ``holder`` accuses ``dealer`` and shows its ``secret``.
+
+    ``dealt`` are the dealer's shares and its proof for this holder.
+    """
     senders = [member for member in rules.members if member != holder.client]
     if not belongs(secret, holder.receiving[senders.index(dealer.client)]):
         return holder.client
     try:
-        plain = opened(dealt, dealer.sending, secret, rules.session, ByzPhase.DEAL)
-        held = read(plain, rules)
+        shares, proof = (
+            opened(message, dealer.sending, secret, rules.session, phase)
+            for message, phase in zip(dealt, (ByzPhase.DEAL, ByzPhase.PROVE), strict=True)
+        )
+        held = read(shares, proof, rules)
     except ValueError:
         return dealer.client
     at = rules.point_of(holder.client)

@@ -25,11 +25,12 @@ class ByzPhase(IntEnum):
 
     ADVERTISE_KEYS = 0
     DEAL = 1
-    COMBINE = 2
-    COMPLAIN = 3
-    DISTANCES = 4
-    ECHO = 5
-    SUM = 6
+    PROVE = 2
+    COMBINE = 3
+    COMPLAIN = 4
+    DISTANCES = 5
+    ECHO = 6
+    SUM = 7
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Keys(Message):
 
 @dataclass(frozen=True)
 class Commitment(Message):
-    """The hash of the server's part of the coin, sent before anyone deals."""
+    """The hashes of the server's part of both coins, sent before anyone deals."""
 
-    coin: Annotated[bytes, f"{HASH}s"]
+    first: Annotated[bytes, f"{HASH}s"]
+    second: Annotated[bytes, f"{HASH}s"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Dealt(Message):
 
 @dataclass(frozen=True)
 class Nonce(Message):
-    """A client's part of the coin."""
+    """A client's part of the coins."""
 
     client: Name
     nonce: Annotated[bytes, f"{NONCE}s"]
@@ -67,7 +69,7 @@ class Nonce(Message):
 
 @dataclass(frozen=True)
 class Reveal(Message):
-    """All that the coin is made of: the server's part, and the clients' in the order of their names."""
+    """All that a coin is made of: the server's part, and the clients' in the order of their names."""
 
     secret: Annotated[bytes, f"{KEY}s"]
     clients: NameRow

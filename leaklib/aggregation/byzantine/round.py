@@ -7,11 +7,12 @@ Chapter: 11.
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+import numpy as np
+
 from leaklib.aggregation.byzantine.client import ByzClient, Integers
 from leaklib.aggregation.byzantine.messages import ByzPhase, Names
 from leaklib.aggregation.byzantine.server import ByzServer, Squares
 from leaklib.aggregation.crypto import fixed_point
-from leaklib.aggregation.crypto.field import P
 from leaklib.aggregation.parts.codec import Message
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.types import Tensors
@@ -57,18 +58,14 @@ class Byzantine(Exchange[ByzClient, ByzServer]):
                 self.server.receive(phase, name, arrived)
 
 
-def quantized(tensors: Tensors, fraction_bits: int) -> Integers:
-    """The entries times 2^fraction_bits, as integers.
-
-    ValueError if they are so large that a distance to another such vector might reach p: each client makes
-    sure of it alone, by |w|² < p/8, since |a − b|² ≤ 2|a|² + 2|b|².
-    """
+def quantized(tensors: Tensors, fraction_bits: int, square: int) -> Integers:
+    """The entries times 2^fraction_bits, as integers of a squared length of at most ``square``: ValueError."""
     scaled = (fixed_point.flat(tensors) * 2.0**fraction_bits).round()
-    square = scaled.square().sum().item()
-    if not square < P / 8:
-        most, got = (f"{length**0.5 / 2**fraction_bits:g}" for length in (P / 8, square))
+    got = scaled.square().sum().item()
+    if not got < 2 * square or (got := int(np.square(scaled.long().numpy()).sum())) > square:
+        most, length = (f"{value**0.5 / 2**fraction_bits:.7g}" for value in (square, got))
         limit = f"with {fraction_bits} fraction bits an update may have at most the length {most}"
-        raise ValueError(f"{limit}, got {got}: send a smaller update, or lower fraction_bits")
+        raise ValueError(f"{limit}, got {length}: send a smaller update, or lower fraction_bits")
     return scaled.long().numpy()
 
 
@@ -96,8 +93,9 @@ def deal(r: Byzantine, integers: Vectors, forgers: Members = ()) -> None:
 
 
 def check(r: Byzantine) -> None:
-    """Holders get their shares and the coin, dealers publish their combinations, holders complain."""
-    r.ask(ByzPhase.COMBINE, lambda client, told: client.combine(told[:-1], told[-1]), r.server.shares_for)
+    """Holders get their shares, dealers prove and publish what the coins ask for, holders complain."""
+    r.ask(ByzPhase.PROVE, lambda client, told: client.prove(told[:-1], told[-1]), r.server.shares_for)
+    r.ask(ByzPhase.COMBINE, lambda client, told: client.combine(told[:-1], told[-1]), r.server.proofs_for)
     published = r.server.published()
     r.ask(ByzPhase.COMPLAIN, ByzClient.complain, lambda _: published)
 

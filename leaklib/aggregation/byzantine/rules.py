@@ -12,13 +12,17 @@ import numpy as np
 from jaxtyping import Bool, UInt64
 
 from leaklib.aggregation.byzantine.consistency import Row, fits
+from leaklib.aggregation.byzantine.norm import PROJECTIONS, reach, weights
 from leaklib.aggregation.crypto.field import from_bytes
 from leaklib.aggregation.crypto.ramp import point
 
 
 @dataclass(frozen=True)
 class ByzRules:
-    """``members`` stand at points 1, 2, … in this order, and share vectors of so many ``entries``."""
+    """``members`` stand at points 1, 2, … in this order.
+
+    They share vectors of so many ``entries``, integers whose squared length is at most ``square``.
+    """
 
     members: tuple[int, ...]
     entries: int
@@ -27,6 +31,7 @@ class ByzRules:
     colluders: int
     dropouts: int
     selected: int
+    square: int
     session: bytes = b""
 
     @cached_property
@@ -45,14 +50,28 @@ class ByzRules:
         return -(-self.entries // self.blocks)
 
     @cached_property
+    def beta(self) -> int:
+        """The largest projection."""
+        return reach(self.square)
+
+    @cached_property
     def dealt(self) -> tuple[int, ...]:
-        """Numbers that a holder gets of a dealer: of both sharings, and of the masks."""
-        return self.length + 1, self.length + 1, len(self.members)
+        """Numbers that a holder gets of a dealer: of both sharings, and of the masks.
+
+        The masks are one for each pair with another member, in the dealer's own place one for its length,
+        then one for the check of its length, and a blind one.
+        """
+        return self.length + 1, self.length + 1, len(self.members) + 2
+
+    @cached_property
+    def proof(self) -> int:
+        """Numbers that a holder gets of a dealer's bits, a blind one among them."""
+        return PROJECTIONS * len(weights(self.beta)) + 1
 
     @cached_property
     def published(self) -> tuple[int, ...]:
-        """Numbers that a dealer publishes of these three: what the others show already is left out."""
-        return self.terms, self.colluders, self.product_terms - 1
+        """Numbers that a dealer publishes of these four: what the others show already is left out."""
+        return self.terms, self.colluders, self.product_terms - 1, self.colluders + 1
 
     @cached_property
     def quorum(self) -> int:
@@ -65,32 +84,35 @@ class ByzRules:
 
 
 class Held(NamedTuple):
-    """What one holder has of one dealer: of both sharings, and of its masks, one for each member."""
+    """What one holder has of one dealer: of both sharings, of its masks, and of the bits it proves with."""
 
     first: Row
     second: Row
     masks: Row
+    bits: Row
 
 
-def read(plain: bytes, rules: ByzRules) -> Held:
+def read(dealt: bytes, proof: bytes, rules: ByzRules) -> Held:
     """What a dealer wrote for a holder. ValueError if it is not as long as it should be."""
-    values = from_bytes(plain)
-    if len(values) != sum(rules.dealt):
-        raise ValueError(f"expected {sum(rules.dealt)} numbers, got {len(values)}")
-    return Held(*_cut(values, rules.dealt))
+    values, bits = from_bytes(dealt), from_bytes(proof)
+    if (len(values), len(bits)) != (sum(rules.dealt), rules.proof):
+        wanted = f"{sum(rules.dealt)} and {rules.proof} numbers"
+        raise ValueError(f"expected {wanted}, got {len(values)} and {len(bits)}")
+    first, second, masks = _cut(values, rules.dealt)
+    return Held(first, second, masks, bits)
 
 
 def conform(
     held: Sequence[Held], published: Sequence[Row], rules: ByzRules, at: int, coin: int
 ) -> Bool[np.ndarray, "_"]:
     """Of which dealers the shares held at the point ``at`` are those that they ``published``."""
-    first, rest, masks = _cut(np.stack(published), rules.published)
+    first, rest, masks, bits = _cut(np.stack(published), rules.published)
     # The second sharing's blocks are not sent: they must be the first one's, in reverse.
     blocks = rules.blocks
     second = np.concatenate([first[:, :blocks][:, ::-1], rest], axis=1)
     masks = np.insert(masks, blocks - 1, 0, axis=1)
     rows = [np.stack(each) for each in zip(*held, strict=True)]
-    checks = [fits(*pair, at, coin) for pair in zip(rows, (first, second, masks), strict=True)]
+    checks = [fits(*pair, at, coin) for pair in zip(rows, (first, second, masks, bits), strict=True)]
     return np.all(checks, 0)
 
 

@@ -51,11 +51,12 @@ class ByzServer:
         self.present, self.gone, self.guilty = set(rules.members), set[int](), dict[int, str]()
         self.accepted: tuple[int, ...] = rules.members
         self.refused: list[str] = []
-        self._secret = stream.bytes(KEY)
+        self._secrets = stream.bytes(KEY), stream.bytes(KEY)
         members, pairs = rules.members, frozenset(permutations(rules.members, 2))
         self.keys: Inbox[Keys] = Inbox(members)
         self.dealt: Inbox[Dealt] = Inbox(pairs, "sender", "recipient")
         self.nonces: Inbox[Nonce] = Inbox(members)
+        self.proofs: Inbox[Dealt] = Inbox(pairs, "sender", "recipient")
         self.combinations: Inbox[Numbers] = Inbox(members)
         self.complaints: Inbox[Complaint] = Inbox(members)
         self.answers: Inbox[Numbers] = Inbox(members)
@@ -65,6 +66,7 @@ class ByzServer:
         self._expected: dict[ByzPhase, dict[type[Message], Inbox]] = {
             ByzPhase.ADVERTISE_KEYS: {Keys: self.keys},
             ByzPhase.DEAL: {Dealt: self.dealt, Nonce: self.nonces},
+            ByzPhase.PROVE: {Dealt: self.proofs},
             ByzPhase.COMBINE: {Numbers: self.combinations},
             ByzPhase.COMPLAIN: {Complaint: self.complaints},
             ByzPhase.DISTANCES: {Numbers: self.answers},
@@ -78,8 +80,9 @@ class ByzServer:
         self._phase = phase
         self._size = {
             ByzPhase.DEAL: SEAL + ELEMENT * sum(rules.dealt),
+            ByzPhase.PROVE: SEAL + ELEMENT * rules.proof,
             ByzPhase.COMBINE: sum(rules.published),
-            ByzPhase.DISTANCES: n * (n - 1) // 2,
+            ByzPhase.DISTANCES: 2 * n + n * (n - 1) // 2,
             ByzPhase.ECHO: SEAL + HASH,
             ByzPhase.SUM: rules.length,
         }.get(phase, 0)
@@ -144,17 +147,21 @@ class ByzServer:
             self.accepted = tuple(client for client in self.rules.members if client in self.present)
         if self._phase == ByzPhase.DEAL:
             nonces = {client: self.nonces[client].nonce for client in self.accepted}
-            self._revealed = reveal(self._secret, nonces)
+            self.coins = [reveal(secret, nonces) for secret in self._secrets]
+        self._count()
+
+    def _count(self) -> None:
         if self._lying < 0:
             raise self._failure("more went wrong than a round allows for")
 
     def _judge(self) -> None:
         """Find who is guilty in each dispute. The dealers that are not are accepted."""
-        rules, rho = self.rules, coin(self._revealed)
+        rules, rho = self.rules, coin(self.coins[1])
         for complaint in self.complaints.values():
             holder = self.keys[complaint.client]
             for dealer, secret in zip(complaint.dealers, complaint.secrets, strict=True):
-                dealt, published = self.dealt[dealer, holder.client], self.combinations[dealer].values
+                dealt = self.dealt[dealer, holder.client], self.proofs[dealer, holder.client]
+                published = self.combinations[dealer].values
                 who = guilty(holder, self.keys[dealer], secret, dealt, published, rules, rho)
                 dispute = f"client {holder.client} complained of client {dealer}"
                 self._convict(who, f"{dispute}, and the evidence is against client {who}")
@@ -175,13 +182,17 @@ class ByzServer:
         return ValueError(f"{what}, {allowed}: guilty: {names}; gone: {gone}")
 
     def keys_for(self, client: int) -> list[Commitment | Keys]:
-        """The commitment to the coin, and all others' public keys."""
-        return [Commitment(commitment(self._secret)), *(k for k in self.keys.values() if k.client != client)]
+        """The commitments to both coins, and all others' public keys."""
+        keys = [key for key in self.keys.values() if key.client != client]
+        return [Commitment(*map(commitment, self._secrets)), *keys]
 
     def shares_for(self, client: int) -> list[Dealt | Reveal]:
-        """What was dealt to it by those who dealt to everyone, and the coin, now that all have."""
-        dealt = [self.dealt[dealer, client] for dealer in self.accepted if dealer != client]
-        return [*dealt, self._revealed]
+        """What was dealt to it by those who dealt to everyone, and the first coin, now that all have."""
+        return [*(self.dealt[dealer, client] for dealer in self.accepted if dealer != client), self.coins[0]]
+
+    def proofs_for(self, client: int) -> list[Dealt | Reveal]:
+        """The bits that they dealt to it, and the second coin."""
+        return [*(self.proofs[dealer, client] for dealer in self.accepted if dealer != client), self.coins[1]]
 
     def published(self) -> list[Numbers]:
         """The combinations of all dealers that are still accepted."""
@@ -192,25 +203,35 @@ class ByzServer:
         return [echo for (_, recipient), echo in self.echoes.items() if recipient == client]
 
     def distances(self) -> Squares:
-        """Squared distances between all accepted dealers, as integers of their vectors."""
+        """Squared distances between all accepted dealers, as integers of their vectors.
+
+        Who did not show that its vector is short is guilty, and accepted no more. ``squares`` are the others'
+        squared lengths.
+        """
         n = len(self.accepted)
-        coefficients = self._decoded(self.answers, self.rules.product_terms)
+        row = self._decoded(self.answers, self.rules.product_terms)[self.rules.blocks - 1]
+        squares, checks, apart = np.split(row, [n, 2 * n])
+        for dealer, square, check in zip(self.accepted, squares.tolist(), checks.tolist(), strict=True):
+            if check or square > self.rules.square:
+                self._convict(dealer, "dealt a vector that is not shown to be short")
+        self._count()
+        left = [place for place, dealer in enumerate(self.accepted) if dealer not in self.guilty]
         upper = np.zeros((n, n), np.uint64)
-        upper[np.triu_indices(n, 1)] = coefficients[self.rules.blocks - 1]
-        return tuple(map(tuple, (upper + upper.T).tolist()))
+        upper[np.triu_indices(n, 1)] = apart
+        self.accepted = tuple(self.accepted[place] for place in left)
+        self.squares = tuple(squares[left].tolist())
+        return tuple(map(tuple, (upper + upper.T)[left][:, left].tolist()))
 
     def select(self, distances: Squares) -> tuple[int, ...]:
-        """The clients that multi-Krum keeps, among those accepted that have not been found lying since.
+        """The clients that multi-Krum keeps.
 
         It reckons with as many Byzantine ones among them as there may still be: A, less those that are
-        guilty, less those that must be among the dealers that are gone.
+        guilty, less those that must be among the members that are gone and dealt nothing.
         """
-        left = [place for place, client in enumerate(self.accepted) if client not in self.guilty]
-        squares = torch.tensor(distances, dtype=torch.float64)[left][:, left]
         missing = len(self.gone.difference(self.accepted))
         byzantine = self.rules.byzantine - len(self.guilty) - max(0, missing - self.rules.dropouts)
-        kept = multi_krum(squares, byzantine, self.rules.selected)
-        return tuple(self.accepted[left[place]] for place in kept)
+        squares = torch.tensor(distances, dtype=torch.float64)
+        return tuple(self.accepted[i] for i in multi_krum(squares, byzantine, self.rules.selected))
 
     def sum(self) -> Integers:
         """The sum of the selected vectors, integers."""
