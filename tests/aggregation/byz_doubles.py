@@ -7,6 +7,7 @@ import numpy as np
 
 from leaklib.aggregation.byzantine.client import ByzClient
 from leaklib.aggregation.byzantine.messages import ByzPhase, Complaint, Dealt, Numbers
+from leaklib.aggregation.byzantine.norm import bits, projections, weights
 from leaklib.aggregation.byzantine.round import Byzantine
 from leaklib.aggregation.byzantine.rules import ByzRules
 from leaklib.aggregation.crypto.field import (
@@ -17,6 +18,7 @@ from leaklib.aggregation.crypto.field import (
     interpolation,
     matmul,
     product,
+    signed,
     to_bytes,
 )
 from leaklib.aggregation.crypto.ramp import shares
@@ -125,7 +127,7 @@ class Attacker(Double):
     def prepare(self, plot: Plot) -> "Attacker":
         self.plot, self.late = plot, []
         self.loud = plot.chance(0.5)  # or it does nothing that the server sees at once
-        self.leaves = plot.draw.integers(1, 7) if self.loud and plot.chance(0.3) else 7
+        self.leaves = plot.draw.integers(1, 8) if self.loud and plot.chance(0.3) else 8
         self.dealing = plot.one_of("fair", "fair", "masks", "masks", "first", "second", "unreadable", "short")
         self.answering = plot.one_of("fair", "fair", "random", "agreed", "agreed", "agreed", "short")
         return self
@@ -185,6 +187,24 @@ class Attacker(Double):
             return replace(message, sealed=bytes(len(message.sealed)))
         return message
 
+    def _bits(self) -> np.ndarray:
+        padded = np.zeros(self.rules.blocks * self.rules.length, np.int64)
+        padded[: len(self._vector)] = self._vector
+        values, beta = projections(self._seed, len(padded)) @ padded, self.rules.beta
+        kind = self.plot.one_of("clipped", "first digit", "random")
+        if np.abs(values).max() <= beta:
+            return bits(values, beta)
+        if kind == "random":
+            return self.plot.draw.integers(0, 2, self.rules.proof - 1)
+        if kind == "clipped":
+            return bits(values.clip(-beta, beta), beta)
+        digits = np.zeros((len(values), len(weights(beta))), np.int64)  # adds up, but these are no bits
+        digits[:, 0] = values + beta
+        return digits.reshape(-1)
+
+    def _prove_instead(self, said: list) -> list:
+        return said[1:] if self.plot.chance(0.03) else said
+
     def _deal_instead(self, said: list) -> list:
         return said[1:] if self.plot.chance(0.05) else said
 
@@ -224,11 +244,11 @@ def substitute(r: Byzantine, number: int, kind: type[ByzClient], seed: int = 0) 
     return r.clients[number]
 
 
-def shared(r: Byzantine, dealer: int, honest: list[int]) -> list[int]:
-    """The vector, modulo p, that the shares of the ``honest`` holders define. They must fit each other."""
+def shared(r: Byzantine, dealer: int, honest: list[int]) -> np.ndarray:
+    """The vector that the shares of the ``honest`` holders define, as integers. They must fit each other."""
     rules, held = r.server.rules, {h: r.clients[h]._held[dealer] for h in honest}
     points = [rules.point_of(holder) for holder in honest]
     rows = np.stack([held[holder].first[:-1] for holder in honest])
     coefficients = matmul(interpolation(points[: rules.terms]), rows[: rules.terms])
     assert np.array_equal(shares(coefficients, points), rows), dealer
-    return coefficients[: rules.blocks].reshape(-1)[: rules.entries].tolist()
+    return signed(coefficients[: rules.blocks].reshape(-1)).astype(object)

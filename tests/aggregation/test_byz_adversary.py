@@ -6,14 +6,24 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from byz_doubles import Attacker, Double, Dropout, Plot, shared, substitute, value, vanishing
+from test_one_bit import Forged, byzantine, places
 
 from leaklib.aggregation.byzantine.coin import coin, commitment
-from leaklib.aggregation.byzantine.messages import ByzPhase, Names, Numbers, Reveal
+from leaklib.aggregation.byzantine.messages import ByzPhase, Commitment, Names, Numbers, Reveal
 from leaklib.aggregation.byzantine.round import Byzantine, check, deal, distances, robust_sum
 from leaklib.aggregation.byzantine.rules import ByzRules
 from leaklib.aggregation.byzsecagg import ByzSecAgg
-from leaklib.aggregation.crypto.field import P, add, elements, from_bytes, signed, to_bytes
+from leaklib.aggregation.crypto.field import P, add, elements, from_bytes, to_bytes
 from leaklib.rng import generator
+
+
+def isotropic(entries: int) -> np.ndarray:
+    """A vector whose squared length is zero modulo p, with huge entries."""
+    b = next(b for b in range(1, 99) if pow(-1 - b * b, (P - 1) // 2, P) == 1)
+    c = pow(-1 - b * b, (P + 1) // 4, P)
+    assert (1 + b * b + c * c) % P == 0
+    return np.array([1, b, c if c <= P // 2 else c - P] + [0] * (entries - 3))
+
 
 FIELDS = [
     (A, K, T, D, m) for A in (1, 2) for K in (1, 2, 3) for T in (0, 1, 2) for D in (0, 1) for m in (2, 3)
@@ -25,13 +35,16 @@ def exact(r: Byzantine, squares, selected, total, bad: set[int], honest: list[in
     server = r.server
     assert server.guilty.keys() <= bad, server.guilty
     assert server.gone.isdisjoint(honest) and set(honest) <= set(server.accepted)
-    vectors = {dealer: np.array(shared(r, dealer, honest), object) for dealer in server.accepted}
+    vectors = {dealer: shared(r, dealer, honest) for dealer in server.accepted}
+    entries = server.rules.entries
     for one in honest:
-        assert (vectors[one] == integers[one].astype(object) % P).all()
+        assert (vectors[one][:entries] == integers[one]).all() and not vectors[one][entries:].any()
     for row, one in zip(squares, server.accepted, strict=True):
-        assert row == tuple(int(((vectors[one] - vectors[two]) ** 2).sum() % P) for two in server.accepted)
+        assert row == tuple(int(((vectors[one] - vectors[two]) ** 2).sum()) for two in server.accepted)
+    assert server.squares == tuple(int((vectors[one] ** 2).sum()) for one in server.accepted)
+    assert max(server.squares) <= server.rules.square
     assert len(selected) == server.rules.selected and set(selected) <= set(server.accepted)
-    assert total.tolist() == signed(elements(sum(vectors[c] for c in selected).tolist())).tolist()
+    assert total.tolist() == sum(vectors[c] for c in selected)[:entries].tolist()
 
 
 def adversarial(seed: int) -> None:
@@ -48,10 +61,12 @@ def adversarial(seed: int) -> None:
         substitute(r, number, Attacker, seed).prepare(plot)
     for number in dropping:
         gone = substitute(r, number, Dropout, seed)
-        gone.leaves, gone.sends = ByzPhase(g.integers(7)), int(g.integers(4))
+        gone.leaves, gone.sends = ByzPhase(g.integers(8)), int(g.integers(4))
     integers = {c: g.integers(-300, 300, entries) for c in range(n)}
     for number in bad:
-        integers[number] = integers[number] * int(g.choice([1, 1, -10, 10**4]))
+        inside = np.mean([integers[c] for c in honest], 0).astype(np.int64)
+        far = [inside, inside, *(integers[number] * k for k in (1, -10, 10**4, 10**9))][g.integers(6)]
+        integers[number] = far + (isotropic(entries) if g.random() < 0.2 else 0)
     exact(r, *robust_sum(r, integers), set(bad), honest, integers)
 
 
@@ -146,10 +161,15 @@ def begun(entries: int = 6, n: int = 8) -> tuple[Byzantine, dict]:
 
 def test_a_coin_that_is_not_the_committed_one_is_refused() -> None:
     r, _ = begun()
-    secret, client = r.server._revealed.secret, r.clients[0]
-    with pytest.raises(ValueError, match="client 0 got a coin that the server had not committed to"):
-        client.combine([], replace(r.server._revealed, secret=bytes(32)))
-    assert commitment(secret) == client._committed
+    first, second = r.server.coins
+    client = r.clients[0]
+    assert client._committed == Commitment(commitment(first.secret), commitment(second.secret))
+    for answer, told, other in ((client.prove, first, second), (client.combine, second, first)):
+        for wrong in (replace(told, secret=bytes(32)), other):
+            with pytest.raises(ValueError, match="client 0 got a coin that the server had not committed to"):
+                answer([], wrong)
+            client._phase -= 1
+        answer([], told)
 
 
 def test_a_coin_without_the_clients_own_nonce_is_refused() -> None:
@@ -161,7 +181,7 @@ def test_a_coin_without_the_clients_own_nonce_is_refused() -> None:
     ):
         r, _ = begun()
         with pytest.raises(ValueError, match=r"client 0 got a coin (without its own nonce|whose nonces)"):
-            r.clients[0].combine([], change(r.server._revealed))
+            r.clients[0].prove([], change(r.server.coins[0]))
 
 
 def test_the_coin_depends_on_every_part_and_is_never_zero() -> None:
@@ -228,7 +248,7 @@ def test_no_two_groups_of_a_quorum_are_told_two_lists() -> None:
     # Each honest client echoes one list. Two quorums would need more honest clients than there are.
     for n in range(3, 40):
         for colluders in range(n // 2):
-            rules = ByzRules(tuple(range(n)), 1, 0, 1, colluders, 0, 2)
+            rules = ByzRules(tuple(range(n)), 1, 0, 1, colluders, 0, 2, 1)
             assert 2 * (rules.quorum - colluders) > n - colluders >= 2 * (rules.quorum - 1 - colluders)
 
 
@@ -237,4 +257,22 @@ def test_with_the_fewest_clients_the_honest_ones_are_a_quorum() -> None:
         if K and m > 1:
             least = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m).least
             assert least == 2 * A + D + max(2 * K + 2 * T - 1, m + 3, D + T + 1)
-            assert ByzRules(tuple(range(least)), 1, A, K, T, D, m).quorum <= least - A - D
+            assert ByzRules(tuple(range(least)), 1, A, K, T, D, m, 1).quorum <= least - A - D
+
+
+# --- one bit flipped on the way, with a checksum that is set right ---
+
+
+@pytest.mark.slow
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bit_flipped_by_an_adversary_gives_an_error_or_the_exact_sum(seed: int) -> None:
+    play, draw = byzantine(), np.random.default_rng(seed)
+    kinds = list(places(play))
+    for kind, place, size in [kinds[i] for i in draw.permutation(len(kinds))[:8]]:
+        wire = Forged()
+        wire.place, wire.bit = place, int(draw.integers(0, 8 * size))
+        try:
+            assert play(wire), f"{kind}, message {place}, bit {wire.bit}: another number"
+        except ValueError as error:
+            assert "client" in str(error) or "server" in str(error), error

@@ -196,8 +196,14 @@ def test_multi_krum_takes_the_first_of_equals_and_as_few_clients_as_it_says() ->
 
 
 def test_an_update_is_rounded_to_the_grid_and_no_longer_than_it_may_be() -> None:
-    assert quantized({"w": torch.tensor([0.3, -0.3]), "b": torch.tensor([2.0])}, 2).tolist() == [1, -1, 8]
-    longest = int((P / 8) ** 0.5) - 1
-    assert quantized({"w": torch.tensor([float(longest)], dtype=torch.float64)}, 0).tolist() == [longest]
-    with pytest.raises(ValueError, match="with 0 fraction bits an update may have at most the length"):
-        quantized({"w": torch.tensor([longest + 2.0], dtype=torch.float64)}, 0)
+    tensors = {"w": torch.tensor([0.3, -0.3]), "b": torch.tensor([2.0])}
+    assert quantized(tensors, 2, 66).tolist() == [1, -1, 8]
+    with pytest.raises(
+        ValueError,
+        match=r"with 2 fraction bits an update may have at most the length 2\.015564, got 2\.03101",
+    ):
+        quantized(tensors, 2, 65)
+    longest = {"w": torch.tensor([float(2**25)], dtype=torch.float64)}
+    assert quantized(longest, 0, 2**50).tolist() == [2**25]
+    with pytest.raises(ValueError, match="send a smaller update, or lower fraction_bits"):
+        quantized(longest, 0, 2**50 - 1)

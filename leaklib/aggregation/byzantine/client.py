@@ -151,8 +151,9 @@ class ByzClient(Party):
         self._keep(received, ByzPhase.PROVE)
         self._coin, blocks = coin(told), self.rules.blocks
         for dealer in [dealer for dealer, plain in self._plain.items() if len(plain) == 2]:
+            dealt, proof = self._plain[dealer]
             try:
-                self._held[dealer] = read(*self._plain[dealer], self.rules)
+                self._held[dealer] = read(dealt, proof, self.rules)
             except ValueError as reason:
                 self._complain_of(dealer, reason)
         first, second = (combine(rows, self._coin) for rows in self._sharings)

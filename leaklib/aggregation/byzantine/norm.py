@@ -32,7 +32,8 @@ a last one so that they add up to 2β, not more. With a second coin ρ, unknown 
 over all M bits f_m is zero if all are bits and add up; if not, it is zero for at most M + 64 coins. Holders
 compute it on shares. ⟨w, q⟩ for a public q is the coefficient of X^(K−1) of F · Q, Q = Σ_k q_k X^(K−k).
 
-Source: Gentry, Halevi, Lyubashevsky, "Practical Non-interactive Publicly Verifiable Secret Sharing with
+Source: Lyubashevsky, Nguyen, Seiler, "Shorter Lattice-Based Zero-Knowledge Proofs via One-Time Commitments",
+PKC 2021, and Gentry, Halevi, Lyubashevsky, "Practical Non-interactive Publicly Verifiable Secret Sharing with
 Thousands of Parties", EUROCRYPT 2022, for projections modulo a prime, and Bell and others, "ACORN: Input
 Validation for Secure Aggregation", USENIX Security 2023, for their use on updates; Berry–Esseen's constant
 for different summands is Shevtsova's, 2010. The bounds above and the check on ramp shares are ours.

@@ -59,7 +59,7 @@ class Byzantine(Exchange[ByzClient, ByzServer]):
 
 
 def quantized(tensors: Tensors, fraction_bits: int, square: int) -> Integers:
-    """The entries times 2^fraction_bits, as integers of a squared length of at most ``square``: ValueError."""
+    """The entries times 2^fraction_bits, as integers. ValueError if they are longer than √``square``."""
     scaled = (fixed_point.flat(tensors) * 2.0**fraction_bits).round()
     got = scaled.square().sum().item()
     if not got < 2 * square or (got := int(np.square(scaled.long().numpy()).sum())) > square:
