@@ -6,12 +6,13 @@ and is curious; T clients tell it all they have. K blocks make shares shorter, m
 
     N ≥ 2A + D + max(2K + 2T − 1, m + 3, D + T + 1).
 
-*Robust.* Every round ends with the exact sum over m accepted clients, chosen by distances that are exact
-modulo p. No honest client is called guilty, none that stays is left out, and whoever is called guilty
-deviated. Against A Byzantine clients with any computing power, if the server follows the protocol, keys are
-genuine (a PKI) and the seal is authentic; but for a chance of L/p for each dealer with shares of L entries,
-and of 1/p for each decoding. Outside of the condition the round may raise ValueError, which names who is
-guilty or gone.
+*Robust.* Every round ends with the exact sum over m accepted clients, chosen by their true distances. Every
+accepted vector is at most ``max_norm`` long. No honest client is called guilty, none that stays is left
+out, and whoever is called guilty deviated. Against A Byzantine clients with any computing power, if the
+server follows the protocol, keys are genuine (a PKI), the seal is authentic and SHA-256 a random oracle;
+but for a chance of (L + N + 2M + 64)/p + 2^−64 for each Byzantine dealer, with shares of L entries and M
+bits, of 1/p for each decoding, and of 2^−44 for each honest client, which then drops out. Outside of the
+condition the round may raise ValueError, which names who is guilty or gone.
 
 *Private.* Beyond ``leaks`` and the sum the server and T clients learn nothing of an update. That needs no
 assumption on their computing power but for the seals, as shares travel through the server. A Byzantine
@@ -25,8 +26,9 @@ messages gets complaints, and with these the shares.
 
 Source and differences: see byzantine/client.py. The condition is the paper's as far as we know it but for
 its last part: the first of the maximum decodes distances, the second is multi-Krum's. The last is the
-echo's: N − A − D honest clients must be enough. With g clients guilty and a gone, at most A − g − max(0, a
-− D) of the others lie, and N − g − a answers correct so many lies. Chapter: 11.
+echo's: N − A − D honest clients must be enough. With g clients guilty and a gone, at most
+A − g − max(0, a − D) of the others lie, and N − g − a answers correct so many lies.
+Chapter: 11.
 """
 
 from dataclasses import dataclass
@@ -51,16 +53,18 @@ class ByzSecAgg(Checked):
 
     ``blocks`` K, ``colluders`` T and ``dropouts`` D are as in the condition above; ``selected`` updates are
     kept by multi-Krum and added up, at least ``minimum``. Entries are rounded to ``fraction_bits`` after the
-    point.
+    point. An update may be ``max_norm`` long; None is the most that p allows, 695 with 16 bits and twice that
+    with each bit less.
 
     What goes wrong in this run is up to three fields with clients' numbers: ``liars`` answer with random
     numbers when asked for distances and sums, ``forgers`` put another vector into their second sharing, and
     ``dropped`` deal and are then gone. A client that sends an outlier needs no field: its update is one.
 
-    The view's ``leaks``: ``accepted``, the clients whose shares passed the check; ``squared distances``
-    between their updates, float64, in that order; ``selected``; and ``liars``, all that were proven guilty.
+    The view's ``leaks``: ``accepted``, the clients of whom nothing wrong was found; ``squared distances``
+    between their updates and their ``squared norms``, float64, in that order; ``selected``; and ``liars``,
+    all that were proven guilty. Of these the server read lengths and distances too, modulo p.
     The call raises ValueError if there are too few clients for the fields, if more go wrong than these
-    allow for, and for an update so large that distances could wrap around modulo p.
+    allow for, and for an update that is too long.
     """
 
     byzantine: Natural = 1
