@@ -89,7 +89,7 @@ def test_the_tails_are_exact(bad: int, gone: int, degree: int) -> None:
     """The mean number of clients opened, and lost, over all sets of colluders, and of dropouts."""
     n = 8
     graph = ring(range(n), 2 * -(-degree // 2), generator=generator(0, "ring"))
-    bound = _opened_or_lost(n, bad, gone, degree)
+    bound = _opened_or_lost(n, bad, gone, degree, np.arange(degree + 2))
     for threshold in range(degree + 2):
         thresholds = dict.fromkeys(graph, threshold)
         colluding = list(combinations(range(n), bad))

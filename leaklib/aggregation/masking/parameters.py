@@ -77,7 +77,7 @@ def recommended_graph(
         degree = min(neighbors, clients - 1)
         run = neighbors // 2
         cut = clients * hypergeom.pmf(run, clients, bad + gone, run) if degree < clients - 1 else 0.0
-        total = _opened_or_lost(clients, bad, gone, degree) + cut
+        total = _opened_or_lost(clients, bad, gone, degree, np.arange(degree + 2)) + cut
         if (total <= failure).any():
             threshold = int(np.flatnonzero(total <= failure).max())
             return Recommended(neighbors, threshold, float(total[threshold]))
@@ -93,15 +93,16 @@ def _numbers(clients: int, colluding: Number, dropping: Number, failure: Number)
     return floor(clients * colluding + 0.5), floor(clients * dropping + 0.5)
 
 
-def _opened_or_lost(clients: int, bad: int, gone: int, degree: int) -> np.ndarray:
-    """For thresholds from 0 to degree + 1, a bound on the probability that it happens to some client."""
-    there, left = np.arange(degree + 2), clients - gone
-    opened = hypergeom.pmf(there, clients - 1, bad, degree)[::-1].cumsum()[::-1]
+def _opened_or_lost(
+    clients: int, bad: int, gone: int, degree: int | np.ndarray, threshold: np.ndarray
+) -> np.ndarray:
+    """A bound on the probability that some client is, for each threshold, and degree if there are several."""
+    others, left = clients - 1, clients - gone
+    opened = hypergeom.sf(threshold - 1, others, bad, degree)
     # Of a survivor the other survivors and itself hold shares, of one that dropped out all survivors.
-    alive = hypergeom.pmf(there - 1, clients - 1, left - 1, degree).cumsum()
-    dead = hypergeom.pmf(there, clients - 1, min(left, clients - 1), degree).cumsum()
-    fewer = left * np.append(0, alive[:-1]) + gone * np.append(0, dead[:-1])
-    return (clients - bad) * opened + fewer
+    alive = hypergeom.cdf(threshold - 2, others, left - 1, degree)
+    dead = hypergeom.cdf(threshold - 1, others, min(left, others), degree)
+    return (clients - bad) * opened + left * alive + gone * dead
 
 
 def recommended_random_graph(
@@ -113,14 +114,14 @@ def recommended_random_graph(
     """
     bad, gone = _numbers(clients, colluding, dropping, failure)
     degrees = np.arange(clients)
-    wrong = np.array([_opened_or_lost(clients, bad, gone, d)[(d + 1) // 2 + 1] for d in range(clients)])
+    wrong = np.minimum(_opened_or_lost(clients, bad, gone, degrees, (degrees + 1) // 2 + 1), clients)
     honest = clients - bad - gone
     sizes = np.arange(1, honest // 2 + 1)
     ways = gammaln(honest + 1) - gammaln(sizes + 1) - gammaln(honest - sizes + 1)
 
     def total(p: float) -> float:
         cut = np.exp(ways + sizes * (honest - sizes) * np.log1p(-p)).sum()
-        return float(binom.pmf(degrees, clients - 1, p) @ np.minimum(wrong, clients) + cut)
+        return float(binom.pmf(degrees, clients - 1, p) @ wrong + cut)
 
     low, high = 0.0, 1.0 - 1e-12
     if total(high) > failure:
