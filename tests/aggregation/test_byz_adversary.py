@@ -51,7 +51,7 @@ def adversarial(seed: int) -> None:
     """One round with A clients that do what ``seed`` draws, and D honest ones that drop out somewhere."""
     g = np.random.default_rng(seed)
     A, K, T, D, m = FIELDS[g.integers(len(FIELDS))]
-    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m)
+    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, max_norm=0.25)
     n, entries = protocol.least + int(g.integers(2)), int(g.integers(10, 41))
     order = g.permutation(n).tolist()
     bad, dropping, honest = order[:A], order[A : A + D], sorted(order[A + D :])
