@@ -392,8 +392,10 @@ def test_the_formula_counts_what_a_round_sends(seed: int) -> None:
     A, K, T, D, m = CASES[g.integers(len(CASES))]
     protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, dropped=tuple(range(D)))
     n, entries = protocol.least + int(g.integers(3)), int(g.integers(1, 30))
+    protocol = replace(protocol, liars=tuple(range(D, D + A)))
     r = protocol.start(tuple(range(n)), entries, generator=generator(seed, "g"))
-    robust_sum(r, {c: np.arange(entries) + c for c in range(n)}, dropped=protocol.dropped)
+    vectors = {c: np.arange(entries) + c for c in range(n)}
+    robust_sum(r, vectors, protocol.liars, dropped=protocol.dropped)
     for phase, traffic in count_byzantine(protocol, n, entries).items():
         sent = [one for one in r.wire.log if one.phase == phase]
         up = sum(one.size for one in sent if one.recipient is None)
