@@ -51,7 +51,7 @@ def adversarial(seed: int) -> None:
     """One round with A clients that do what ``seed`` draws, and D honest ones that drop out somewhere."""
     g = np.random.default_rng(seed)
     A, K, T, D, m = FIELDS[g.integers(len(FIELDS))]
-    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m)
+    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, max_norm=0.25)
     n, entries = protocol.least + int(g.integers(2)), int(g.integers(10, 41))
     order = g.permutation(n).tolist()
     bad, dropping, honest = order[:A], order[A : A + D], sorted(order[A + D :])
@@ -111,10 +111,13 @@ class Agreeing(Double):
         said = honest()
         if phase != ByzPhase.DISTANCES:
             return said
-        places = np.array(np.triu_indices(len(self._accepted), 1)).T
+        n = len(self._accepted)
+        places = np.array(np.triu_indices(n, 1)).T
         theirs = [self.attacker in (self._accepted[a], self._accepted[b]) for a, b in places]
         off = value(self.polynomial, self.rules.point_of(self.number))
-        return [Numbers(self.number, add(said[0].values, elements([off * one for one in theirs])))]
+        return [
+            Numbers(self.number, add(said[0].values, elements([0] * 2 * n + [off * one for one in theirs])))
+        ]
 
 
 @pytest.mark.parametrize("n", [8, 12, pytest.param(30, marks=pytest.mark.slow)])
