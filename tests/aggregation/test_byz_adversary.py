@@ -187,6 +187,34 @@ def test_who_is_silent_and_found_guilty_counts_once() -> None:
     assert r.server.guilty.keys() == {0} and not r.server.gone
 
 
+class Framing(Double):
+    """Complains of client 5, which dealt well, and shows a secret for it."""
+
+    shows: int  # the member whose channel the secret belongs to
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        if phase != ByzPhase.COMPLAIN:
+            return said
+        return [Complaint(self.number, (5,), (self._receiving[self.shows],))]
+
+
+@pytest.mark.parametrize("shows", [5, 4])
+def test_who_complains_of_an_honest_dealer_is_guilty(shows: int) -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(8)}
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(8)), 10, generator=generator(0, "round"))
+    substitute(r, 0, Framing).shows = shows
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 8)), integers)
+    assert r.server.guilty == {0: "client 0 complained of client 5, and the evidence is against client 0"}
+
+
+def test_dropouts_that_stay_do_not_let_more_liars_pass() -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(12)}
+    r = ByzSecAgg(dropouts=2, max_norm=0.1).start(tuple(range(12)), 10, generator=generator(0, "round"))
+    with pytest.raises(ValueError, match="more than 1 holders sent wrong values"):
+        robust_sum(r, integers, liars=(3, 4))
+
+
 class Malformed(Double):
     """Sends one message that is not in the form that its phase asks for."""
 
