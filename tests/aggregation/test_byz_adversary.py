@@ -265,7 +265,7 @@ def test_a_malformed_message_costs_its_sender_the_round_and_nobody_else(phase: B
 
 
 def begun(entries: int = 6, n: int = 8) -> tuple[Byzantine, dict]:
-    r = ByzSecAgg().start(tuple(range(n)), entries, generator=generator(0, "round"))
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(n)), entries, generator=generator(0, "round"))
     integers = {c: np.random.default_rng(c).integers(-300, 300, entries) for c in range(n)}
     deal(r, integers)
     return r, integers

@@ -208,16 +208,16 @@ TRICKS = ["clipped", "first digit", "minus one", "square roots", "random"]
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_vector_of_length_zero_modulo_p_is_refused_and_its_dealer_named(trick: str) -> None:
-    r, *_ = long_round(np.append(isotropic(6), [0]), trick)
+    r, *_ = long_round(np.append(isotropic(6), [0]), trick, max_norm=0.1)
     assert (
         r.server.guilty == {3: "dealt a vector that is not shown to be short"} and 3 not in r.server.accepted
     )
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+@pytest.mark.parametrize("trick", ["clipped", "first digit"])
 def test_a_million_times_the_update_is_refused(trick: str) -> None:
     vector = np.random.default_rng(3).integers(-99, 99, 10) * 10**6
-    r, *_ = long_round(vector, trick)
+    r, *_ = long_round(vector, trick, max_norm=0.1)
     assert r.server.guilty.keys() == {3}
 
 
