@@ -152,6 +152,25 @@ def test_a_distance_of_ten_to_the_twelve_cannot_be_forged() -> None:
     assert 3 not in r.server.accepted and "complained of client 3" in r.server.guilty[3]
 
 
+class Unreadable(Double):
+    """Seals nonsense for one holder, and is silent from then on."""
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        if phase == ByzPhase.DEAL:
+            return [replace(said[0], sealed=bytes(len(said[0].sealed))), *said[1:]]
+        return said if phase < ByzPhase.DEAL else []
+
+
+def test_who_holds_bad_shares_of_one_that_is_gone_does_not_complain_of_it() -> None:
+    # A complaint of someone who is no dealer any more would be malformed, and its sender guilty.
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(9)}
+    r = ByzSecAgg(dropouts=1).start(tuple(range(9)), 10, generator=generator(0, "round"))
+    substitute(r, 0, Unreadable)
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 9)), integers)
+    assert r.clients[1].refused and not r.server.guilty and r.server.gone == {0}
+
+
 # --- a server that deviates: what clients notice ---
 
 
