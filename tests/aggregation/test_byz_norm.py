@@ -1,6 +1,7 @@
 """ByzSecAgg's check of lengths: what it lets through, what it refuses, and what its bounds rest on."""
 
 import math
+from itertools import combinations
 from itertools import product as every
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from byz_doubles import Double, substitute
 from test_byz_adversary import exact, isotropic
 
-from leaklib.aggregation.byzantine.messages import ByzPhase
+from leaklib.aggregation.byzantine.messages import ByzPhase, Names
 from leaklib.aggregation.byzantine.norm import (
     LONGEST,
     PROJECTIONS,
@@ -235,10 +236,12 @@ def test_a_vector_as_long_as_allowed_passes_and_one_step_longer_does_not() -> No
 
 
 def test_a_client_does_not_deal_what_it_cannot_prove() -> None:
-    r = ByzSecAgg().start(tuple(range(8)), 6, generator=generator(0, "round"))
-    deal(r, {c: np.arange(6) + 10**9 * (c == 5) for c in range(8)})
-    with pytest.raises(ValueError, match="the vector is too long"):
-        check(r)
+    # Projections would let the first one pass, and 64 bits would let the second one overflow.
+    for longer in (int(LONGEST**0.5) + 2, 2**62):
+        r = ByzSecAgg().start(tuple(range(8)), 6, generator=generator(0, "round"))
+        deal(r, {c: np.arange(6) + longer * (c == 5) * (np.arange(6) == 0) for c in range(8)})
+        with pytest.raises(ValueError, match="client 5 has a vector that is longer than agreed on: refused"):
+            check(r)
 
 
 class Shifted(Double):
@@ -286,3 +289,24 @@ def test_lengths_and_checks_are_masked_and_only_their_coefficient_is_read() -> N
     same = seen[0] == seen[1]
     assert same[1].all() and not np.delete(same, 1, 0).any()
     assert seen[0][1].tolist() == [int((v**2).sum()) for v in integers.values()] + [0] * 8
+
+
+def test_a_holder_answers_what_the_formulas_say() -> None:
+    protocol = ByzSecAgg(byzantine=1, blocks=2, colluders=1, dropouts=1)
+    r = protocol.start(tuple(range(9)), 7, generator=generator(0, "round"))
+    deal(r, {c: np.arange(7) * (c - 4) for c in range(9)})
+    check(r)
+    client, accepted, rules = r.clients[6], (0, 2, 3, 8), r.server.rules
+    answer = client.distances(Names(6, accepted)).values.tolist()
+    held = {c: client._held[c] for c in accepted}
+    first, second = ({c: rows[k][:-1].astype(object) for c, rows in held.items()} for k in (0, 1))
+    mask = {c: rows.masks.tolist() for c, rows in held.items()}
+    value = Check(client._seed, client._coin, 8, 2, rules.beta, rules.point_of(6)).value
+    lengths = [int(first[c] @ second[c]) + mask[c][c] for c in accepted]
+    checks = [int(value(held[c].first[:-1], held[c].bits[:-1])[0]) + mask[c][9] for c in accepted]
+    pairs = [
+        int((first[a] - first[b]) @ (second[a] - second[b])) + mask[a][b] + mask[b][a]
+        for a, b in combinations(accepted, 2)
+    ]
+    assert answer == [number % P for number in (*lengths, *checks, *pairs)]
+    assert len(mask[0]) == 11  # the last one is used by nobody: it blinds the combination

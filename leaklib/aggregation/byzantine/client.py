@@ -142,6 +142,8 @@ class ByzClient(Party):
     def _bits(self) -> Integers:
         padded = np.zeros(self.rules.blocks * self.rules.length, np.int64)
         padded[: len(self._vector)] = self._vector
+        if np.square(padded.astype(float)).sum() > self.rules.square * (1 + 1e-9):
+            raise self._refusal("has a vector that is longer than agreed on")
         return bits(projections(self._seed, len(padded)) @ padded, self.rules.beta)
 
     def combine(self, received: Iterable[Dealt], told: Reveal) -> Numbers:
@@ -245,11 +247,10 @@ class ByzClient(Party):
     def sum(self, echoes: Iterable[Dealt]) -> Numbers:
         """The sum of the selected dealers' shares, if enough members were told of the same."""
         self._enter(ByzPhase.SUM)
-        same, before = {self.number}, set()
+        same = {self.number}
         for message in echoes:
             # Whose channel was opened in a complaint could be spoken for by anyone.
-            if self._is_mine(message, before | self._bad):
-                before.add(message.sender)
+            if self._is_mine(message, self._bad):
                 try:
                     heard = self._from(message, ByzPhase.ECHO)
                 except ValueError as reason:

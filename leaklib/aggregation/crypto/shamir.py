@@ -101,7 +101,7 @@ def _sets(holders: list[int], size: int) -> Iterator[list[int]]:
             yield [holder for holder in holders[: size + 1] if holder != one]
         draw = np.random.default_rng(0)
         for _ in range(DRAWS):
-            yield draw.choice(holders, size, replace=False).tolist()
+            yield [holders[place] for place in draw.permutation(len(holders))[:size]]
 
 
 def _at(shares: Mapping[int, int], x: int) -> int:
