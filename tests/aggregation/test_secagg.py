@@ -417,6 +417,14 @@ def test_a_sum_of_one_is_refused(protocol: Aggregation) -> None:
     assert read.clients == (0,)
 
 
+def test_what_colluders_sent_does_not_count_towards_the_minimum() -> None:
+    """Two survivors and one on the server's side: their sum, less what that one sent, is a single update."""
+    sent = updates(range(4), 5)
+    assert SecAgg(2, dropped=(3,), colluders=1)(sent).updates[0].clients == (0, 1, 2)
+    with pytest.raises(ValueError, match="needs 3 clients of its neighborhood that survive, got 2"):
+        SecAgg(2, dropped=(2, 3), colluders=1)(sent)
+
+
 @pytest.mark.parametrize("minimum", [1, 2, 3, 4])
 def test_clients_unmask_no_sum_over_fewer_than_the_minimum(minimum: int) -> None:
     protocol = SecAgg(1, dropped=(1, 2), minimum=minimum)
