@@ -151,7 +151,7 @@ def pick(name: str, mu: float, trials: int = TRIALS) -> Case:
 
 
 def training() -> Runs:
-    """300 clients with 5 digits each, all in every round; the unit is a client, neighbours differ by one."""
+    """300 clients with 5 digits each, all in every round; the unit is a client, neighbors are zero out."""
     for budget in (*BUDGETS, None):
         for seed in range(3):
             case = {"epsilon": budget, "seed": seed}

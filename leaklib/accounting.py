@@ -1,20 +1,33 @@
 """What noise buys: (ε, δ) from the noise multiplier, back again, and what it means for reconstruction.
 
-Every number here is for one unit (an example or a client, whichever the clipping bounds), an adjacency (which
-data sets count as neighbours) and a way of sampling. With Δ = 1 and noise N(0, z² I) a release is exactly
-(ε, δ)-DP when, with μ = Δ/z,
+What is promised, in every number here: for each set of outputs, its probability with one unit's data and
+without differs by at most a factor e^ε, and by δ beyond. The unit is an example or a client, whichever the
+clipping bounds. Against whoever sees all releases and knows all other data, with any computing power, under
+the assumption that the noise is Gaussian and unknown to them. "Without" is the adjacency:
+
+* "zero out": the unit contributes zeros. The divisor and the noise stay what they were, so Δ, by how much
+  neighbors differ, is the norm of one contribution.
+* "replace one": it contributes something else. Δ is twice that norm.
+
+"Add or remove one" also hides whether the unit was there. It has the numbers of "zero out" where the divisor
+and the noise are the same whoever comes, as with a trusted server that adds the noise. Where the clients add
+it, who leaves takes a share of the noise along: see ``presence_epsilon``.
+
+With Δ = 1 and noise N(0, z² I) a release is exactly (ε, δ)-DP when, with μ = Δ/z,
 
     δ ≥ Φ(μ/2 − ε/μ) − e^ε Φ(−μ/2 − ε/μ)
 
 Everyone in each of T rounds is one release with z/√T. Where units are sampled, privacy loss distributions
-compose the rounds. Adjacency "add or remove one": Δ is the norm of one contribution. "replace one": it is
-twice that.
+compose the rounds. Without sampling, a client with k clipped examples is a unit of k times an example's Δ, so
+its ε is that of z/k.
 
 Source: Balle and Wang, "Improving the Gaussian Mechanism for Differential Privacy: Analytical Calibration and
 Optimal Denoising", ICML 2018, Theorem 8, and privacy loss distributions, both as in Google's dp-accounting;
 Dwork and Roth, "The Algorithmic Foundations of Differential Privacy", 2014, Appendix A, for the classic
 formula; Bu, Dong, Long, Su, "Deep Learning with Gaussian Differential Privacy", Harvard Data Science Review
-2020, for the central limit approximation; Kaissis et al., arXiv 2307.03928, for the reconstruction bound.
+2020, for the central limit approximation; Kaissis et al., arXiv 2307.03928, for the reconstruction bound;
+Kairouz et al., "Practical and Private (Deep) Learning without Sampling or Shuffling", ICML 2021, Definition
+1.1, for zeros as the neighbor.
 Chapter: 9.
 """
 
@@ -24,11 +37,12 @@ from typing import Annotated, Literal
 
 import dp_accounting as dp
 from dp_accounting.pld import PLDAccountant
-from scipy.stats import norm
+from scipy.optimize import root_scalar
+from scipy.stats import chi2, norm
 
-from leaklib.fields import Checked, Count, FinitePositive, Inner, Number, Range, check
+from leaklib.fields import Checked, Count, FinitePositive, Inner, Number, Range, Several, check
 
-Adjacency = Literal["add or remove one", "replace one"]
+Adjacency = Literal["zero out", "replace one"]
 RATE = "above 0 and at most 1, a unit's chance to take part in each round"
 
 
@@ -39,7 +53,7 @@ class _Releases(Checked):
     delta: Inner
     rounds: Count = 1
     sampling_rate: Annotated[Number, Range(RATE, lambda rate: 0 < rate <= 1)] = 1.0
-    adjacency: Adjacency = "add or remove one"
+    adjacency: Adjacency = "zero out"
 
     @property
     def distance(self) -> float:
@@ -47,8 +61,10 @@ class _Releases(Checked):
         return (2 if self.adjacency == "replace one" else 1) * math.sqrt(self.rounds)
 
     def accountant(self) -> PLDAccountant:
-        one = dp.NeighboringRelation
-        return PLDAccountant(one.REPLACE_ONE if self.adjacency == "replace one" else one.ADD_OR_REMOVE_ONE)
+        relation = dp.NeighboringRelation
+        return PLDAccountant(
+            relation.REPLACE_ONE if self.adjacency == "replace one" else relation.REPLACE_SPECIAL
+        )
 
     def event(self, noise_multiplier: float | int) -> dp.DpEvent:
         release = dp.PoissonSampledDpEvent(self.sampling_rate, dp.GaussianDpEvent(noise_multiplier))
@@ -67,7 +83,7 @@ def epsilon(
     delta: float,
     rounds: int = 1,
     sampling_rate: float | int = 1.0,
-    adjacency: Adjacency = "add or remove one",
+    adjacency: Adjacency = "zero out",
 ) -> float:
     """The smallest ε at ``delta`` of ``rounds`` releases, for the unit that the clipping bounds.
 
@@ -86,7 +102,7 @@ def noise_multiplier_for(
     delta: float,
     rounds: int = 1,
     sampling_rate: float | int = 1.0,
-    adjacency: Adjacency = "add or remove one",
+    adjacency: Adjacency = "zero out",
 ) -> float:
     """The smallest noise multiplier that keeps ``rounds`` releases within (``epsilon``, ``delta``).
 
@@ -116,7 +132,7 @@ def classic_noise_multiplier(epsilon: float | int, *, delta: float) -> float:
     """The textbook's √(2 ln(1.25/δ))/ε for one release.
 
     Proved for ε < 1 only; at δ = 1e-5 it is too small from ε = 8.5 on. Unit: whatever the clipping bounds.
-    Adjacency: add or remove one. Sampling: none, everyone takes part.
+    Adjacency: zero out. Sampling: none, everyone takes part.
     """
     check("epsilon", epsilon, FinitePositive)
     _Releases(delta)
@@ -128,7 +144,7 @@ def gdp_epsilon(
 ) -> float:
     """ε by the central limit approximation μ = q √(T (e^{1/z²} − 1)). Not a guarantee: it can be too small.
 
-    Unit: whatever the clipping bounds. Adjacency: add or remove one. Sampling: Poisson.
+    Unit: whatever the clipping bounds. Adjacency: zero out. Sampling: Poisson.
     """
     check("noise_multiplier", noise_multiplier, FinitePositive)
     _Releases(delta, rounds, sampling_rate)
@@ -141,10 +157,38 @@ def reconstruction_bound(prior: float, noise_multiplier: float | int, *, rounds:
 
     ``prior`` is the chance of the best guess made without the release, for targets drawn as the attacker
     believes they are. Unit: whatever the clipping bounds; it takes part in every round, and the attacker
-    knows all others and sees every release. Adjacency: add or remove one, since the bound compares with
-    releases without the unit.
+    knows all others and sees every release. Adjacency: zero out, since the bound compares with releases in
+    which the unit contributes zeros.
     """
     check("prior", prior, Inner)
     check("noise_multiplier", noise_multiplier, FinitePositive)
     check("rounds", rounds, Count)
     return float(norm.cdf(norm.ppf(prior) + math.sqrt(rounds) / noise_multiplier))
+
+
+def presence_epsilon(clients: int, entries: int, *, delta: float) -> float:
+    """The ε at ``delta`` of *was this client there?*, if each of ``clients`` adds a share of the noise.
+
+    Against whoever sees one sum of ``entries`` numbers with Gaussian noise. The client's update is zero, so
+    that its noise alone gives it away: n shares became n − 1. How likely each is depends on the sum's squared
+    length only, a variance times χ². Exact up to 600, where numbers end: what is larger is returned as 600.
+    The noise multiplier does not occur, since more noise hides nothing here. Under "add or remove one" the ε
+    of the whole release is at least this.
+    """
+    check("clients", clients, Several)
+    check("entries", entries, Count)
+    check("delta", delta, Inner)
+    half, ratio = entries / 2 * math.log(clients / (clients - 1)), 2 * clients * (clients - 1)
+
+    def missing(epsilon: float) -> float:
+        """By how much δ is exceeded: of long sums, which say it was there, or of short ones."""
+        long, short = ratio * (half + epsilon), ratio * (half - epsilon)
+        there = chi2.sf(long / clients, entries)
+        there -= math.exp(epsilon + chi2.logsf(long / (clients - 1), entries))
+        gone = chi2.cdf(short / (clients - 1), entries)
+        gone -= math.exp(epsilon + chi2.logcdf(short / clients, entries))
+        return float(max(there, gone)) - delta
+
+    if missing(0.0) <= 0:
+        return 0.0
+    return 600.0 if missing(600.0) > 0 else root_scalar(missing, bracket=(0.0, 600.0)).root

@@ -21,8 +21,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from leaklib.fields import Checked, Count, Positive
-from leaklib.named import fingerprint, listed, trained
+from leaklib.fields import Checked, Count, FinitePositive, Positive
+from leaklib.named import fingerprint, flatten, listed, trained
 from leaklib.types import AnyInputs, AnyTargets, Batch, Bounds, ClientStep, Inputs, Tensors, Update
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -92,7 +92,7 @@ class FedSGD(Checked):
     and the labels; with another than cross-entropy, labels cannot be inferred and have to be revealed.
     """
 
-    max_grad_norm: Positive | None = None
+    max_grad_norm: FinitePositive | None = None
     loss: Loss = field(default=cross_entropy, repr=False)
 
     def __call__(
@@ -114,10 +114,28 @@ Update.plain = FedSGD()
 
 
 def clip(tensors: Tensors, max_norm: float | int) -> Tensors:
-    """All tensors times one factor, so that together they have an L2 norm of at most ``max_norm``."""
-    norm = torch.stack([tensor.square().sum() for tensor in tensors.values()]).sum().sqrt()
-    scale = (max_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1)
-    return {name: tensor * scale for name, tensor in tensors.items()}
+    """All tensors times one factor, so that together they have an L2 norm of at most ``max_norm``.
+
+    To within 1e-6 of it, for entries of any finite size: an infinite or NaN entry makes all of them NaN,
+    which ``check_finite`` refuses. ValueError for a float type that is too coarse for that.
+    """
+    largest = flatten(tensors).detach().abs().max()
+    if torch.finfo(largest.dtype).eps > 1e-6:
+        raise ValueError(f"clipping needs float32 or float64 to keep its bound, got {largest.dtype}")
+    # Squares of very large and very small entries leave float32: then the largest is the unit of length.
+    ordinary = (largest == 0) | ((largest > 1e-12) & (largest < 1e12))
+    unit = torch.where(ordinary, torch.ones_like(largest), largest)
+    parts = {name: tensor / unit for name, tensor in tensors.items()}
+    norm = torch.stack([part.square().sum() for part in parts.values()]).sum().sqrt()
+    scale = (max_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp(max=unit)
+    return {name: part * scale for name, part in parts.items()}
+
+
+def check_finite(tensors: Tensors, client: int) -> None:
+    """ValueError if an entry is NaN or infinite: no factor clips it, and no noise hides it."""
+    if bad := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        what = f"the update of client {client} has NaN or infinite entries in {listed(bad)}"
+        raise ValueError(f"{what}, which nothing clips: lower the learning rate, or look at its examples")
 
 
 @dataclass(frozen=True)
@@ -221,6 +239,8 @@ def share(
         with torch.no_grad():
             statistics = batch_norm_statistics(model, batch.inputs)
     bound = step.max_grad_norm if isinstance(step, FedSGD) else None
+    if bound is not None:
+        check_finite(tensors, client)
     return Update(
         tensors,
         step,

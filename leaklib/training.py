@@ -4,13 +4,15 @@
 
 Each of n clients takes part in a round with probability q, by itself (Poisson sampling). The sum is divided
 by the expected number qn, never by how many came: leaving a client out would change that number, with it
-everybody else's weight, and move the result by more than its own clipped part. With the fixed qn it moves it
-by at most C/(qn), and noise of z C on the sum is what the accountant counts, however many came:
+everybody else's weight, and move the result by more than its own clipped part. With the constant qn it moves
+it by at most C/(qn), and noise of z C on the sum is what the accountant counts, however many came:
 
 * ``CentralDP`` adds z C/m to the mean over the m who came; times m/(qn) that is z C/(qn). If nobody came, the
-  noise is published all the same, since its absence would tell.
+  noise is published all the same, since its absence would tell. Against readers of all the models, with a
+  trusted server: a client that contributes zeros (zero out) and one that is not there look alike, so the
+  accountant's ε holds for add or remove one as well, qn being constant and public.
 * ``GaussianNoise`` is added by each client to its own update, z C each. Whoever reads the updates sees who
-  came, so sampling hides nothing from that reader.
+  came, so sampling hides nothing from that reader, and the adjacency is zero out alone.
 
 With examples as units and q < 1, those of one client come and go together, and the accountant's amplification
 by sampling does not hold: let everyone take part, or give each client one example.

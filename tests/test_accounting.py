@@ -1,15 +1,20 @@
 """Known answers, laws and refusals of the accountant."""
 
+import math
 from collections.abc import Callable
 
 import pytest
+from dp_accounting import NeighboringRelation
+from scipy.integrate import quad
 from scipy.stats import norm
 
 from leaklib.accounting import (
+    _Releases,
     classic_noise_multiplier,
     epsilon,
     gdp_epsilon,
     noise_multiplier_for,
+    presence_epsilon,
     reconstruction_bound,
 )
 
@@ -47,7 +52,7 @@ def test_subsampling_and_the_approximation_that_promises_too_much(
 
 
 def test_noise_and_epsilon_are_inverse_and_monotone() -> None:
-    for adjacency in ("add or remove one", "replace one"):
+    for adjacency in ("zero out", "replace one"):
         for target in (0.1, 1, 5.0, 20):
             given = {"delta": 1e-5, "rounds": 7, "adjacency": adjacency}
             assert epsilon(noise_multiplier_for(target, **given), **given) == pytest.approx(target, rel=1e-6)
@@ -75,9 +80,56 @@ def test_the_reconstruction_bound() -> None:
     assert reconstruction_bound(0.5, 3.0, rounds=9) == pytest.approx(norm.cdf(1))
 
 
+def test_the_accountant_compares_with_zeros_unless_the_unit_is_replaced() -> None:
+    assert _Releases(1e-5).accountant().neighboring_relation is NeighboringRelation.REPLACE_SPECIAL
+    replaced = _Releases(1e-5, adjacency="replace one").accountant()
+    assert replaced.neighboring_relation is NeighboringRelation.REPLACE_ONE
+
+
+def test_a_client_of_many_examples_has_as_many_times_their_distance() -> None:
+    """ε of 2 for an example over 100 rounds is 1,210 for the client with its 90 examples, all at once."""
+    given = {"delta": 1e-5, "rounds": 100}
+    assert epsilon(19.94, **given) == pytest.approx(2, abs=3e-4)
+    found = epsilon(19.94 / 90, **given)
+    mu = 90 * math.sqrt(100) / 19.94  # the distance of two Gaussians, in units of the noise of all rounds
+    tail = math.exp(found + norm.logcdf(-mu / 2 - found / mu))
+    assert found == pytest.approx(1210.1, abs=0.05)
+    assert norm.cdf(mu / 2 - found / mu) - tail == pytest.approx(1e-5, rel=1e-3)
+
+
+def exceeded(epsilon: float, clients: int) -> float:
+    """∫ (p − e^ε q)⁺ for one entry of noise of n and of n − 1 shares, in the worse order, by quadrature."""
+    wide, narrow = (norm(scale=math.sqrt(n)).pdf for n in (clients, clients - 1))
+    return max(
+        2
+        * quad(lambda x, p=p, q=q: max(p(x) - math.exp(epsilon) * q(x), 0), 0, 40, limit=500, epsabs=1e-9)[0]
+        for p, q in ((wide, narrow), (narrow, wide))
+    )
+
+
+@pytest.mark.parametrize(("clients", "delta"), [(2, 1e-5), (2, 0.1), (3, 1e-3), (10, 1e-5)])
+def test_how_much_the_missing_noise_of_one_entry_tells(clients: int, delta: float) -> None:
+    found = presence_epsilon(clients, 1, delta=delta)
+    assert found > 0 and exceeded(found, clients) == pytest.approx(delta, rel=2e-3)
+
+
+def test_missing_noise_tells_who_was_there_whatever_the_noise_is() -> None:
+    """Ten clients and LeNet's entries: the multiplier 1 has an ε of 4.38 if the noise stays."""
+    assert presence_epsilon(10, 15_826, delta=1e-5) == pytest.approx(87.462, abs=1e-3)
+    assert presence_epsilon(10, 15_826, delta=1e-5) > 19 * epsilon(1.0, delta=1e-5)
+    # Only far more clients than the root of the number of entries hide one of them.
+    found = [presence_epsilon(n, 15_826, delta=1e-5) for n in (3, 5, 30, 300, 3000)]
+    assert found[0] == 600 and found == sorted(found, reverse=True)
+    assert 1 < found[3] < 1.2 and found[4] < 0.1
+    assert presence_epsilon(1000, 1, delta=0.01) == 0
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: presence_epsilon(1, 5, delta=0.1), "clients must be at least 2, got 1"),
+        (lambda: presence_epsilon(2, 0, delta=0.1), "entries must be at least 1, got 0"),
+        (lambda: presence_epsilon(2, 5, delta=1.0), "delta must be above 0 and below 1, got 1.0"),
         (lambda: epsilon(0, delta=1e-5), "noise_multiplier must be above 0 and finite, got 0"),
         (lambda: epsilon(1, delta=0.0), "delta must be above 0 and below 1, got 0.0"),
         (lambda: epsilon(1, delta=1e-5, rounds=0), "rounds must be at least 1, got 0"),

@@ -125,7 +125,7 @@ def test_labels_travel_only_when_revealed(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FedSGD(max_grad_norm=0.0), "max_grad_norm must be above 0 or None, got 0.0"),
+        (lambda: FedSGD(max_grad_norm=0.0), "max_grad_norm must be above 0 and finite or None, got 0.0"),
         (lambda: FedAvg(lr=-1.0), "lr must be above 0, got -1.0"),
         (lambda: FedAvg(epochs=0), "epochs must be at least 1, got 0"),
         (lambda: FedAvg(batch_size=0), "batch_size must be at least 1 or None, got 0"),

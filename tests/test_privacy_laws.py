@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
@@ -16,13 +17,14 @@ from leaklib.accounting import (
     reconstruction_bound,
 )
 from leaklib.client import Average, FedAvg, FedSGD, clip, share
+from leaklib.identifiability.spectrum import Identifiability
 from leaklib.rng import generator
 from leaklib.types import Batch
 
 # --- the accountant ---
 
 
-@pytest.mark.parametrize("adjacency", ["add or remove one", "replace one"])
+@pytest.mark.parametrize("adjacency", ["zero out", "replace one"])
 def test_enough_noise_is_found_to_within_1e_4_on_the_safe_side(adjacency) -> None:
     given = {"delta": 1e-5, "rounds": 2, "sampling_rate": 0.5, "adjacency": adjacency}
     found = noise_multiplier_for(0.2, **given)
@@ -32,7 +34,7 @@ def test_enough_noise_is_found_to_within_1e_4_on_the_safe_side(adjacency) -> Non
 def test_one_round_of_everyone_is_what_is_meant_without_more_words() -> None:
     spelled = {"delta": 1e-5, "rounds": 1, "sampling_rate": 1.0}
     assert gdp_epsilon(2.0, delta=1e-5) == gdp_epsilon(2.0, **spelled)
-    spelled["adjacency"] = "add or remove one"
+    spelled["adjacency"] = "zero out"
     assert epsilon(2.0, delta=1e-5) == epsilon(2.0, **spelled)
     assert noise_multiplier_for(2.0, delta=1e-5) == noise_multiplier_for(2.0, **spelled)
     assert reconstruction_bound(0.1, 2.0) == reconstruction_bound(0.1, 2.0, rounds=1)
@@ -44,7 +46,7 @@ def test_one_round_of_everyone_is_what_is_meant_without_more_words() -> None:
 
 def test_sampling_leaves_less_and_replacing_costs_more() -> None:
     sampled = {"delta": 1e-3, "sampling_rate": 0.3}
-    one, two = (epsilon(20.0, adjacency=a, **sampled) for a in ("add or remove one", "replace one"))
+    one, two = (epsilon(20.0, adjacency=a, **sampled) for a in ("zero out", "replace one"))
     assert 0 < one < two < epsilon(20.0, delta=1e-3, adjacency="replace one")
     assert one < epsilon(20.0, delta=1e-3)
 
@@ -100,6 +102,36 @@ def test_an_adjacency_that_there_is_not_is_refused(call: Callable[..., float], r
 def test_the_formulas_by_hand() -> None:
     assert classic_noise_multiplier(0.5, delta=1e-5) == pytest.approx(math.sqrt(2 * math.log(1.25e5)) / 0.5)
     assert reconstruction_bound(0.2, 3.0, rounds=4) == pytest.approx(norm.cdf(norm.ppf(0.2) + 2 / 3))
+
+
+# --- what a prior is worth ---
+
+
+def test_only_for_gaussian_pixels_does_the_best_linear_attack_s_error_bound_every_attack() -> None:
+    """One pixel around mid-gray with standard deviation 1/4, seen with noise 0.1: exact posterior means."""
+    tau, noise = 0.25, 0.1
+    one = torch.ones(1, 1, dtype=torch.float64)
+    bound = Identifiability(1, 1, (), one[0], one, torch.Size((1, 1, 1, 1)))
+    linear = 10 ** (-bound.predicted_psnr(noise, prior_std=tau) / 10)
+    pixel, seen = np.linspace(-1.5, 1.5, 3001), np.linspace(-2.5, 2.5, 1001)
+    priors = {
+        "Gaussian": norm.pdf(pixel, scale=tau),
+        "uniform": abs(pixel) <= tau * math.sqrt(3),
+        "two values": abs(abs(pixel) - tau) < 1e-6,
+    }
+    factor = tau**2 / (tau**2 + noise**2)
+    exact = {}
+    for name, prior in priors.items():
+        together = norm.pdf(seen[:, None] - pixel, scale=noise) * prior / prior.sum() * (seen[1] - seen[0])
+
+        def error(guess: np.ndarray, together: np.ndarray = together) -> float:
+            return float((together * (guess[:, None] - pixel) ** 2).sum())
+
+        assert error(factor * seen) == pytest.approx(linear, rel=2e-3)  # the same for every prior
+        exact[name] = error(together @ pixel / together.sum(1))
+    assert exact["Gaussian"] == pytest.approx(linear, rel=1e-6)
+    assert 10 * math.log10(linear / exact["uniform"]) == pytest.approx(0.37, abs=0.01)
+    assert linear / exact["two values"] == pytest.approx(7.28, abs=0.02)
 
 
 # --- clipping ---
@@ -178,8 +210,8 @@ def test_an_update_says_how_it_was_made_and_has_no_graph() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FedSGD(max_grad_norm=0), "max_grad_norm must be above 0 or None, got 0"),
-        (lambda: FedSGD(max_grad_norm=math.nan), "max_grad_norm must be above 0 or None, got nan"),
+        (lambda: FedSGD(max_grad_norm=0), "max_grad_norm must be above 0 and finite or None, got 0"),
+        (lambda: FedSGD(max_grad_norm=math.nan), "max_grad_norm must be above 0 and finite or None, got nan"),
         (lambda: FedAvg(lr=0.0), "lr must be above 0, got 0"),
         (lambda: Average(clients=0), "clients must be at least 1, got 0"),
     ],

@@ -184,6 +184,7 @@ def test_labels_and_statistics_are_the_only_other_things_that_travel() -> None:
         "sensitivity",
         "bounds",
         "others",
+        "model",  # a fingerprint of what the server sent
     }
     for mechanism in (GaussianNoise(1.0), Skellam(1.0)):
         line = Experiment(Photos(), LeNet(), FedSGD(max_grad_norm=1.0), Spy(), mechanism)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from leaklib.aggregation.central import CentralDP
+from leaklib.aggregation.plain import Plain
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Digits
 from leaklib.mechanisms.chain import Chain
@@ -78,6 +79,15 @@ def test_noise_is_the_same_however_many_come() -> None:
     everyone, some = moved(still), moved(replace(still, sampling_rate=0.5))
     assert everyone.std().item() == pytest.approx(1 / 20, rel=0.1)
     assert some.std().item() == pytest.approx(1 / 10, rel=0.1)
+
+
+def test_every_client_and_every_round_draws_noise_of_its_own() -> None:
+    """Variances add up: the same noise from 4 clients, or in 4 rounds, would be twice as large."""
+    local = Chain((ClipNorm(1e-6), GaussianNoise(1e6)))
+    still = replace(BASE, clients=4, batch_size=5, rounds=4, lr=1.0)
+    for mechanism, aggregation, one in ((local, Plain(), 1 / 2), (ClipNorm(1e-6), CentralDP(1e6), 1 / 4)):
+        spread = moved(replace(still, mechanism=mechanism, aggregation=aggregation)).std().item()
+        assert spread == pytest.approx(2 * one, rel=0.1)
 
 
 def test_it_stops_when_told() -> None:

@@ -29,7 +29,7 @@ import torch
 from leaklib.aggregation.crypto.fixed_point import Bits
 from leaklib.aggregation.masking.graph import Graph, Probability, components, erdos_renyi
 from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fraction, present
-from leaklib.aggregation.masking.round import majorities, start, view
+from leaklib.aggregation.masking.round import fingerprints, majorities, start, view
 from leaklib.fields import Checked, Count, Number, Range, check
 from leaklib.rng import drawn
 from leaklib.types import Update, View
@@ -53,16 +53,21 @@ def recommended_threshold(clients: int, edge_probability: float) -> int:
     return int((others * edge_probability + slack + 1) / 2) + 1
 
 
-def reliable(graph: Graph, thresholds: Mapping[int, int], dropped: Collection[Drop] = ()) -> bool:
+def reliable(
+    graph: Graph, thresholds: Mapping[int, int], dropped: Collection[Drop] = (), minimum: int = 2
+) -> bool:
     """Whether a round ends with a result: nobody refuses, and every mask that has to come off can."""
     advertised, dealt, masked, _, last = (set(present(graph, dropped, phase)) for phase in Phase)
 
     def held(client: int, there: set[int]) -> int:
         return len((graph[client] | {client}) & there)
 
+    def enough(clients: set[int], there: set[int]) -> bool:
+        return all(held(client, there) >= max(thresholds[client], minimum) for client in clients)
+
     needed = masked | {client for client in dealt if not graph[client].isdisjoint(masked)}
-    shared = all(held(client, advertised) >= thresholds[client] for client in dealt)
-    return bool(masked) and shared and all(held(client, last) >= thresholds[client] for client in needed)
+    nobody_refuses = enough(dealt, advertised) and enough(masked, dealt) and enough(last, masked)
+    return bool(masked) and nobody_refuses and all(held(c, last) >= thresholds[c] for c in needed)
 
 
 def private(graph: Graph, survivors: Collection[int], colluders: Collection[int] = ()) -> bool:
@@ -76,7 +81,8 @@ class CCESA(Checked):
 
     ``dropout`` is the fraction of clients that p* allows for. The other fields are those of ``SecAgg``.
 
-    The server reads the sum of every connected part of the graph of survivors. The call raises ValueError
+    The server reads the sum of every connected part of the graph of survivors: at least ``minimum`` clients,
+    since clients with fewer survivors around them refuse. The call raises ValueError
     where the round is not reliable; what the server could read of some parts is then not told.
     """
 
@@ -84,6 +90,8 @@ class CCESA(Checked):
     threshold: Count | None = None
     dropped: Dropped = ()
     dropout: Dropout = 0.0
+    minimum: Count = 2
+    bind_model: bool = True
     fraction_bits: int = 20
     bits: Bits = 32
 
@@ -99,5 +107,12 @@ class CCESA(Checked):
 
     def __call__(self, updates: tuple[Update, ...], *, generator: torch.Generator | None = None) -> View:
         graph = self.graph([update.client for update in updates], generator=drawn(generator))
-        r = start(graph, majorities(graph, self.threshold), generator=generator, bits=self.bits)
+        r = start(
+            graph,
+            majorities(graph, self.threshold),
+            generator=generator,
+            bits=self.bits,
+            minimum=self.minimum,
+            models=fingerprints(updates) if self.bind_model else None,
+        )
         return view(updates, r, self.dropped, self.fraction_bits)

@@ -7,7 +7,8 @@ whole steps. With S the sensitivity of the rounded update and z the noise multip
 
 for each entry at each of n clients. A Skellam number is the difference of two Poisson numbers. Sums of
 Skellam numbers are Skellam again, so the sum over all clients has exactly the central noise, of standard
-deviation z·S. The mean has an n-th of that.
+deviation z·S. The mean has an n-th of that. What the noise hides is what a unit contributed, not whether a
+client was there: who stays away takes a share of the noise along, and the sum's length tells.
 
 Rounding is right on average, but moves neighbors apart: with the same u, two updates at a distance of at most
 Δ become grid vectors at a distance of at most
@@ -47,13 +48,14 @@ ORDERS = (*range(2, 64), *range(64, 256, 8), *range(256, 1025, 32))
 class Skellam(MechanismBase):
     """Round a clipped update to multiples of 2^-``fraction_bits``, at random, and add a share of the noise.
 
-    The noise of all ``clients`` together has a standard deviation of ``noise_multiplier`` sensitivities: each
-    adds a variance of an n-th. A client that drops out takes its share along, and the others are left with
-    less. Zero rounds and adds nothing. Its bits count as before: whoever packs grid numbers into words of a
-    ring counts those.
+    The noise of ``clients`` of them together has a standard deviation of ``noise_multiplier`` sensitivities:
+    each adds a variance of an n-th. Who drops out takes its share along, and who colludes knows its own: so
+    count as ``clients`` only those honest ones that are certain to stay. Zero rounds and adds nothing. Its
+    bits count as before: whoever packs grid numbers into words of a ring counts those.
 
-    The call raises ValueError for an update that nobody clipped, that carries BatchNorm statistics, or whose
-    float type cannot hold the grid; and for noise of a standard deviation of more than 3.7·10⁵ steps.
+    The call raises ValueError for an update that nobody clipped, that has NaN or infinite entries, that
+    carries BatchNorm statistics, or whose float type cannot hold the grid; and for noise of a standard
+    deviation of more than 3.7·10⁵ steps.
     """
 
     noise_multiplier: FiniteNonNegative = 1.0
@@ -80,11 +82,13 @@ class Skellam(MechanismBase):
         return sensitivity + 2.0**-self.fraction_bits * math.sqrt(entries)
 
     def epsilon(self, sensitivity: int | float, entries: int, delta: float) -> float:
-        """ε at ``delta`` of one round, against whoever sees the sum and no more.
+        """ε at ``delta`` of one round, against whoever sees the sum and no more, and knows all other data.
 
-        Unit: whatever the clipping bounds. Adjacency: add or remove one. Sampling: none, everyone takes part.
-        Conditional on the published Rényi bound of Skellam noise, which the tests compare with exact values
-        in one dimension; on all ``clients`` adding their noise; and on a ring in which nothing wraps.
+        Unit: whatever the clipping bounds, an example or a client. Adjacency: zero out, the unit contributes
+        zeros and its client's noise stays. Not add or remove one: see ``accounting.presence_epsilon``.
+        Sampling: none, everyone takes part. Conditional on the published Rényi bound of Skellam noise, which
+        the tests compare with exact values in one dimension; on ``clients`` honest ones adding their noise;
+        and on a ring in which nothing wraps.
         """
         check("delta", delta, Inner)
         if self.noise_multiplier == 0:

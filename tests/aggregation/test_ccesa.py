@@ -56,8 +56,12 @@ def test_both_outcomes_of_the_test_above_occur() -> None:
     assert CCESA(1.0)(updates(6), generator=generator(0, "g")).updates[0].clients == (0, 1, 2, 3, 4, 5)
     with pytest.raises(ValueError, match="needs 2 clients"):
         CCESA(0.0, threshold=2)(updates(6), generator=generator(0, "g"))
-    # Nobody has a neighbor, nobody has a mask that stays: the server reads every update by itself.
-    alone = CCESA(0.0)(updates(6), generator=generator(0, "g"))
+    # Nobody has a neighbor, nobody has a mask that stays: the server would read every update by itself.
+    with pytest.raises(
+        ValueError, match="client 0 needs 2 clients of its neighborhood that hold shares, got 1"
+    ):
+        CCESA(0.0)(updates(6), generator=generator(0, "g"))
+    alone = CCESA(0.0, minimum=1)(updates(6), generator=generator(0, "g"))
     assert [u.clients for u in alone.updates] == [(c,) for c in range(6)]
 
 
@@ -75,13 +79,19 @@ def test_colluders_take_their_masks_away() -> None:
 
 def test_each_way_to_be_unreliable() -> None:
     path = {0: frozenset({1}), 1: frozenset({0, 2}), 2: frozenset({1})}
-    two = dict.fromkeys(path, 2)
+    two, one = dict.fromkeys(path, 2), dict.fromkeys(path, 1)
     assert reliable(path, two)
     assert not reliable(path, two, [Drop(1, Phase.UNMASK)])  # the seeds of 0 and 2
     assert not reliable(path, two, [Drop(0, Phase.MASKED_INPUT)])  # the key of 0, and 1 needs it
     assert not reliable(path, two, [Drop(1, Phase.ADVERTISE_KEYS)])  # 0 and 2 have nobody to share with
     assert not reliable(path, two, [Drop(c, Phase.MASKED_INPUT) for c in path])  # nobody is left
-    assert reliable(path, dict.fromkeys(path, 1), [Drop(0, Phase.MASKED_INPUT)])
+    assert reliable(path, one, [Drop(0, Phase.MASKED_INPUT)])
+    # Below the minimum clients refuse: without a neighbor that shares, that dealt, that survives.
+    for before in (Phase.ADVERTISE_KEYS, Phase.SHARE_KEYS, Phase.MASKED_INPUT):
+        drops = [Drop(1, before)]
+        assert not reliable(path, one, drops) and reliable(path, one, drops, minimum=1)
+    assert reliable(path, one, [Drop(1, Phase.UNMASK)])
+    assert not reliable(path, one, [Drop(0)], minimum=3)
 
 
 def test_the_recommended_probability() -> None:

@@ -63,9 +63,9 @@ def test_the_server_takes_shares_for_neighbors_that_take_part_alone() -> None:
     r = start(path, majorities(path), generator=generator(0, "round"))
     advertise_keys(r, [0, 1, 2])
     for recipient in (2, 3):  # no neighbor; one that sent no keys
-        with pytest.raises(ValueError, match=f"no SealedShares of client {recipient}"):
-            r.server.receive_shares(SealedShares(0, recipient, bytes(160)))
-    r.server.receive_shares(SealedShares(0, 1, bytes(160)))
+        with pytest.raises(ValueError, match=f"no SealedShares of client 0 for {recipient}"):
+            r.server.shares.put(SealedShares(0, recipient, bytes(160)))
+    r.server.shares.put(SealedShares(0, 1, bytes(160)))
 
 
 def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
@@ -78,8 +78,13 @@ def test_fraction_bits_stay_below_the_bits_of_a_word() -> None:
 
 
 def test_a_signature_covers_every_field_and_the_round_and_one_kind_of_message() -> None:
-    keys = Keys(3, bytes(32), bytes([1] * 32))
-    changed = (replace(keys, client=4), replace(keys, sealing=keys.masking), replace(keys, masking=bytes(32)))
+    keys = Keys(3, bytes(32), bytes([1] * 32), bytes([2] * 32))
+    changed = (
+        replace(keys, client=4),
+        replace(keys, sealing=keys.masking),
+        replace(keys, masking=bytes(32)),
+        replace(keys, commitment=bytes(32)),
+    )
     told = Survivors((1, 2), (3,))
     others = (
         Survivors((1,), (2, 3)),
@@ -89,7 +94,7 @@ def test_a_signature_covers_every_field_and_the_round_and_one_kind_of_message() 
     )
     signed = [signed_keys(one, session) for one in (keys, *changed) for session in (b"one", b"two")]
     signed += [signed_survivors(one, session) for one in (told, *others) for session in (b"one", b"two")]
-    assert len(set(signed)) == len(signed) == 18
+    assert len(set(signed)) == len(signed) == 20
     assert all(b"one" in text or b"two" in text for text in signed)
     assert signed_keys(replace(keys, signature=bytes(64)), b"one") == signed[0]
     # Without a session nothing of one kind can pass for the other.
@@ -119,7 +124,7 @@ def test_no_two_seals_are_alike() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Keys(TOP, bytes([255] * 32), bytes(range(32))),
+        Keys(TOP, bytes([255] * 32), bytes(range(32)), bytes(range(32, 64))),
         Masked(TOP, np.array([TOP, 0, 258], np.uint32)),
         Masked(TOP, np.array([255, 7], np.uint32), 8),
         Survivors((TOP, 0), (TOP - 1,)),
@@ -150,7 +155,7 @@ def test_numbers_travel_with_the_smallest_byte_first() -> None:
     assert Survivors((1,), (2,)).encode() == bytes([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])
     assert Coin(258).encode() == bytes([2, 1, 0, 0, 0, 0, 0, 0]) == to_bytes(elements([258]))
     assert Masked(1, np.array([772], np.uint32), 16).encode()[12:] == bytes([4, 3])
-    assert Keys(1, bytes(32), bytes(32)).encode()[:4] == bytes([1, 0, 0, 0])
+    assert Keys(1, bytes(32), bytes(32), bytes(32)).encode()[:4] == bytes([1, 0, 0, 0])
     assert SealedShares(1, 2, bytes(160)).encode()[:8] == bytes([1, 0, 0, 0, 2, 0, 0, 0])
     assert Revealed(1, {2: 3}).encode()[12:] == bytes([2, 0, 0, 0, *[0] * 65, 3])
 

@@ -9,10 +9,13 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from leaklib.aggregation.crypto.primitives import keystream
-from leaklib.aggregation.masking.client import pair_mask
+from leaklib.aggregation.ccesa import CCESA
+from leaklib.aggregation.crypto.fixed_point import encode, flat
+from leaklib.aggregation.crypto.primitives import keystream, sign
+from leaklib.aggregation.crypto.shamir import PRIME, recover
+from leaklib.aggregation.masking.client import Client, pair_mask, signed_survivors
 from leaklib.aggregation.masking.graph import Graph, complete, ring
-from leaklib.aggregation.masking.messages import Keys, Survivors
+from leaklib.aggregation.masking.messages import Keys, Masked, Revealed, SealedShares, Signature, Survivors
 from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import (
     Masking,
@@ -27,7 +30,7 @@ from leaklib.aggregation.masking.round import (
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.rng import generator
-from leaklib.types import Update
+from leaklib.types import Aggregation, Update, View
 
 PHASES = [Phase.ADVERTISE_KEYS, Phase.SHARE_KEYS, Phase.MASKED_INPUT, Phase.UNMASK]
 
@@ -120,11 +123,12 @@ def test_the_server_reads_the_mean_of_the_survivors(seed: int) -> None:
 
     n, entries = draw(2, 12), draw(1, 200)
     clients = (torch.randperm(40, generator=g)[:n]).tolist()
-    threshold = draw(1, n)
-    dropped = clients[: draw(0, n - threshold)]
+    active = seed % 3 == 0
+    threshold = draw(n // 2 + 1 if active else 1, n)
+    dropped = clients[: draw(0, min(n - threshold, n - 2))]
     phases = [PHASES[draw(0, 3)] for _ in dropped]
     aggregation = SecAgg(
-        threshold, tuple(Drop(c, p) for c, p in zip(dropped, phases, strict=True)), active=seed % 3 == 0
+        threshold, tuple(Drop(c, p) for c, p in zip(dropped, phases, strict=True)), active=active
     )
     sent = updates(clients, entries, seed)
     view = aggregation(sent, generator=g)
@@ -250,11 +254,11 @@ def test_changed_misrouted_replayed_and_repeated_messages_are_refused() -> None:
     deliver(lambda messages, r: messages)
     attempts = {
         "was changed": lambda m, r: [replace(m[0], sealed=m[0].sealed[:-1] + bytes([m[0].sealed[-1] ^ 1]))],
-        "meant for client 1": lambda m, r: [r.server.shares[2][1]],
-        "meant for someone else": lambda m, r: [replace(r.server.shares[2][1], recipient=0)],
+        "meant for client 1": lambda m, r: [r.server.shares[2, 1]],
+        "meant for someone else": lambda m, r: [replace(r.server.shares[2, 1], recipient=0)],
         "0' was changed": lambda m, r: [replace(m[0], sender=2)],
         "from client 1 twice": lambda m, r: [m[0], m[0], *m[1:]],
-        "for .*0' was changed": lambda m, r: until(Phase.MASKED_INPUT, seed=1).server.shares_for(0),
+        "for .*client 0' was changed": lambda m, r: until(Phase.MASKED_INPUT, seed=1).server.shares_for(0),
         "no shares from client 0": lambda m, r: [replace(m[0], sender=0)],
     }
     for message, attempt in attempts.items():
@@ -279,28 +283,183 @@ def test_the_server_refuses_what_it_has_and_what_it_expects_of_nobody() -> None:
     server = r.server
     for receive, message in (
         (server.keys.put, server.keys[1]),
-        (server.receive_shares, server.shares[1][0]),
+        (server.shares.put, server.shares[1, 0]),
         (server.masked.put, server.masked[1]),
     ):
-        with pytest.raises(ValueError, match=r"has the .* of client . already"):
+        with pytest.raises(ValueError, match=r"has the .* of client .* already"):
             receive(message)
     with pytest.raises(ValueError, match="expects no Keys of client 9"):
-        server.keys.put(Keys(9, bytes(32), bytes(32)))
+        server.keys.put(Keys(9, bytes(32), bytes(32), bytes(32)))
     revealed = r.clients[0].unmask(server.survivors_for(0))
     server.revealed.put(revealed)
     with pytest.raises(ValueError, match="has the Revealed of client 0 already"):
         server.revealed.put(revealed)
 
 
-def test_a_wrong_share_of_a_key_is_noticed() -> None:
+def reveal(r: Masking, change, survivors: Collection[int] = range(5)) -> None:
+    """Everyone reveals its shares, and ``change`` what some clients say."""
+    for client in survivors:
+        r.server.revealed.put(change(r.clients[client].unmask(r.server.survivors_for(client))))
+
+
+def wrong(revealed: Revealed, owner: int, holders: Collection[int]) -> Revealed:
+    """Its share of the owner's secret, changed (that of holder 0 by 1) if one of ``holders`` says it."""
+    if revealed.client not in holders:
+        return revealed
+    change = 7**revealed.client
+    seeds, keys = (
+        {who: (share + change * (who == owner)) % PRIME for who, share in shares.items()}
+        for shares in (revealed.seeds, revealed.keys)
+    )
+    return Revealed(revealed.client, seeds, keys)
+
+
+@pytest.mark.parametrize("liars", [(), (0,), (2,), (4,), (0, 1), (1, 3)])
+@pytest.mark.parametrize("owner", [1, 4])
+def test_wrong_shares_are_found_and_done_without_or_refused(owner: int, liars: tuple[int, ...]) -> None:
+    """Client 4 drops out, its key is needed; of the others the seeds. Three of four shares do."""
     r = until(Phase.MASKED_INPUT)
-    masked_input(r, [0, 1, 2, 3], words(range(5)))
-    for client in range(4):
-        revealed = r.clients[client].unmask(r.server.survivors_for(client))
-        wrong = {4: revealed.keys[4] ^ (1 if client == 0 else 0)}
-        r.server.revealed.put(replace(revealed, keys=wrong))
-    with pytest.raises(ValueError, match=r"tampered with|no secret of 32 bytes"):
+    masked_input(r, range(4), words(range(5)))
+    reveal(r, lambda revealed: wrong(revealed, owner, liars), range(4))
+    lying = set(liars) & set(range(4))
+    if len(lying) < 2:
+        (total,) = r.server.sums().values()
+        assert np.array_equal(total, sum((words(range(5))[c] for c in range(4)), np.zeros(6, np.uint32)))
+        assert r.server.wrong == {(liar, owner) for liar in lying}
+        return
+    what = "masking key" if owner == 4 else "seed"
+    with pytest.raises(ValueError, match=f"UNMASK: the {what} of client {owner} cannot be recovered"):
         r.server.sums()
+
+
+@pytest.mark.parametrize("liars", [(0, 1), (0, 1, 2, 5), (7, 8)])
+def test_several_wrong_shares_are_found_if_enough_are_right(liars: tuple[int, ...]) -> None:
+    r = until(Phase.UNMASK, complete(range(9)))
+    reveal(r, lambda revealed: wrong(revealed, 3, liars), range(9))
+    (total,) = r.server.sums().values()
+    assert np.array_equal(total, sum(words(range(9)).values(), np.zeros(6, np.uint32)))
+    assert r.server.wrong == {(liar, 3) for liar in liars}
+
+
+def test_the_view_names_wrong_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, plain = updates(range(5), 3), Client.unmask
+    monkeypatch.setattr(Client, "unmask", lambda client, *told: wrong(plain(client, *told), 1, [3]))
+    view = SecAgg()(sent)
+    assert view.leaks["wrong shares"] == ((3, 1),)
+    monkeypatch.undo()
+    honest = SecAgg()(sent)
+    assert honest.leaks["wrong shares"] == ()
+    assert torch.equal(view.updates[0].tensors["w"], honest.updates[0].tensors["w"])
+
+
+def test_what_comes_late_twice_or_from_strangers_leaves_the_round_unharmed() -> None:
+    r, inputs = until(Phase.MASKED_INPUT), words(range(5))
+    with pytest.raises(ValueError, match="expects no Keys of client 7"):
+        r.server.keys.put(Keys(7, bytes(32), bytes(32), bytes(32)))
+    for stranger in (SealedShares(7, 1, bytes(160)), SealedShares(1, 7, bytes(160))):
+        with pytest.raises(ValueError, match="expects no SealedShares of client"):
+            r.server.shares.put(stranger)
+    for early in (Masked(1, inputs[1]), Masked(7, inputs[1])):
+        with pytest.raises(ValueError, match=f"expects no Masked of client {early.client}"):
+            r.server.masked.put(early)
+    masked_input(r, range(4), inputs)
+    late = r.clients[4].masked_input(inputs[4], r.server.shares_for(4))
+    told = [r.server.survivors_for(client) for client in range(4)]
+    attempts = {
+        "takes no Masked of client 4 any more": late,
+        "has the Masked of client 3 already": r.server.masked[3],
+        "expects no Masked of client 9": replace(late, client=9),
+    }
+    for message, attempt in attempts.items():
+        with pytest.raises(ValueError, match=message):
+            r.server.masked.put(attempt)
+    assert [r.server.survivors_for(client) for client in range(4)] == told
+    reveal(r, lambda revealed: revealed, range(4))
+    for stranger in (4, 9):
+        with pytest.raises(ValueError, match=f"expects no Revealed of client {stranger}"):
+            r.server.revealed.put(Revealed(stranger, {0: 1}, {}))
+    sums = r.server.sums()
+    assert list(sums) == [(0, 1, 2, 3)]
+    assert np.array_equal(sums[0, 1, 2, 3], sum((inputs[c] for c in range(4)), np.zeros(6, np.uint32)))
+
+
+def test_keys_and_shares_that_come_late_are_refused() -> None:
+    r = ready(complete(range(5)))
+    advertise_keys(r, range(4))
+    share_keys(r, range(4))
+    with pytest.raises(ValueError, match="takes no Keys of client 4 any more"):
+        r.server.keys.put(r.clients[4].advertise_keys())
+    r = until(Phase.SHARE_KEYS)
+    share_keys(r, range(4))
+    dealt = r.clients[4].share_keys(r.server.keys_for(4))
+    r.server.shares.put(dealt[0])
+    masked_input(r, range(4), words(range(5)))
+    with pytest.raises(ValueError, match="takes no SealedShares of client 4 for 1 any more"):
+        r.server.shares.put(dealt[1])
+    reveal(r, lambda revealed: revealed, range(4))
+    # Client 4 dealt to one neighbor only: as if it had dealt to none.
+    sums, inputs = r.server.sums(), words(range(5))
+    assert np.array_equal(sums[0, 1, 2, 3], sum((inputs[c] for c in range(4)), np.zeros(6, np.uint32)))
+
+
+@pytest.mark.parametrize("protocol", [SecAgg(), SecAgg(neighbors=2), SecAgg(active=True), CCESA()], ids=repr)
+def test_a_sum_of_one_is_refused(protocol: Aggregation) -> None:
+    with pytest.raises(
+        ValueError, match="client 0 needs 2 clients of its neighborhood that hold shares, got 1"
+    ):
+        protocol(updates([0], 4))
+    (read,) = replace(protocol, minimum=1)(updates([0], 4)).updates
+    assert read.clients == (0,)
+
+
+@pytest.mark.parametrize("minimum", [1, 2, 3, 4])
+def test_clients_unmask_no_sum_over_fewer_than_the_minimum(minimum: int) -> None:
+    protocol = SecAgg(1, dropped=(1, 2), minimum=minimum)
+    if minimum <= 3:
+        assert protocol(updates(range(5), 4)).updates[0].clients == (0, 3, 4)
+        return
+    with pytest.raises(ValueError, match="client 0 needs 4 clients of its neighborhood that survive, got 3"):
+        protocol(updates(range(5), 4))
+
+
+def mixed(models: dict[int, bytes], **fields) -> tuple[View, np.ndarray, tuple[Update, ...]]:
+    """A round among clients with these models: the view, the words of what it read, and what was sent."""
+    sent = tuple(replace(u, model=models[u.client]) for u in updates(models, 20_000))
+    view = SecAgg(fraction_bits=16, **fields)(sent)
+    (read,) = view.updates
+    return view, encode(flat(read.tensors) * len(models), 16, 1), sent
+
+
+def test_masks_of_clients_with_one_model_cancel_and_of_two_do_not() -> None:
+    same, other = b"a" * 32, b"b" * 32
+    one = dict.fromkeys(range(4), same)
+    two = one | {2: other}
+    for models, fields in ((one, {}), (two, {"bind_model": False})):
+        view, _, sent = mixed(models, **fields)
+        true = torch.stack([u.tensors["w"] for u in sent]).mean(0)
+        assert (view.updates[0].tensors["w"] - true).abs().max() < 2.0**-16
+
+
+def test_the_sum_over_two_models_is_uniform() -> None:
+    models = {0: b"a" * 32, 1: b"a" * 32, 2: b"b" * 32, 3: b"a" * 32}
+    r = ready(complete(range(4)), models=models)
+    inputs = {c: np.full(20_000, 7, np.uint32) for c in range(4)}
+    (total,) = masked_sums(r, inputs).values()
+    assert (total == 28).mean() < 0.001
+    for shift in (0, 8, 16, 24):
+        counts = np.bincount((total >> np.uint32(shift)) & np.uint32(255), minlength=256)
+        assert chisquare(counts).pvalue > 1e-3
+    # Nor does it help to leave out the one with the other model: it shares masks with all the rest.
+    left = {c: r.server.still_masked(c, {}) for c in range(4)}
+    rest = left[0] + left[1] + left[3]
+    assert chisquare(np.bincount(rest >> np.uint32(24), minlength=256)).pvalue > 1e-3
+
+
+def test_masks_of_the_dead_come_off_whatever_their_model() -> None:
+    models = {c: b"a" * 32 for c in range(5)} | {4: b"b" * 32}
+    inputs = words(range(5))
+    sums = masked_sums(ready(complete(range(5)), models=models), inputs, (Drop(4),))
+    assert np.array_equal(sums[0, 1, 2, 3], sum((inputs[c] for c in range(4)), np.zeros(6, np.uint32)))
 
 
 def test_a_phase_happens_once_and_in_its_place() -> None:
@@ -387,10 +546,68 @@ def test_what_is_left_of_a_masked_update_within_a_part_stays_uniform() -> None:
 
 def test_a_ring_that_dropouts_cut_tells_the_sums_of_its_parts() -> None:
     circle = ring(range(8), 2, generator=generator(0, "ring"))
-    r, inputs = ready(circle, threshold=1), words(range(8))
+    r, inputs = ready(circle, threshold=1, minimum=1), words(range(8))
     one = 0
     two = next(c for c in circle if c not in circle[one] | {one})
     sums = masked_sums(r, inputs, (Drop(one), Drop(two)))
     assert len(sums) == 2 and sorted(c for part in sums for c in part) == sorted(set(range(8)) - {one, two})
     for part, total in sums.items():
         assert np.array_equal(total, sum((inputs[c] for c in part), np.zeros(6, np.uint32)))
+
+
+@pytest.mark.parametrize(("n", "colluding"), [(6, 0), (6, 1), (6, 2), (7, 0), (9, 3)])
+def test_a_server_that_lies_opens_a_client_below_the_bound_on_the_threshold_and_not_above(
+    n: int, colluding: int
+) -> None:
+    """It tells one half of the honest clients that client 0 lives, the other that it is dead.
+
+    Its colluders sign and answer both stories. At the largest threshold that SecAgg refuses it reads client
+    0's update, at the smallest that it accepts nobody unmasks anything.
+    """
+    largest = (n + colluding) // 2
+    with pytest.raises(ValueError, match=f"threshold must be above {largest} against a server that lies"):
+        SecAgg(largest, active=True, colluders=colluding)(updates(range(n), 3))
+    found = two_stories(n, colluding, largest)
+    assert np.array_equal(found, words(range(n))[0])
+    view = SecAgg(largest + 1, active=True, colluders=colluding)(updates(range(n), 3))
+    assert view.updates[0].clients == tuple(range(n))
+    assert SecAgg(active=True, colluders=colluding)._threshold(n) == largest + 1
+    with pytest.raises(ValueError, match=f"needs {largest + 1} clients .* that (survive|signed)"):
+        two_stories(n, colluding, largest + 1)
+
+
+def two_stories(n: int, colluding: int, threshold: int) -> np.ndarray:
+    """What the server reads of client 0 by telling two stories."""
+    r = until(Phase.UNMASK, complete(range(n)), threshold=threshold, active=True)
+    honest, colluders = range(n - colluding), range(n - colluding, n)
+    half = -(-len(honest) // 2)
+    sides = [*honest[:half], *colluders], [*honest[half:], *colluders]
+    dead = tuple(honest[:half])
+    alive = tuple(c for c in range(n) if c not in dead)
+    stories = Survivors(tuple(range(n)), ()), Survivors(alive, dead)
+    shares: list[dict[int, int]] = []
+    for side, story in zip(sides, stories, strict=True):
+        signed = signed_survivors(story, r.server.rules.session)
+        signatures = [
+            Signature(c, sign(r.clients[c]._signing_key, signed))
+            if c in colluders
+            else r.clients[c].check_consistency(story)
+            for c in side
+        ]
+        for c in side:
+            if c not in colluders:
+                r.clients[c].unmask(story, signatures)
+        place = 0 if story.dead == () else 1
+        shares.append({c: r.clients[c]._held[0][place] for c in side})
+    seed, key = (recover(dict(list(some.items())[:threshold]), 32) for some in shares)
+    found = r.server.masked[0].words - keystream(seed, 6)
+    for other in range(1, n):
+        found -= pair_mask(key, r.server.keys[other].masking, 0, other, 6)
+    return found
+
+
+def test_a_threshold_that_colluders_reach_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"above 3 against a server with 3 of 6 clients on its side, got 3"):
+        SecAgg(3, colluders=3)(updates(range(6), 3))
+    assert [SecAgg(colluders=c)._threshold(6) for c in range(6)] == [4, 4, 4, 4, 5, 6]
+    assert [SecAgg(active=True, colluders=c)._threshold(6) for c in range(5)] == [4, 4, 5, 5, 6]

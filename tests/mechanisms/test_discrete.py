@@ -10,6 +10,7 @@ from dp_accounting.pld import privacy_loss_distribution
 from scipy.special import ive
 from scipy.stats import kstest, skellam
 
+from leaklib.accounting import presence_epsilon
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.mechanisms.chain import Chain
@@ -183,6 +184,20 @@ def test_epsilon_holds_exactly_in_one_dimension_and_is_near_dp_accounting_s_gaus
     exact = pld.get_epsilon_for_delta(delta)
     assert exact_delta(exact, move, variance) == pytest.approx(delta, rel=0.2)
     assert exact <= epsilon <= 1.2 * exact + 0.05
+
+
+def test_who_stays_away_takes_noise_along_and_the_length_of_the_sum_tells() -> None:
+    """Zero out, not add or remove one: the noise's size gives away whether a client with zeros was there."""
+    clients, entries, mechanism = 10, 15_826, Skellam(1.0, 10, 10)
+    zeros, draw = torch.zeros(entries, dtype=torch.float64), generator(0, "m")
+    share = (mechanism.rounded(1.0, entries) ** 2) / clients * entries  # of the expected squared length
+    for present in (10, 9, 10, 9, 10, 9):
+        one = update(zeros)
+        total = sum(mechanism(one, generator=draw).tensors["w"] for _ in range(present))
+        assert (total.square().sum() > (clients - 0.5) * share) == (present == 10)
+    promised = mechanism.epsilon(1.0, entries, 1e-5)
+    assert promised == pytest.approx(4.7527, abs=1e-4)
+    assert presence_epsilon(clients, entries, delta=1e-5) > 18 * promised
 
 
 def test_a_finer_grid_costs_no_privacy_and_a_coarse_one_much() -> None:

@@ -116,6 +116,15 @@ def test_central_noise_is_smaller_by_the_number_of_clients() -> None:
     assert published.clients == (0, 1, 2, 3, 4) and published.num_examples == 20 and not view.sealed
 
 
+def test_every_tensor_has_noise_of_its_own() -> None:
+    """The same noise on two tensors would cancel in their difference."""
+    zeros = {"a": torch.zeros(5000), "b": torch.zeros(5000)}
+    update = Update(zeros, FedSGD(), 1, (3,), sensitivity=1.0)
+    for noisy in (GaussianNoise()(update), CentralDP()((update,)).updates[0]):
+        moved = noisy.tensors["a"] - noisy.tensors["b"]
+        assert moved.std().item() == pytest.approx(2**0.5, rel=0.05)
+
+
 def test_far_pictures_explain_a_noisy_update_worse() -> None:
     mechanism = Chain((ClipNorm(1.0), GaussianNoise(1e-3)))
     noisy = mechanism(sent(size=1), generator=generator(0, "m"))
@@ -137,6 +146,9 @@ def test_noise_without_clipping_is_refused() -> None:
     for update in (sent(), replace(sent(FedSGD(max_grad_norm=1.0)), sensitivity=None)):
         with pytest.raises(ValueError, match="CentralDP needs updates of bounded sensitivity"):
             CentralDP()((update,), generator=generator(0, "g"))
+    half = (ClipNorm()(sent(), generator=generator(0, "m")), sent(client=1))
+    with pytest.raises(ValueError, match="CentralDP needs updates of bounded sensitivity"):
+        CentralDP()(half, generator=generator(0, "g"))
     noisy = Chain((ClipNorm(), GaussianNoise()))(sent(), generator=generator(0, "m"))
     with pytest.raises(ValueError, match="CentralDP needs updates of bounded sensitivity"):
         CentralDP()((noisy,), generator=generator(0, "g"))

@@ -10,6 +10,8 @@ Keys and nonces come from the stream of the party that makes them: see stream.py
 Chapter: 10.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,7 +31,12 @@ SEAL = NONCE + 16  # bytes that sealing adds
 
 def public_key(secret: bytes) -> bytes:
     """The X25519 public key, 32 bytes, of 32 secret bytes."""
-    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+    return _private(secret).public_key().public_bytes_raw()
+
+
+@lru_cache(maxsize=2)  # reading a key takes as long as agreeing, and a party agrees with one after the other
+def _private(secret: bytes) -> X25519PrivateKey:
+    return X25519PrivateKey.from_private_bytes(secret)
 
 
 def agree(secret: bytes, public: bytes, purpose: bytes) -> bytes:
@@ -39,7 +46,7 @@ def agree(secret: bytes, public: bytes, purpose: bytes) -> bytes:
     """
     try:
         theirs = X25519PublicKey.from_public_bytes(public)
-        shared = X25519PrivateKey.from_private_bytes(secret).exchange(theirs)
+        shared = _private(secret).exchange(theirs)
     except ValueError as error:
         raise ValueError(f"expected a public key of 32 bytes, no small-order point: {error}") from error
     return derive(shared, purpose)

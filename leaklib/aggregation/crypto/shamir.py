@@ -8,12 +8,14 @@ Source: Shamir, "How to Share a Secret", Communications of the ACM 22(11), 1979.
 Chapter: 10.
 """
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from leaklib.aggregation.crypto.stream import Stream
 
 PRIME = 2**521 - 1
+DRAWS = 1000  # sets of holders that are tried where several shares are wrong
 LONGEST = 64  # bytes of a secret: 512 bits, below the prime
 SHARE = 66  # bytes of a share
 
@@ -46,22 +48,60 @@ def recover(shares: Mapping[int, int], length: int) -> bytes:
 
     Fewer shares give a wrong secret or, nearly always, a ValueError: what they give is not this short.
     """
-    weights = _weights(tuple(shares))
-    value = sum(weight * share for weight, share in zip(weights, shares.values(), strict=True)) % PRIME
+    value = _at(shares, 0)
     if value >> (8 * length):
         raise ValueError(f"these {len(shares)} shares give no secret of {length} bytes: too few, or wrong")
     return value.to_bytes(length, "big")
 
 
+def recover_checked(
+    shares: Mapping[int, int], length: int, threshold: int, right: Callable[[bytes], bool]
+) -> tuple[bytes, list[int]]:
+    """The secret for which ``right`` holds, and the holders whose shares do not fit it.
+
+    ``threshold`` right shares are enough. If the first that came are right, as nearly always, this costs what
+    ``recover`` does. One wrong share among more than the threshold is found surely; several, if one of 1,000
+    random sets of holders has none of them. ValueError if no set that was tried gives the secret.
+    """
+    for holders in _sets(list(shares), threshold):
+        chosen = {holder: shares[holder] for holder in holders}
+        try:
+            secret = recover(chosen, length)
+        except ValueError:
+            continue
+        if right(secret):
+            others = shares.keys() - chosen.keys()
+            return secret, sorted(h for h in others if _at(chosen, h + 1) != shares[h] % PRIME)
+    tried = f"no {threshold} shares that were tried, of those from clients {sorted(shares)}, fit it"
+    raise ValueError(f"{tried}: too many are wrong, or its owner promised another")
+
+
+def _sets(holders: list[int], size: int) -> Iterator[list[int]]:
+    """The first ``size``, then all others among one more, then random ones."""
+    yield holders[:size]
+    if len(holders) > size:
+        for one in holders[:size]:
+            yield [holder for holder in holders[: size + 1] if holder != one]
+        draw = random.Random(0)
+        for _ in range(DRAWS):
+            yield draw.sample(holders, size)
+
+
+def _at(shares: Mapping[int, int], x: int) -> int:
+    """The value at ``x`` of the polynomial through the shares."""
+    weights = _weights(tuple(shares), x)
+    return sum(weight * share for weight, share in zip(weights, shares.values(), strict=True)) % PRIME
+
+
 @lru_cache(maxsize=1024)  # a server combines many secrets of the same holders
-def _weights(holders: tuple[int, ...]) -> tuple[int, ...]:
-    """What each holder's share is multiplied by: Lagrange's polynomials at 0."""
+def _weights(holders: tuple[int, ...], x: int) -> tuple[int, ...]:
+    """What each holder's share is multiplied by: Lagrange's polynomials at ``x``."""
     weights = []
     for one in holders:
         above = below = 1
         for other in holders:
             if other != one:
-                above = above * (other + 1) % PRIME
+                above = above * (other + 1 - x) % PRIME
                 below = below * (other - one) % PRIME
         weights.append(above * pow(below, -1, PRIME) % PRIME)
     return tuple(weights)

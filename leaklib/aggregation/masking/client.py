@@ -14,6 +14,7 @@ Chapter: 10.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -34,7 +35,8 @@ class Rules:
     ``thresholds`` shares open each of the two secrets of a client. ``bits`` of a word. ``session`` names the
     round: nothing sealed or signed in one holds in another. ``verifiers`` has every client's verification
     key, which makes the variant against an active server; None is the one against a server that follows the
-    protocol. ``double`` False leaves out the mask of b_u, to show what it is for.
+    protocol. ``minimum`` is how many of its neighborhood, itself among them, have to be left before a client
+    unmasks. ``double`` False leaves out the mask of b_u, to show what it is for.
     """
 
     graph: Graph
@@ -42,12 +44,18 @@ class Rules:
     bits: int = 32
     session: bytes = b""
     verifiers: Mapping[int, bytes] | None = None
+    minimum: int = 2
     double: bool = True
 
 
-def pair_mask(secret: bytes, public: bytes, owner: int, other: int, entries: int) -> Words:
-    """What ``owner`` adds for its neighbor ``other``. The other adds the opposite, modulo 2^32."""
-    mask = crypto.keystream(crypto.agree(secret, public, b"mask"), entries)
+def pair_mask(
+    secret: bytes, public: bytes, owner: int, other: int, entries: int, model: bytes = b""
+) -> Words:
+    """What ``owner`` adds for its neighbor ``other``. The other adds the opposite, modulo 2^32.
+
+    It does so if both have the same ``model``, named by its fingerprint. Masks for two models are unrelated.
+    """
+    mask = crypto.keystream(crypto.agree(secret, public, b"mask" + model), entries)
     return mask if owner > other else np.negative(mask)
 
 
@@ -62,23 +70,35 @@ def signed_survivors(survivors: Survivors, session: bytes) -> bytes:
 
 
 class Client(Party):
-    """Client ``number``. Phases are called in order, each once. ValueError where the protocol says abort."""
+    """Client ``number``. Phases are called in order, each once. ValueError where the protocol says abort.
+
+    ``model`` is the fingerprint of the model that it was sent, to which its masks are bound.
+    """
 
     def __init__(
-        self, number: int, rules: Rules, *, stream: Stream, signing_key: bytes | None = None
+        self,
+        number: int,
+        rules: Rules,
+        *,
+        stream: Stream,
+        signing_key: bytes | None = None,
+        model: bytes = b"",
     ) -> None:
         super().__init__(number, rules.session, stream=stream)
-        self.rules, self._threshold, self._signing_key = rules, rules.thresholds[number], signing_key
+        self.rules, self._signing_key, self._model = rules, signing_key, model
+        self._threshold = rules.thresholds[number]
         self._keys: dict[int, Keys] = {}  # of the neighbors that take part
         self._held: dict[int, tuple[int, int]] = {}  # of whom it holds shares: of the seed, and of the key
         self._checked: Survivors | None = None
 
     def advertise_keys(self) -> Keys:
-        """Two key pairs, made new for this round."""
+        """Two key pairs, made new for this round, and the commitment to its seed."""
         self._enter(Phase.ADVERTISE_KEYS)
         secrets = (self._stream.bytes(crypto.KEY) for _ in range(3))
         self._sealing, self._masking, self._seed = secrets
-        keys = Keys(self.number, crypto.public_key(self._sealing), crypto.public_key(self._masking))
+        sealing, masking = crypto.public_key(self._sealing), crypto.public_key(self._masking)
+        keys = Keys(self.number, sealing, masking, sha256(self._seed).digest())
+        self._public[self.number] = keys.public
         if self._signing_key is None:
             return keys
         return replace(keys, signature=crypto.sign(self._signing_key, signed_keys(keys, self.rules.session)))
@@ -90,6 +110,7 @@ class Client(Party):
             self._expect(keys.client, self.rules.graph[self.number], self._keys, "keys")
             self._verify(keys, signed_keys(keys, self.rules.session))
             self._keys[keys.client] = keys
+            self._public[keys.client] = keys.public
             self._channels[keys.client] = crypto.agree(self._sealing, keys.sealing, b"seal")
         self._enough(len(self._keys) + 1, "hold shares")
         different = {key for keys in self._keys.values() for key in (keys.sealing, keys.masking)}
@@ -116,7 +137,8 @@ class Client(Party):
         if self.rules.double:
             total += crypto.keystream(self._seed, len(words))
         for other in self._held.keys() - {self.number}:
-            total += pair_mask(self._masking, self._keys[other].masking, self.number, other, len(words))
+            public, pair = self._keys[other].masking, (self.number, other)
+            total += pair_mask(self._masking, public, *pair, len(words), self._model)
         total &= np.uint32(2**self.rules.bits - 1)
         return Masked(self.number, total, self.rules.bits)
 
@@ -179,6 +201,7 @@ class Client(Party):
             raise self._refusal(f"got {what} from client {sender} twice")
 
     def _enough(self, got: int, do_what: str) -> None:
-        if got < self._threshold:
-            wanted = f"{self._threshold} clients of its neighborhood that {do_what}"
+        least = max(self._threshold, self.rules.minimum)
+        if got < least:
+            wanted = f"{least} clients of its neighborhood that {do_what}"
             raise self._refusal(f"needs {wanted}, got {got}")

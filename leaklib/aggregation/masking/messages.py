@@ -15,28 +15,39 @@ from leaklib.aggregation.crypto.shamir import SHARE
 from leaklib.aggregation.parts.codec import NAME, Message, Name, NameRow, Row, check_length
 
 SIGNATURE = 64
+PUBLIC = 3 * KEY  # two public keys and a hash
 SEALED = SEAL + 2 * SHARE  # two shares, encrypted
 
 
 @dataclass(frozen=True)
 class Keys(Message):
-    """A client's two public keys: to seal messages, and to agree on masks. Signed in the active variant."""
+    """A client's public keys, to seal messages and to agree on masks, and the hash of its seed.
+
+    The hash, SHA-256, is a commitment: nobody can find another seed that fits it. Signed in the active
+    variant.
+    """
 
     client: int
     sealing: bytes
     masking: bytes
+    commitment: bytes
     signature: bytes = b""
 
     def encode(self) -> bytes:
         """By hand, as no number says whether there is a signature."""
-        return struct.pack("<I", self.client) + self.sealing + self.masking + self.signature
+        return struct.pack("<I", self.client) + self.public + self.signature
 
     @classmethod
     def decode(cls, data: bytes) -> "Keys":
         """ValueError for any length but those with and without signature."""
-        check_length(cls, data, NAME + 2 * KEY, NAME + 2 * KEY + SIGNATURE)
-        client, sealing, masking = struct.unpack_from(f"<I{KEY}s{KEY}s", data)
-        return cls(client, sealing, masking, data[NAME + 2 * KEY :])
+        check_length(cls, data, NAME + PUBLIC, NAME + PUBLIC + SIGNATURE)
+        client, sealing, masking, commitment = struct.unpack_from(f"<I{KEY}s{KEY}s{KEY}s", data)
+        return cls(client, sealing, masking, commitment, data[NAME + PUBLIC :])
+
+    @property
+    def public(self) -> bytes:
+        """All that others have to know of it."""
+        return self.sealing + self.masking + self.commitment
 
 
 @dataclass(frozen=True)

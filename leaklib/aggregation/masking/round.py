@@ -39,18 +39,27 @@ def start(
     generator: torch.Generator | None,
     bits: int = 32,
     active: bool = False,
+    minimum: int = 2,
+    models: Mapping[int, bytes] | None = None,
     double: bool = True,
 ) -> Masking:
     """Everyone ready for a round. With ``active`` all know each other's verification keys.
 
-    Secrets come from the operating system; for teaching, from ``generator``.
+    ``models`` has the fingerprints of the models that clients were sent, None binds no mask to any. Secrets
+    come from the operating system; for teaching, from ``generator``.
     """
     own = streams(graph, generator)
     signing = {client: own[client].bytes(KEY) for client in graph} if active else {}
     verifiers = {client: verification_key(key) for client, key in signing.items()} if active else None
-    rules = Rules(graph, thresholds, bits, session_name(generator), verifiers, double)
-    clients = {c: Client(c, rules, stream=own[c], signing_key=signing.get(c)) for c in graph}
-    return Exchange(clients, Server(rules))
+    rules = Rules(graph, thresholds, bits, session_name(generator), verifiers, minimum, double)
+    models = dict.fromkeys(graph, b"") if models is None else models
+    clients = {c: Client(c, rules, stream=own[c], signing_key=signing.get(c), model=models[c]) for c in graph}
+    return Exchange(clients, Server(rules, models))
+
+
+def fingerprints(updates: tuple[Update, ...]) -> dict[int, bytes]:
+    """Of the model that each client was sent; empty where nobody took it."""
+    return {update.client: update.model or b"" for update in updates}
 
 
 def advertise_keys(r: Masking, present: Collection[int]) -> None:
@@ -60,7 +69,7 @@ def advertise_keys(r: Masking, present: Collection[int]) -> None:
 
 def share_keys(r: Masking, present: Collection[int]) -> None:
     """They get their neighbors' public keys, and deal shares of their secrets to them."""
-    r.phase(Phase.SHARE_KEYS, present, Client.share_keys, r.server.receive_shares, r.server.keys_for)
+    r.phase(Phase.SHARE_KEYS, present, Client.share_keys, r.server.shares.put, r.server.keys_for)
 
 
 def masked_input(r: Masking, present: Collection[int], words: Mapping[int, Words]) -> None:
@@ -127,4 +136,5 @@ def view(updates: tuple[Update, ...], r: Masking, dropped: Dropped, fraction_bit
     read = tuple(readable(tuple(by_client[c] for c in part), mean) for part, mean in means.items())
     masked = {name: decode(message.words, fraction_bits, bits) for name, message in r.server.masked.items()}
     sealed = tuple(unreadable(by_client[name], values) for name, values in masked.items())
-    return View(read, sealed, {"survivors": tuple(sorted(masked))}, r.cost())
+    leaks = {"survivors": tuple(sorted(masked)), "wrong shares": tuple(sorted(r.server.wrong))}
+    return View(read, sealed, leaks, r.cost())

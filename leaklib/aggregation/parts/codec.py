@@ -41,6 +41,11 @@ AnyMessage = TypeVar("AnyMessage", bound="Message")
 class Message:
     """Anything that travels."""
 
+    @property
+    def author(self) -> int | None:
+        """The client that it claims to come from, None if it names none."""
+        return vars(self).get("client", vars(self).get("sender"))
+
     def encode(self) -> bytes:
         """What is sent."""
         head, rows = _layout(type(self))

@@ -4,6 +4,7 @@ Chapters: 10, 11.
 """
 
 from collections.abc import Container
+from hashlib import sha256
 from operator import attrgetter
 from typing import Any
 
@@ -21,6 +22,7 @@ class Party:
     def __init__(self, number: int, session: bytes, *, stream: Stream) -> None:
         self.number, self._session, self._stream = number, session, stream
         self._channels: dict[int, bytes] = {}  # the keys that it has agreed on with others
+        self._public: dict[int, bytes] = {}  # everyone's public keys, its own among them, as it knows them
         self._phase = -1  # the last that it took part in
 
     def _seal(self, other: int, plain: bytes) -> bytes:
@@ -30,7 +32,10 @@ class Party:
         return unseal(self._channels[sender], sealed, self._header(sender, self.number))
 
     def _header(self, sender: int, recipient: int) -> bytes:
-        return f"{self._session.hex()} {sender}>{recipient}".encode()
+        """What a sealed message is bound to: two who know other keys of each other cannot read it."""
+        known = b"".join(self._public.get(who, b"") for who in (sender, recipient))
+        who = f"client {sender} > client {recipient}"
+        return f"{self._session.hex()} {sha256(known).hexdigest()} {who}".encode()
 
     def _refusal(self, what: str) -> ValueError:
         return ValueError(f"client {self.number} {what}: refused")
@@ -42,13 +47,21 @@ class Inbox(dict[Any, AnyMessage]):
     def __init__(self, allowed: Container[Any], *key: str) -> None:
         super().__init__()
         self._allowed, self._key = allowed, attrgetter(*key or ["client"])
+        self.closed = False
+
+    def close(self) -> "Inbox[AnyMessage]":
+        """Take no more. What a server has said of its messages so far then stays true."""
+        self.closed = True
+        return self
 
     def put(self, message: AnyMessage) -> None:
-        """Keep it. ValueError if it comes from someone who is not ``allowed``, or came before."""
+        """Keep it. ValueError if it comes too late, from someone who is not ``allowed``, or came before."""
         key, kind = self._key(message), type(message).__name__
         who = " for ".join(map(str, key if isinstance(key, tuple) else (key,)))
         if key not in self._allowed:
             raise ValueError(f"the server expects no {kind} of client {who}: refused")
         if key in self:
             raise ValueError(f"the server has the {kind} of client {who} already: refused")
+        if self.closed:
+            raise ValueError(f"the server takes no {kind} of client {who} any more, it is too late: refused")
         self[key] = message

@@ -13,7 +13,7 @@ from leaklib.aggregation.crypto.field import ELEMENT
 from leaklib.aggregation.crypto.primitives import KEY, SEAL
 from leaklib.aggregation.crypto.shamir import SHARE
 from leaklib.aggregation.masking.graph import Graph
-from leaklib.aggregation.masking.messages import SEALED, SIGNATURE
+from leaklib.aggregation.masking.messages import PUBLIC, SEALED, SIGNATURE
 from leaklib.aggregation.masking.phases import Drop, Phase, present
 from leaklib.aggregation.parts.codec import NAME
 
@@ -42,7 +42,7 @@ def count(
     def listed(these: frozenset[int]) -> int:  # bytes of the lists of survivors that these clients get
         return len(these) * 3 * NAME + pairs(these, dealt) * NAME
 
-    keys, sealed, signature = NAME + 2 * KEY + SIGNATURE * active, 2 * NAME + SEALED, NAME + SIGNATURE
+    keys, sealed, signature = NAME + PUBLIC + SIGNATURE * active, 2 * NAME + SEALED, NAME + SIGNATURE
     share, words = NAME + SHARE, 3 * NAME + entries * -(-bits // 8)
     sharing, arriving, revealed = pairs(dealt, advertised), pairs(masked, dealt), pairs(last, dealt)
     shares = len(last) * (3 * NAME + share) + revealed * share

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from time import thread_time
 from typing import Any, Generic, TypeVar
+from zlib import crc32
 
 from leaklib.aggregation.parts.codec import AnyMessage, Message
 from leaklib.types import Cost
 
 Client = TypeVar("Client")
 Server = TypeVar("Server")
+CHECK = 4  # bytes of a checksum
 Who = int | None
 """A client, or the server, which is None."""
 
@@ -30,17 +32,44 @@ class Sent:
     size: int
 
 
+def frame(data: bytes) -> bytes:
+    """``data`` with its CRC32, which no flipped bit leaves right."""
+    return data + crc32(data).to_bytes(CHECK, "little")
+
+
 @dataclass
 class Wire:
-    """Carries messages as bytes, and remembers each in ``log``."""
+    """Carries messages as bytes, and remembers each in ``log``.
+
+    A checksum finds what was damaged on the way, as that of any transport does. Sizes leave it out, like all
+    that transport adds. It is no protection against someone who changes messages on purpose.
+    """
 
     log: list[Sent] = field(default_factory=list)
 
     def carry(self, phase: IntEnum, sender: Who, recipient: Who, message: AnyMessage) -> AnyMessage:
-        """What the recipient reads from the bytes that the sender wrote."""
-        data = message.encode()
-        self.log.append(Sent(phase, sender, recipient, type(message).__name__, len(data)))
-        return type(message).decode(data)
+        """What the recipient reads from the bytes that the sender wrote.
+
+        ValueError, saying which message, if these were damaged, or name another client as their sender.
+        """
+        kind, data = type(message), message.encode()
+        self.log.append(Sent(phase, sender, recipient, kind.__name__, len(data)))
+        came = self.transport(frame(data))
+        try:
+            if frame(came[:-CHECK]) != came:
+                raise ValueError("the checksum is another: damaged on the way")
+            read = kind.decode(came[:-CHECK])
+            if recipient is None and read.author not in (sender, None):
+                raise ValueError(f"it names client {read.author} as its sender")
+        except ValueError as error:
+            one, other = ("the server" if who is None else f"client {who}" for who in (sender, recipient))
+            what = f"the {kind.__name__} from {one} to {other} in {phase.name}"
+            raise ValueError(f"{what} is refused: {error}") from error
+        return read
+
+    def transport(self, sent: bytes) -> bytes:
+        """What arrives of a frame: here, what was sent."""
+        return sent
 
 
 @dataclass

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from leaklib.client import check_finite
 from leaklib.fields import Checked
 from leaklib.rng import given
 from leaklib.types import Mechanism, Objective, Tensors, Update
@@ -72,8 +73,8 @@ def draws(update: Update, generator: torch.Generator | None) -> torch.Generator:
 def noise_scale(update: Update, mechanism: Mechanism) -> float:
     """The sensitivity that the noise of ``mechanism`` is to hide.
 
-    ValueError for an update without one, which noise would not protect, and for one that carries BatchNorm
-    statistics, which would travel without noise.
+    ValueError for an update without one, which noise would not protect, for one with NaN or infinite
+    entries, and for one that carries BatchNorm statistics, which would travel without noise.
     """
     name = type(mechanism).__name__
     if update.sensitivity is None:
@@ -82,6 +83,7 @@ def noise_scale(update: Update, mechanism: Mechanism) -> float:
     if update.statistics is not None:
         bare = "BatchNorm statistics travel along without noise: share without reveal_statistics"
         raise ValueError(f"{name} protects the update alone, and {bare}")
+    check_finite(update.tensors, update.client)
     return update.sensitivity
 
 
