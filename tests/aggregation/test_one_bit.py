@@ -15,28 +15,20 @@ So what a client sends to the server has to travel over a channel that authentic
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from enum import IntEnum
 
 import numpy as np
 import pytest
-import torch
 
 from leaklib.aggregation.byzantine.round import robust_sum
 from leaklib.aggregation.byzsecagg import ByzSecAgg
-from leaklib.aggregation.crypto.primitives import public_key, sign, verification_key
-from leaklib.aggregation.crypto.stream import Stream
-from leaklib.aggregation.enclave import CODE, Attestation, measure, seal_update
 from leaklib.aggregation.masking.graph import complete, erdos_renyi, ring
 from leaklib.aggregation.masking.messages import Masked
 from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import majorities, masked_sums, start
 from leaklib.aggregation.parts.codec import AnyMessage
 from leaklib.aggregation.parts.wire import CHECK, Who, Wire, frame
-from leaklib.aggregation.tee.inside import Inside, pack_task
-from leaklib.client import FedSGD
 from leaklib.rng import generator
-from leaklib.types import Update
 
 Play = Callable[[Wire], bool]
 """A whole round over a wire: whether its result is the exact sum over those whom it names."""
@@ -174,31 +166,3 @@ def test_only_a_clients_own_words_are_its_to_change() -> None:
     forged.place = next(i for i, sent in enumerate(wire.log) if sent.kind == Masked.__name__)
     forged.bit = 8 * 12
     assert not play(forged)
-
-
-# --- the enclave, whose messages are bytes of their own ---
-
-
-def test_a_bit_flipped_in_what_the_enclave_says_or_gets_is_refused() -> None:
-    secret, seed, manufacturer = (Stream(0, name).bytes(32) for name in ("client", "enclave", "maker"))
-    task = pack_task(3, 4, {5: public_key(secret)})
-    inside = Inside(seed, task)
-    unsigned = Attestation(measure(CODE), inside.public(), task, b"")
-    attested = replace(unsigned, signature=sign(manufacturer, unsigned.statement()))
-    attested.check(verification_key(manufacturer), measure(CODE), task)
-    for name, value in vars(attested).items():
-        for bit in range(8 * len(value)):
-            with pytest.raises(ValueError, match="nothing is sent"):
-                replace(attested, **{name: flipped(value, bit)}).check(
-                    verification_key(manufacturer), measure(CODE), task
-                )
-    update = Update({"w": torch.tensor([1.0, 2.0, 3.0])}, FedSGD(), 1, (3,), client=5)
-    sealed = seal_update(update, secret, attested, 4, stream=Stream(0, "seal"))
-    for bit in range(8 * len(sealed)):
-        with pytest.raises(ValueError, match="client 5 was changed, cut, or sealed by or for someone else"):
-            inside.take(5, flipped(sealed, bit))
-    for bit in range(32):
-        with pytest.raises(ValueError, match=f"client {5 ^ 1 << bit} is not in the task"):
-            inside.take(5 ^ 1 << bit, sealed)
-    inside.take(5, sealed)
-    assert inside.mean() == np.array([1, 2, 3], "<f4").tobytes()
