@@ -35,7 +35,7 @@ from leaklib.training import Training, train
 from leaklib.types import Aggregation, Update
 
 TARGET = Path(str(files("leaklib"))) / "results" / "comparison.json"
-SEEDS = range(5)
+SEEDS = range(3)
 REPEATS = 3
 PROTOCOLS: Mapping[str, Aggregation] = {
     "SecAgg": SecAgg(),

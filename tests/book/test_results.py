@@ -383,9 +383,9 @@ def test_a_row_has_one_system_in_all_its_columns(name: str) -> None:
         assert a.aggregation.blocks == t.aggregation.blocks == 2
 
 
-def test_every_mechanism_has_its_cost_and_five_accuracies() -> None:
+def test_every_mechanism_has_its_cost_and_three_accuracies() -> None:
     for name in CONTENDERS:
-        for part, count in (("costs", 1), ("accuracies", 5)):
+        for part, count in (("costs", 1), ("accuracies", 3)):
             found = [row for row in COMPARISON[part] if row["mechanism"] == name]
             assert len(found) == count, f"{name}: {AGAIN}"
 
@@ -461,11 +461,11 @@ def test_candidates_are_picked_without_noise_and_examples_not_above_the_bound_wi
 
     for part, kind in (("picked", ""), ("followed", "examples "), ("followed", "clients ")):
         right, trials, _ = times(part, "plain FedSGD", kind)
-        assert right == trials >= 100
+        assert right == trials >= 90
         for name in NOISY:
             right, trials, bound = times(part, name, kind)
             # One-sided: with a chance at the bound it would be more often in 1 of 1,000 tables.
-            assert trials >= 100 and right <= binom.ppf(0.999, trials, bound), (part, kind, name)
+            assert trials >= 90 and right <= binom.ppf(0.999, trials, bound), (part, kind, name)
             assert bound == (
                 pytest.approx(1)
                 if kind == "clients "
