@@ -55,9 +55,9 @@ def one_round(protocol: ByzSecAgg, clients: int, seed: int) -> Case:
     seconds = process_time() - start
     cost, selected, squares = view.cost, view.leaks["selected"], view.leaks["squared distances"]
     assert cost is not None
-    rows = [quantized(update.tensors, 16) for update in sent]
-    scale = 2**16
-    exact = [[int(np.square((a - b).astype(object)).sum()) / scale**2 for b in rows] for a in rows]
+    rows = [quantized(update.tensors, 16, protocol.square) for update in sent]
+    scale, accepted = 2**16, [rows[client] for client in view.leaks["accepted"]]
+    exact = [[int(np.square((a - b).astype(object)).sum()) / scale**2 for b in accepted] for a in accepted]
     mean = torch.from_numpy(np.sum([rows[c] for c in selected], 0)).double() / (scale * len(selected))
     return {
         "distances exact": squares.tolist() == exact,

@@ -9,23 +9,25 @@ One thread. Seconds are processor time, a client's the mean over clients. Every 
 """
 
 import math
+from collections.abc import Callable
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from runs import Case, Runs, command_line, execute, read, store
-from scipy.stats import binom
+from scipy.stats import binom, hypergeom
 
-from leaklib.aggregation.ccesa import (
-    CCESA,
-    private,
-    recommended_probability,
-    recommended_threshold,
-    reliable,
-)
+from leaklib.aggregation.ccesa import CCESA, recommended_probability, recommended_threshold, reliable
 from leaklib.aggregation.crypto.fixed_point import decode, encode
-from leaklib.aggregation.masking.graph import Graph, complete, edges, erdos_renyi
+from leaklib.aggregation.masking.graph import Graph, complete, components, edges, erdos_renyi, ring
+from leaklib.aggregation.masking.parameters import (
+    opened,
+    private,
+    recommended_graph,
+    recommended_random_graph,
+)
 from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import majorities
 from leaklib.aggregation.parts.traffic import count
@@ -47,6 +49,7 @@ PROTOCOLS = {
 SIZES = (100, 300, 1000)
 GRAPHS = 1000
 DROPOUT = 0.1  # of clients, before a phase that is drawn for each
+COLLUDING, DROPPING = 1 / 3, 0.05  # of clients, for the recommended parameters
 
 
 def updates(clients: int, entries: int) -> tuple[Update, ...]:
@@ -131,18 +134,29 @@ def dropouts(clients: int, dropout: float, seed: int) -> list[Drop]:
 
 
 def events(clients: int, p: float) -> Case:
-    """On so many random graphs: connected, private among the survivors, reliable with either threshold."""
-    seen = dict.fromkeys(("connected", "private", "reliable", "reliable, one threshold"), 0)
-    for seed in range(GRAPHS):
+    """On random graphs: connected, private among the survivors, reliable with either threshold.
+
+    And with a third of the clients colluding: how many others they open, and how often those who are left
+    hang together. On a third of the graphs where these are large.
+    """
+    number = GRAPHS if clients < 1000 else GRAPHS // 3
+    names = ("connected", "private", "reliable", "reliable, one threshold", "opened", "honest connected")
+    seen = dict.fromkeys(names, 0)
+    for seed in range(number):
         graph = erdos_renyi(range(clients), p, generator=generator(seed, "graph"))
         drops = dropouts(clients, DROPOUT, seed)
         survivors = set(range(clients)) - {d.client for d in drops if d.before <= Phase.MASKED_INPUT}
         one = recommended_threshold(clients, p)
-        seen["connected"] += private(graph, range(clients))
-        seen["private"] += private(graph, survivors)
-        seen["reliable"] += reliable(graph, majorities(graph), drops)
+        thresholds = majorities(graph)
+        seen["connected"] += private(graph, thresholds, range(clients))
+        seen["private"] += private(graph, thresholds, survivors)
+        order = np.random.default_rng([seed, clients, 1]).permutation(clients).tolist()
+        colluders = set(order[: round(COLLUDING * clients)])
+        seen["opened"] += len(opened(graph, thresholds, survivors - colluders, colluders))
+        seen["honest connected"] += len(components(graph, survivors - colluders)) == 1
+        seen["reliable"] += reliable(graph, thresholds, drops)
         seen["reliable, one threshold"] += reliable(graph, majorities(graph, one), drops)
-    return {name: number / GRAPHS for name, number in seen.items()} | {"graphs": GRAPHS}
+    return {name: total / number for name, total in seen.items()} | {"graphs": number}
 
 
 def graphs() -> Runs:
@@ -170,7 +184,74 @@ def reliable_in_theory(clients: int, p: float, dropout: float) -> float:
     return math.exp(-clients * float(binom.pmf(degrees, clients - 1, p) @ failing))
 
 
-PARTS = {part.__name__: part for part in (clients, entries, traffic, graphs)}
+def opened_in_theory(clients: int, p: float) -> float:
+    """How many survivors a third of the clients opens, on average, if majorities are the thresholds.
+
+    Of the D + 1 holders of a client's shares more than half have to be among the D neighbors that collude.
+    Three of the four phases before which clients drop out come before their update.
+    """
+    degrees, bad = np.arange(clients), round(COLLUDING * clients)
+    chance = hypergeom.sf((degrees + 1) // 2, clients - 1, bad, degrees)
+    honest = (clients - bad) * (1 - 0.75 * DROPOUT)
+    return honest * float(binom.pmf(degrees, clients - 1, p) @ chance)
+
+
+@cache
+def choices(clients: int) -> dict[str, tuple[Callable[[int], Graph], int | None]]:
+    """Ways to choose graph and threshold, None for majorities: each makes a graph of a seed."""
+    logarithm, everyone = math.log(clients), range(clients)
+    neighbors, threshold, _ = recommended_graph(clients, COLLUDING, DROPPING)
+
+    def circle(k: int) -> Callable[[int], Graph]:
+        return lambda seed: ring(everyone, k, generator=generator(seed, "graph"))
+
+    def random(p: float) -> Callable[[int], Graph]:
+        return lambda seed: erdos_renyi(everyone, p, generator=generator(seed, "graph"))
+
+    return {
+        "ring, 2 log2 n neighbors": (circle(2 * math.ceil(math.log2(clients))), None),
+        "ring, recommended": (circle(neighbors), threshold),
+        "random, 4 ln n / n": (random(4 * logarithm / clients), None),
+        "random, p*": (random(recommended_probability(clients, DROPPING)), None),
+        "random, recommended": (random(recommended_random_graph(clients, COLLUDING, DROPPING)), None),
+    }
+
+
+def mishaps(clients: int, choice: str) -> Case:
+    """A third colluding, some dropping out: who is opened, how many rounds are cut or lost.
+
+    On so many graphs, a tenth of that on dense ones.
+    """
+    draw_graph, threshold = choices(clients)[choice]
+    number = GRAPHS if len(draw_graph(0)[0]) < 150 else GRAPHS // 10
+    bad, gone = round(COLLUDING * clients), round(DROPPING * clients)
+    seen = dict.fromkeys(("opened", "rounds with one opened", "cut", "lost"), 0)
+    for seed in range(number):
+        graph, draw = draw_graph(seed), np.random.default_rng([seed, clients, 2])
+        order = draw.permutation(clients).tolist()
+        colluders, honest = set(order[:bad]), set(order[bad + gone :])
+        drops = [Drop(c, Phase(int(draw.choice([0, 1, 2, 4])))) for c in order[bad : bad + gone]]
+        honest |= {drop.client for drop in drops if drop.before == Phase.UNMASK}
+        thresholds = majorities(graph, threshold)
+        found = opened(graph, thresholds, honest, colluders)
+        seen["opened"] += len(found)
+        seen["rounds with one opened"] += bool(found)
+        seen["cut"] += len(components(graph, honest)) > 1
+        seen["lost"] += not reliable(graph, thresholds, drops)
+    degree = sum(map(len, graph.values())) / clients
+    cost = {"threshold": threshold, "neighbors": degree} | traffic_of(graph, LENET, [])
+    return seen | {"opened": seen["opened"] / number, "graphs": number} | cost
+
+
+def parameters() -> Runs:
+    """What a third of the clients can do on sparse graphs, and what the graphs cost."""
+    n = 1000
+    yield {"clients": n, "graph": "complete"}, lambda: traffic_of(complete(range(n)), LENET, [])
+    for choice in choices(n):
+        yield {"clients": n, "graph": choice}, lambda choice=choice: mishaps(n, choice)
+
+
+PARTS = {part.__name__: part for part in (clients, entries, traffic, graphs, parameters)}
 
 
 def power(rows: list[Case], value: str) -> float:
@@ -262,16 +343,31 @@ def graphs_table(rows: list[Case]) -> str:
         "reliable",
         "theory",
         "one threshold",
+        "opened",
+        "theory",
     ]
     lines = []
     for row in rows:
         n, p = row["case"]["clients"], row["case"]["p"]
         shares = [row["connected"], connected_in_theory(n, p), row["private"], row["reliable"]]
         shares += [reliable_in_theory(n, p, DROPOUT), row["reliable, one threshold"]]
+        shares += [row["opened"], opened_in_theory(n, p)]
         star = " (p*)" if row["case"]["times"] is None else ""
         lines.append(
             [n, f"{p:.4f}{star}", f"{n * p / math.log(n):.2f}", *(f"{share:.3f}" for share in shares)]
         )
+    return table(heads, lines)
+
+
+def parameters_table(rows: list[Case]) -> str:
+    heads = ["graph", "neighbors", "threshold", "opened", "cut", "lost", "graphs", "messages", "MB"]
+    lines = []
+    for row in rows:
+        threshold = row.get("threshold") or "majority"
+        events = [row.get(name, "") for name in ("opened", "cut", "lost", "graphs")]
+        degree = row.get("neighbors", row["case"]["clients"] - 1)
+        cost = [f"{row['messages']:,}", f"{row['bytes'] / 1e6:.0f}"]
+        lines.append([row["case"]["graph"], f"{degree:.0f}", threshold, *events, *cost])
     return table(heads, lines)
 
 
@@ -280,6 +376,7 @@ TABLES = {
     "entries": entries_table,
     "traffic": traffic_table,
     "graphs": graphs_table,
+    "parameters": parameters_table,
 }
 
 
@@ -299,11 +396,13 @@ def collect(rows: list[Case]) -> None:
         | {
             "connected in theory": connected_in_theory(row["clients"], row["p"]),
             "reliable in theory": reliable_in_theory(row["clients"], row["p"], DROPOUT),
+            "opened in theory": opened_in_theory(row["clients"], row["p"]),
         }
         for row in of("graphs")
     ]
     store(TARGET, "secagg", {"made": made, "clients": of("clients"), "entries": of("entries")})
-    store(TARGET, "ccesa", {"made": made, "traffic": of("traffic"), "graphs": theory})
+    sparse = {"traffic": of("traffic"), "graphs": theory, "parameters": of("parameters")}
+    store(TARGET, "ccesa", {"made": made} | sparse)
 
 
 def main() -> None:

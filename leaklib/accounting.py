@@ -171,23 +171,20 @@ def presence_epsilon(clients: int, entries: int, *, delta: float) -> float:
 
     Against whoever sees one sum of ``entries`` numbers with Gaussian noise. The client's update is zero, so
     that its noise alone gives it away: n shares became n − 1. How likely each is depends on the sum's squared
-    length only, a variance times χ². Exact up to 600, where numbers end: what is larger is returned as 600.
-    The noise multiplier does not occur, since more noise hides nothing here. Under "add or remove one" the ε
-    of the whole release is at least this.
+    length only, a variance times χ²; long sums tell more than short ones. Exact up to 600, where numbers end:
+    what is larger is returned as 600. The noise multiplier does not occur, since more noise hides nothing
+    here. Under "add or remove one" the ε of the whole release is at least this.
     """
     check("clients", clients, Several)
     check("entries", entries, Count)
     check("delta", delta, Inner)
-    half, ratio = entries / 2 * math.log(clients / (clients - 1)), 2 * clients * (clients - 1)
 
     def missing(epsilon: float) -> float:
-        """By how much δ is exceeded: of long sums, which say it was there, or of short ones."""
-        long, short = ratio * (half + epsilon), ratio * (half - epsilon)
-        there = chi2.sf(long / clients, entries)
-        there -= math.exp(epsilon + chi2.logsf(long / (clients - 1), entries))
-        gone = chi2.cdf(short / (clients - 1), entries)
-        gone -= math.exp(epsilon + chi2.logcdf(short / clients, entries))
-        return float(max(there, gone)) - delta
+        """By how much δ is exceeded, by the sums that are e^ε times as likely if the client was there."""
+        evidence = epsilon + entries / 2 * math.log(clients / (clients - 1))
+        long = 2 * clients * (clients - 1) * evidence  # squared length, in units of one share's variance
+        absent = math.exp(epsilon + chi2.logsf(long / (clients - 1), entries))
+        return float(chi2.sf(long / clients, entries)) - absent - delta
 
     if missing(0.0) <= 0:
         return 0.0

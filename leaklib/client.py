@@ -228,6 +228,7 @@ def share(
     labels travel along, with ``reveal_statistics`` what each BatchNorm layer measured on the batch at the
     weights that the server sent. Either makes a stronger attacker, to be said wherever a result relies on it.
     ``bounds`` is the range of the inputs, other than (0, 1) where they were normalized outside the model.
+    ValueError if a gradient that ``max_grad_norm`` should clip is NaN or infinite.
     """
     if not trained(model):
         raise ValueError("the model has no parameters to train, so there is no update to share")

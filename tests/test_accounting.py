@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from dp_accounting import NeighboringRelation
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from leaklib.accounting import (
     _Releases,
@@ -111,6 +111,18 @@ def exceeded(epsilon: float, clients: int) -> float:
 def test_how_much_the_missing_noise_of_one_entry_tells(clients: int, delta: float) -> None:
     found = presence_epsilon(clients, 1, delta=delta)
     assert found > 0 and exceeded(found, clients) == pytest.approx(delta, rel=2e-3)
+
+
+@pytest.mark.parametrize("clients", [10, 100, 1000])
+@pytest.mark.parametrize("entries", [2, 100, 15_826])
+def test_short_sums_tell_less_of_missing_noise_than_long_ones(clients: int, entries: int) -> None:
+    """The other order of the two laws needs no larger ε: δ of the sums that say it was not there."""
+    for delta in (1e-8, 1e-5, 0.01):
+        found = presence_epsilon(clients, entries, delta=delta)
+        evidence = entries / 2 * math.log(clients / (clients - 1)) - found
+        short = 2 * clients * (clients - 1) * evidence
+        told = chi2.cdf(short / (clients - 1), entries)
+        assert told - math.exp(found + chi2.logcdf(short / clients, entries)) <= delta * (1 + 1e-6)
 
 
 def test_missing_noise_tells_who_was_there_whatever_the_noise_is() -> None:

@@ -4,14 +4,17 @@ Only neighbors in a graph G(n, p) agree on masks and hold each other's shares. T
 and each is an event of its own:
 
     reliable   for every mask that has to come off, enough of those who hold shares are still there
-    private    the graph of the survivors is connected; if it is not, the server reads each part's sum
+    private    the graph of the honest survivors is connected, and no majority of a client's holders
+               colludes; if not, the server reads each part's sum, or that client's update
 
 With majorities as thresholds, Hoeffding's inequality and √((n−1) ln(n−1)) of slack for every degree, a round
 in which each client is still there at the end with probability 1 − q is, in all likelihood, reliable if
 
     p ≥ p* = (3 √((n−1) ln(n−1)) − 1) / ((n−1) (2(1−q) − 1)),
 
-while connectivity asks for no more than about ln n / n.
+while connectivity asks for no more than about ln n / n. p* allows for no colluders: with them see
+``masking.parameters.recommended_random_graph``. What this promises, against whom and under which assumptions
+is as for the passive ``SecAgg``, with the probability that both events happen.
 
 Source: Choi, Sohn, Han, Moon, "Communication-Computation Efficient Secure Aggregation for Federated
 Learning", arXiv 2012.05433, 2020. Differs: a threshold of None is a majority of each client's own holders,
@@ -27,7 +30,7 @@ from typing import Annotated
 import torch
 
 from leaklib.aggregation.crypto.fixed_point import Bits
-from leaklib.aggregation.masking.graph import Graph, Probability, components, erdos_renyi
+from leaklib.aggregation.masking.graph import Graph, Probability, erdos_renyi
 from leaklib.aggregation.masking.phases import Drop, Dropped, Phase, check_fraction, present
 from leaklib.aggregation.masking.round import fingerprints, majorities, start, view
 from leaklib.fields import Checked, Count, Number, Range, check
@@ -68,11 +71,6 @@ def reliable(
     needed = masked | {client for client in dealt if not graph[client].isdisjoint(masked)}
     nobody_refuses = enough(dealt, advertised) and enough(masked, dealt) and enough(last, masked)
     return bool(masked) and nobody_refuses and all(held(c, last) >= thresholds[c] for c in needed)
-
-
-def private(graph: Graph, survivors: Collection[int], colluders: Collection[int] = ()) -> bool:
-    """Whether the server, with what ``colluders`` tell it, reads the sum of all others and no smaller one."""
-    return len(components(graph, set(survivors) - set(colluders))) <= 1
 
 
 @dataclass(frozen=True)

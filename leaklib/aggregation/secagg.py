@@ -26,9 +26,8 @@ Source: Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Ma
 Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure Single-Server Aggregation with (Poly)Logarithmic Overhead",
 CCS 2020, for ``neighbors``. Differs: the active variant signs a name of the round along, so that nothing
 signed holds in another; clients commit to their seeds by a hash, so that wrong shares are found; on a ring
-the threshold is a majority unless given, see ``masking.parameters.recommended_graph``. Binding masks to the
-model is the remedy of Pasquini, Francati, Ateniese, "Eluding Secure Aggregation in Federated Learning via
-Model Inconsistency", CCS 2022.
+the threshold is a majority unless given. Binding masks to the model is the remedy of Pasquini, Francati,
+Ateniese, "Eluding Secure Aggregation in Federated Learning via Model Inconsistency", CCS 2022.
 Chapter: 10.
 """
 
@@ -50,14 +49,15 @@ class SecAgg(Checked):
     """Bonawitz et al.'s protocol; with ``neighbors``, an even number, on a ring of so many, as in SecAgg+.
 
     ``threshold`` shares of those that a client deals, one to each neighbor and one to itself, open its
-    secrets. None is the least that protects against ``colluders`` clients on the server's side, and at least
-    a majority; one that does not is refused. ``dropped`` are clients that stop, before they send their
-    update, or before the phase that a ``Drop`` names. ``active`` adds signatures and the consistency check,
-    against a server that tells clients different stories; it needs the complete graph, on which everyone sees
-    the whole list of survivors. Clients unmask nothing if fewer than ``minimum`` of their neighborhood, they
-    themselves among them, are left; 1 switches that off. With ``bind_model`` masks are derived from the
-    client's ``Update.model``. Entries are rounded to ``fraction_bits`` after the point and sent as words of
-    ``bits`` bits.
+    secrets. None is the least that protects against ``colluders`` clients on the server's side, wherever they
+    stand, and at least a majority; one that does not is refused. On a ring, where few colluders at random
+    places do no harm, take both numbers from ``masking.parameters.recommended_graph``. ``dropped``
+    are clients that stop, before they send their update, or before the phase that a ``Drop`` names.
+    ``active`` adds signatures and the consistency check, against a server that tells clients different
+    stories; it needs the complete graph, on which everyone sees the whole list of survivors.
+    Clients unmask nothing if fewer than ``minimum`` of their neighborhood, they themselves among them, are
+    left; 1 switches that off. With ``bind_model`` masks are derived from the client's ``Update.model``.
+    Entries are rounded to ``fraction_bits`` after the point and sent as words of ``bits`` bits.
 
     The call raises ValueError where the protocol ends without a result, and where a sum might overflow. The
     view's ``leaks`` name the survivors, and (holder, owner) of the wrong shares that were found.

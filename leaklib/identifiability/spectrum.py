@@ -84,9 +84,10 @@ class Identifiability:
     def predicted_psnr(self, noise_std: float, *, prior_std: float | None = None) -> float:
         """The best PSNR in dB that is to be expected with Gaussian noise on every number of the update.
 
-        Without a prior: of unbiased attacks, -inf if not identifiable. With one: of any attack, where the
-        gradient map is linear over the prior's range, pixels independent with standard deviation
-        ``prior_std``. Where ``identifiability`` was given the noise, ``noise_std`` counts in units of it.
+        Without a prior: of unbiased attacks, -inf if not identifiable. With one, where the gradient map is
+        linear over the prior's range: of the best linear attack if pixels are uncorrelated with standard
+        deviation ``prior_std``, and of every attack if they are Gaussian as well. Where ``identifiability``
+        was given the noise, ``noise_std`` counts in units of it.
         """
         check("noise_std", noise_std, Positive)
         check("prior_std", prior_std, Positive | None)

@@ -7,12 +7,12 @@ import torch
 
 from leaklib.aggregation.ccesa import (
     CCESA,
-    private,
     recommended_probability,
     recommended_threshold,
     reliable,
 )
 from leaklib.aggregation.masking.graph import components, erdos_renyi
+from leaklib.aggregation.masking.parameters import private
 from leaklib.aggregation.masking.phases import Drop, Phase
 from leaklib.aggregation.masking.round import majorities
 from leaklib.aggregation.secagg import SecAgg
@@ -44,7 +44,7 @@ def test_the_server_reads_the_mean_of_each_part_and_the_round_fails_exactly_if_u
     view = aggregation(sent, generator=generator(seed, "graph"))
     survivors = {c for c in range(n) if all(d.client != c or d.before > Phase.MASKED_INPUT for d in drops)}
     assert tuple(u.clients for u in view.updates) == components(graph, survivors)
-    assert private(graph, survivors) == (len(view.updates) == 1)
+    assert private(graph, majorities(graph), survivors) == (len(view.updates) == 1)
     for read in view.updates:
         true = torch.stack([sent[c].tensors["w"].double() for c in read.clients]).mean(0)
         assert (read.tensors["w"] - true).abs().max() < 1e-6
@@ -69,12 +69,6 @@ def test_on_the_complete_graph_it_is_secure_aggregation() -> None:
     sent = updates(7)
     ours, theirs = (a(sent, generator=generator(0, "g")).updates[0] for a in (CCESA(1.0), SecAgg()))
     assert torch.equal(ours.tensors["w"], theirs.tensors["w"])
-
-
-def test_colluders_take_their_masks_away() -> None:
-    path = {0: frozenset({1}), 1: frozenset({0, 2}), 2: frozenset({1})}
-    assert private(path, range(3)) and not private(path, range(3), colluders=[1])
-    assert private(path, range(3), colluders=[0]) and private(path, range(3), colluders=[0, 1, 2])
 
 
 def test_each_way_to_be_unreliable() -> None:
@@ -118,4 +112,4 @@ def test_the_recommendation_is_where_the_bound_on_every_degree_meets_the_thresho
 def test_recommended_graphs_are_connected_and_reliable(n: int) -> None:
     for seed in range(20):
         graph = erdos_renyi(range(n), recommended_probability(n), generator=generator(seed, "g"))
-        assert private(graph, range(n)) and reliable(graph, majorities(graph))
+        assert private(graph, majorities(graph), range(n)) and reliable(graph, majorities(graph))

@@ -63,7 +63,7 @@ def byzantine() -> Play:
     vectors = {client: draw.integers(-99, 99, 5) for client in range(8)}
 
     def play(wire: Wire) -> bool:
-        r = ByzSecAgg().start(tuple(vectors), generator=generator(0, "round"))
+        r = ByzSecAgg().start(tuple(vectors), 5, generator=generator(0, "round"))
         r.wire = wire
         _, selected, total = robust_sum(r, vectors)
         return np.array_equal(total, sum((vectors[c] for c in selected), np.zeros(5, np.int64)))

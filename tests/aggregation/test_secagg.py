@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from leaklib.aggregation import ccesa, secagg
 from leaklib.aggregation.ccesa import CCESA
-from leaklib.aggregation.crypto.fixed_point import encode, flat
 from leaklib.aggregation.crypto.primitives import keystream, sign
 from leaklib.aggregation.crypto.shamir import PRIME, recover
 from leaklib.aggregation.masking.client import Client, pair_mask, signed_survivors
@@ -30,7 +30,7 @@ from leaklib.aggregation.masking.round import (
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.rng import generator
-from leaklib.types import Aggregation, Update, View
+from leaklib.types import Aggregation, Update
 
 PHASES = [Phase.ADVERTISE_KEYS, Phase.SHARE_KEYS, Phase.MASKED_INPUT, Phase.UNMASK]
 
@@ -422,22 +422,15 @@ def test_clients_unmask_no_sum_over_fewer_than_the_minimum(minimum: int) -> None
         protocol(updates(range(5), 4))
 
 
-def mixed(models: dict[int, bytes], **fields) -> tuple[View, np.ndarray, tuple[Update, ...]]:
-    """A round among clients with these models: the view, the words of what it read, and what was sent."""
-    sent = tuple(replace(u, model=models[u.client]) for u in updates(models, 20_000))
-    view = SecAgg(fraction_bits=16, **fields)(sent)
-    (read,) = view.updates
-    return view, encode(flat(read.tensors) * len(models), 16, 1), sent
-
-
-def test_masks_of_clients_with_one_model_cancel_and_of_two_do_not() -> None:
-    same, other = b"a" * 32, b"b" * 32
-    one = dict.fromkeys(range(4), same)
-    two = one | {2: other}
-    for models, fields in ((one, {}), (two, {"bind_model": False})):
-        view, _, sent = mixed(models, **fields)
-        true = torch.stack([u.tensors["w"] for u in sent]).mean(0)
-        assert (view.updates[0].tensors["w"] - true).abs().max() < 2.0**-16
+@pytest.mark.parametrize("protocol", [SecAgg(), SecAgg(neighbors=2), CCESA(0.9)], ids=repr)
+def test_masks_of_clients_with_one_model_cancel_and_of_two_do_not(protocol) -> None:
+    one = dict.fromkeys(range(6), b"a" * 32)
+    two = one | {2: b"b" * 32}
+    for binds, models, readable in ((True, one, True), (True, two, False), (False, two, True)):
+        sent = tuple(replace(u, model=models[u.client]) for u in updates(range(6), 500))
+        (read,) = replace(protocol, bind_model=binds)(sent, generator=generator(0, "a")).updates
+        error = (read.tensors["w"] - torch.stack([u.tensors["w"] for u in sent]).mean(0)).abs().max()
+        assert error < 1e-5 if readable else error > 100
 
 
 def test_the_sum_over_two_models_is_uniform() -> None:
@@ -611,3 +604,21 @@ def test_a_threshold_that_colluders_reach_is_refused() -> None:
         SecAgg(3, colluders=3)(updates(range(6), 3))
     assert [SecAgg(colluders=c)._threshold(6) for c in range(6)] == [4, 4, 4, 4, 5, 6]
     assert [SecAgg(active=True, colluders=c)._threshold(6) for c in range(5)] == [4, 4, 5, 5, 6]
+
+
+@pytest.mark.parametrize(("module", "protocol"), [(secagg, SecAgg(neighbors=4)), (ccesa, CCESA(0.8))])
+def test_the_graph_is_drawn_from_public_chance_alone(module, protocol, monkeypatch) -> None:
+    """Without a seed: the same public draw gives the same graph, and other secrets each time."""
+    graphs = []
+
+    def seen(graph: Graph, *arguments, **options) -> Masking:
+        graphs.append(graph)
+        return start(graph, *arguments, **options)
+
+    monkeypatch.setattr(module, "start", seen)
+    words = []
+    for public in (5, 5, 6):
+        monkeypatch.setattr("leaklib.rng.secrets.randbits", lambda bits, public=public: public)
+        words.append(protocol(updates(range(9), 4)).sealed[0].tensors["w"])
+    assert graphs[0] == graphs[1] != graphs[2]
+    assert not (words[0] == words[1]).any()

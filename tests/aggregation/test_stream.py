@@ -5,7 +5,6 @@ import hashlib
 import pytest
 import torch
 
-from leaklib.aggregation.byzantine.consistency import draw_coin
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA
 from leaklib.aggregation.crypto.field import P, uniform
@@ -56,7 +55,7 @@ def masking(seed: int | None) -> Exchange:
 
 def byzantine(seed: int | None) -> Exchange:
     members = tuple(range(8))
-    return ByzSecAgg().start(members, generator=None if seed is None else generator(seed, "round"))
+    return ByzSecAgg().start(members, 3, generator=None if seed is None else generator(seed, "round"))
 
 
 @pytest.mark.parametrize("play", [masking, byzantine])
@@ -122,12 +121,6 @@ def test_elements_are_61_bits_drawn_again_where_they_are_p(monkeypatch: pytest.M
     assert uniform((3,), stream=stream).tolist() == [7, 0, 5]
     drawn = uniform((4, 5), stream=Stream(0))
     assert drawn.shape == (4, 5) and (drawn < P).all() and len(set(drawn.reshape(-1).tolist())) == 20
-
-
-def test_the_coin_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, stream = iter([bytes(8), bytes(8), b"\x09" + bytes(7)]), Stream(0)
-    monkeypatch.setattr(stream, "bytes", lambda count: next(source))
-    assert draw_coin(stream=stream) == 9
 
 
 def test_a_rounds_name_is_random_or_zero() -> None:

@@ -10,172 +10,257 @@ this pair alone, with zero at X^(K−1), and hides all other coefficients. One m
 would not: around a triangle of pairs N_n − N_m cancels.
 
 Source: Jahani-Nezhad, Maddah-Ali, Caire, "ByzSecAgg: A Byzantine-Resistant Secure Aggregation Scheme for
-Federated Learning Based on Coded Computing and Vector Commitment", arXiv 2302.09913. Differs: see
-consistency.py; rounding is to the nearest.
+Federated Learning Based on Coded Computing and Vector Commitment", arXiv 2302.09913. Differs: how shares are
+checked (consistency.py) and disputes end (dispute.py); lengths are checked (norm.py); the lists are echoed;
+rounding is to the nearest.
 Chapter: 11.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 import numpy as np
 from jaxtyping import Int64
 
-from leaklib.aggregation.byzantine.consistency import Row, combine, fits, with_blind
-from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
-from leaklib.aggregation.crypto.field import add, dot, elements, from_bytes, sub, to_bytes, total, uniform
-from leaklib.aggregation.crypto.primitives import KEY, agree, public_key
-from leaklib.aggregation.crypto.ramp import cut, hidden, point, shares
+from leaklib.aggregation.byzantine.channel import PURPOSE, header, opened
+from leaklib.aggregation.byzantine.coin import check_reveal, coin, seed
+from leaklib.aggregation.byzantine.consistency import combine, with_blind
+from leaklib.aggregation.byzantine.messages import (
+    NONCE,
+    ByzPhase,
+    Commitment,
+    Complaint,
+    Dealt,
+    Keys,
+    Names,
+    Nonce,
+    Numbers,
+    Reveal,
+)
+from leaklib.aggregation.byzantine.norm import Check, bits, projections
+from leaklib.aggregation.byzantine.rules import ByzRules, Held, conform, read
+from leaklib.aggregation.crypto.field import add, dot, elements, sub, to_bytes, total, uniform
+from leaklib.aggregation.crypto.primitives import KEY, agree, public_key, seal
+from leaklib.aggregation.crypto.ramp import Blocks, cut, hidden, shares
 from leaklib.aggregation.crypto.stream import Stream
 from leaklib.aggregation.parts.party import Party
 
 Integers = Int64[np.ndarray, "_"]
 
 
-@dataclass(frozen=True)
-class ByzRules:
-    """What all parties of a round agree on beforehand. ``members`` stand at points 1, 2, … in this order."""
-
-    members: tuple[int, ...]
-    byzantine: int
-    blocks: int
-    colluders: int
-    selected: int
-    session: bytes = b""
-
-    @property
-    def terms(self) -> int:
-        """Coefficients of a sharing's polynomials."""
-        return self.blocks + self.colluders
-
-    @property
-    def product_terms(self) -> int:
-        """Coefficients of a product of two."""
-        return 2 * self.terms - 1
-
-
-class Held(NamedTuple):
-    """What one holder has of one dealer: of both sharings, and of its masks, one for each member."""
-
-    first: Row
-    second: Row
-    masks: Row
-
-
 class ByzClient(Party):
     """Client ``number`` of the members. Phases are called in their order, each once.
 
-    A bad share must not stop the round, or a single dealer could. What is damaged, not for this client, came
-    twice or from a stranger does not count; ``refused`` says so, and the holder complains of who dealt it.
+    A bad share must not stop the round, or a single dealer could: the holder complains, and proves it. What
+    is not for this client, came twice or from a stranger does not count; ``refused`` says so.
     ValueError where the server asks for what no client may answer.
     """
 
     def __init__(self, number: int, rules: ByzRules, *, stream: Stream) -> None:
         super().__init__(number, rules.session, stream=stream)
         self.rules = rules
-        self._held: dict[int, Held] = {}
         self.refused: list[str] = []
+        self._others = [member for member in rules.members if member != number]
+        self._plain: dict[int, list[bytes]] = {}  # of each dealer, its shares and its proof
+        self._held: dict[int, Held] = {}
+        self._bad: set[int] = set()  # dealers whose messages cannot be read, or whose shares do not fit
         self._accepted: tuple[int, ...] = ()
 
-    def advertise_key(self) -> Key:
-        """A key pair, made new for this round."""
+    def advertise_keys(self) -> Keys:
+        """Key pairs, made new for this round."""
         self._enter(ByzPhase.ADVERTISE_KEYS)
-        self._secret = self._stream.bytes(KEY)
-        return Key(self.number, public_key(self._secret))
+        self._sending = self._stream.bytes(KEY)
+        self._receiving = {other: self._stream.bytes(KEY) for other in self._others}
+        receiving = tuple(public_key(secret) for secret in self._receiving.values())
+        return Keys(self.number, public_key(self._sending), receiving)
 
-    def deal(self, vector: Integers, keys: Iterable[Key], second: Integers | None = None) -> list[Dealt]:
-        """Shares of ``vector`` for every member. A cheating dealer puts another one into the ``second``."""
+    def deal(
+        self, vector: Integers, told: Sequence[Commitment | Keys], second: Integers | None = None
+    ) -> list[Dealt | Nonce]:
+        """Shares of ``vector`` for every member, and a nonce for the coin.
+
+        ``told``: the server's commitment, then the others' keys. A cheating dealer puts another vector into
+        the ``second`` sharing.
+        """
         self._enter(ByzPhase.DEAL)
+        committed, *keys = told
+        assert isinstance(committed, Commitment)
+        self._committed = committed
+        self._agree([key for key in keys if isinstance(key, Keys)])
         rules, g = self.rules, self._stream
-        others = [member for member in rules.members if member != self.number]
-        self._channels = {key.client: agree(self._secret, key.sealing, b"deal") for key in keys}
-        if set(self._channels) != set(others):
-            raise self._refusal(f"expected the keys of {others}, got {list(self._channels)}")
+        self._vector = vector
         blocks = with_blind(cut(elements(vector), rules.blocks), stream=g)
         reverse = blocks[::-1]
         if second is not None:
             reverse = np.column_stack([cut(elements(second), rules.blocks)[::-1], reverse[:, -1]])
         self._sharings = tuple(hidden(order, rules.colluders, stream=g) for order in (blocks, reverse))
-        self._masks = uniform((rules.product_terms, len(rules.members)), stream=g)
+        self._masks = uniform((rules.product_terms, rules.dealt[2]), stream=g)
         self._masks[rules.blocks - 1] = 0
-        points = [point(place) for place in range(len(rules.members))]
-        dealt = [shares(rows, points) for rows in (*self._sharings, self._masks)]
-        each = {member: Held(*rows) for member, *rows in zip(rules.members, *dealt, strict=True)}
-        self._held[self.number] = each[self.number]
-        plain = {other: to_bytes(np.concatenate(each[other])) for other in others}
-        return [Dealt(self.number, other, self._seal(other, plain[other])) for other in others]
+        self._nonce = g.bytes(NONCE)
+        return [*self._share(*self._sharings, self._masks), Nonce(self.number, self._nonce)]
 
-    def combine(self, received: Iterable[Dealt], coin: Coin) -> Numbers:
-        """Keep the others' shares, and publish the combinations of what was dealt, now that it is fixed."""
+    def _share(self, *polynomials: Blocks) -> list[Dealt]:
+        """All members' shares, its own kept as if it had received them, the others' sealed."""
+        members = self.rules.members
+        rows = np.hstack([shares(rows, [*map(self.rules.point_of, members)]) for rows in polynomials])
+        plain = {member: to_bytes(row) for member, row in zip(members, rows, strict=True)}
+        self._plain.setdefault(self.number, []).append(plain[self.number])
+        return [self._to(other, plain[other]) for other in self._channels]
+
+    def _agree(self, keys: list[Keys]) -> None:
+        """A channel to each other member that sent keys, and one from it."""
+        rules = self.rules
+        self._theirs = {key.client: key for key in keys}
+        least = len(rules.members) - rules.byzantine - rules.dropouts - 1
+        known = set(self._others)
+        if not self._theirs.keys() <= known or len(self._theirs) < max(least, len(keys)):
+            raise self._refusal(f"expected the keys of at least {least} of {self._others}")
+        for other, key in self._theirs.items():
+            place = [member for member in rules.members if member != other].index(self.number)
+            self._channels[other] = agree(self._sending, key.receiving[place], PURPOSE)
+
+    def _to(self, other: int, plain: bytes) -> Dealt:
+        bound = header(self._session, ByzPhase(self._phase), self.number, other)
+        return Dealt(self.number, other, seal(self._channels[other], plain, bound, stream=self._stream))
+
+    def _from(self, message: Dealt, phase: ByzPhase) -> bytes:
+        sending, secret = self._theirs[message.sender].sending, self._receiving[message.sender]
+        return opened(message, sending, secret, self._session, phase)
+
+    def prove(self, received: Iterable[Dealt], told: Reveal) -> list[Dealt]:
+        """Keep the others' shares, and deal the bits of this vector's projections, now that it is fixed."""
+        self._enter(ByzPhase.PROVE)
+        self._check(told, self._committed.first)
+        self._keep(received, ByzPhase.DEAL)
+        self._seed = seed(told)
+        written = elements(self._bits())[None]
+        self._proof = hidden(
+            with_blind(written, stream=self._stream), self.rules.colluders, stream=self._stream
+        )
+        return self._share(self._proof)
+
+    def _bits(self) -> Integers:
+        padded = np.zeros(self.rules.blocks * self.rules.length, np.int64)
+        padded[: len(self._vector)] = self._vector
+        return bits(projections(self._seed, len(padded)) @ padded, self.rules.beta)
+
+    def combine(self, received: Iterable[Dealt], told: Reveal) -> Numbers:
+        """Keep the others' proofs, and publish the combinations of what was dealt, now that it is fixed."""
         self._enter(ByzPhase.COMBINE)
-        for message in received:
+        self._check(told, self._committed.second)
+        self._keep(received, ByzPhase.PROVE)
+        self._coin, blocks = coin(told), self.rules.blocks
+        for dealer in [dealer for dealer, plain in self._plain.items() if len(plain) == 2]:
+            dealt, proof = self._plain[dealer]
             try:
-                self._keep(message)
+                self._held[dealer] = read(dealt, proof, self.rules)
             except ValueError as reason:
-                self.refused.append(str(reason))
-        self._coin, rules = coin.value, self.rules
-        first, second = (combine(rows, coin.value) for rows in self._sharings)
-        masks = np.delete(combine(self._masks, coin.value), rules.blocks - 1)
-        return Numbers(self.number, np.concatenate([first, second[rules.blocks :], masks]))
+                self._complain_of(dealer, reason)
+        first, second = (combine(rows, self._coin) for rows in self._sharings)
+        masks = np.delete(combine(self._masks, self._coin), blocks - 1)
+        proof = combine(self._proof, self._coin)
+        return Numbers(self.number, np.concatenate([first, second[blocks:], masks, proof]))
 
-    def _keep(self, message: Dealt) -> None:
-        sender, mine = message.sender, self._held[self.number]
+    def _check(self, told: Reveal, committed: bytes) -> None:
+        if wrong := check_reveal(told, committed, self.number, self._nonce):
+            raise self._refusal(wrong)
+
+    def _keep(self, received: Iterable[Dealt], phase: ByzPhase) -> None:
+        before: set[int] = set()
+        for message in received:
+            if self._is_mine(message, before):
+                before.add(message.sender)
+                try:
+                    self._plain.setdefault(message.sender, []).append(self._from(message, phase))
+                except ValueError as reason:
+                    self._complain_of(message.sender, reason)
+
+    def _complain_of(self, dealer: int, reason: ValueError) -> None:
+        self.refused.append(f"shares of client {dealer}: {reason}")
+        self._bad.add(dealer)
+
+    def _is_mine(self, message: Dealt, before: Iterable[int]) -> bool:
+        sender, wrong = message.sender, ""
         if message.recipient != self.number:
-            raise self._refusal(f"got shares for client {message.recipient}")
-        if sender not in self._channels or sender in self._held:
-            what = "a second time" if sender in self._held else "from a stranger"
-            raise self._refusal(f"got shares of client {sender} {what}")
-        plain = from_bytes(self._unseal(sender, message.sealed))
-        if len(plain) != sum(map(len, mine)):
-            raise self._refusal(f"got shares of another length from client {sender}")
-        self._held[sender] = Held(*np.split(plain, np.cumsum([len(row) for row in mine])[:-1]))
+            wrong = f"got a message of client {sender} for client {message.recipient}"
+        elif sender not in self._theirs:
+            wrong = f"got a message of the stranger {sender}"
+        elif sender in before:
+            wrong = f"got a message of client {sender} a second time"
+        self.refused += [wrong] if wrong else []
+        return not wrong
 
-    def complain(self, combinations: Iterable[Numbers]) -> Names:
-        """The dealers whose shares do not fit what they published, or of whom something is missing."""
+    def complain(self, combinations: Iterable[Numbers]) -> Complaint:
+        """The dealers whose shares cannot be read or do not fit what they published, with the proof."""
         self._enter(ByzPhase.COMPLAIN)
-        sizes = self.rules.terms, self.rules.colluders, self.rules.product_terms - 1
-        published = {m.client: m.values for m in combinations if len(m.values) == sum(sizes)}
-        dealers = [dealer for dealer in self.rules.members if dealer in published and dealer in self._held]
-        first, rest, masks = np.split(np.stack([published[n] for n in dealers]), np.cumsum(sizes)[:2], axis=1)
-        # The second sharing's blocks are not sent: they must be the first one's, in reverse.
-        blocks = self.rules.blocks
-        second = np.concatenate([first[:, :blocks][:, ::-1], rest], axis=1)
-        masks = np.insert(masks, blocks - 1, 0, axis=1)
-        held = (np.stack(rows) for rows in zip(*(self._held[dealer] for dealer in dealers), strict=True))
-        own = point(self.rules.members.index(self.number))
-        checks = [fits(*pair, own, self._coin) for pair in zip(held, (first, second, masks), strict=True)]
-        fine = set(np.array(dealers)[np.all(checks, 0)].tolist())
-        # Should such a dealer be accepted all the same, this holder's answers are among the wrong ones.
-        nothing = Held(*map(np.zeros_like, self._held[self.number]))
-        self._held = dict.fromkeys(self.rules.members, nothing) | self._held
-        return Names(self.number, tuple(n for n in self.rules.members if n not in fine))
+        published = {message.client: message.values for message in combinations}
+        for dealer in published.keys() - self._held.keys() - self._bad:
+            raise self._refusal(f"was forwarded no shares of client {dealer}")
+        if any(len(values) != sum(self.rules.published) for values in published.values()):
+            raise self._refusal("was forwarded a combination of another length")
+        dealers = [dealer for dealer in published if dealer in self._held and dealer != self.number]
+        held, theirs = [self._held[n] for n in dealers], [published[n] for n in dealers]
+        fine = conform(held, theirs, self.rules, self.rules.point_of(self.number), self._coin)
+        self._bad |= {dealer for dealer, fit in zip(dealers, fine, strict=True) if not fit}
+        accused = tuple(dealer for dealer in published if dealer in self._bad)
+        return Complaint(self.number, accused, tuple(self._receiving[dealer] for dealer in accused))
 
     def distances(self, accepted: Names) -> Numbers:
-        """This holder's value of h for every pair of accepted dealers."""
+        """This holder's values of each accepted dealer's length, of its check, and of h for every pair."""
         self._enter(ByzPhase.DISTANCES)
-        if not set(accepted.names) <= self._held.keys():
-            raise self._refusal(f"has no shares of all of {accepted.names}")
+        fine = self._held.keys() - self._bad
+        if not set(accepted.names) <= fine or len(set(accepted.names)) < len(accepted.names):
+            raise self._refusal(f"has no good shares of all of {accepted.names}")
         self._accepted = accepted.names
+        rules = self.rules
+        where = rules.blocks * rules.length, rules.blocks, rules.beta, rules.point_of(self.number)
+        check = Check(self._seed, self._coin, *where)
         held = [self._held[dealer] for dealer in accepted.names]
         places = [self.rules.members.index(dealer) for dealer in accepted.names]
-        # The last entry belongs to the check, not to the vector.
-        first, second = (np.stack(rows)[:, :-1] for rows in list(zip(*held, strict=True))[:2])
-        masks = np.stack([one.masks[places] for one in held])
-        rows = []
+        # Last entries are blind.
+        first, second, masks, proof = (np.stack(rows) for rows in zip(*held, strict=True))
+        first, second, proof = first[:, :-1], second[:, :-1], proof[:, :-1]
+        checks = np.concatenate([check.value(*both) for both in zip(first, proof, strict=True)])
+        rows = [add(dot(first, second), masks[range(len(held)), places]), add(checks, masks[:, -2])]
+        masks = masks[:, places]
         for n in range(len(held) - 1):
             product = dot(sub(first[n], first[n + 1 :]), sub(second[n], second[n + 1 :]))
             rows.append(add(product, add(masks[n, n + 1 :], masks[n + 1 :, n])))  # masked by both dealers
         return Numbers(self.number, np.concatenate(rows))
 
-    def sum(self, selected: Names) -> Numbers:
-        """The sum of the selected dealers' shares. Refused for fewer than agreed on, or for strangers."""
+    def echo(self, selected: Names) -> list[Dealt]:
+        """Tells every other member, unreadably for the server, which lists this client was told.
+
+        Refused for fewer names than agreed on, or for strangers.
+        """
+        self._enter(ByzPhase.ECHO)
+        names, least = set(selected.names), self.rules.selected
+        if len(names) < max(least, len(selected.names)) or not names <= set(self._accepted):
+            raise self._refusal(f"adds up {least} accepted clients or more, was asked for {selected.names}")
+        self._selected = selected.names
+        lists = Names(0, self._accepted).encode() + Names(0, self._selected).encode()
+        self._told = sha256(lists).digest()
+        return [self._to(other, self._told) for other in self._channels]
+
+    def sum(self, echoes: Iterable[Dealt]) -> Numbers:
+        """The sum of the selected dealers' shares, if enough members were told of the same."""
         self._enter(ByzPhase.SUM)
-        names = set(selected.names)
-        if len(names) < self.rules.selected or not names <= set(self._accepted):
-            wanted = f"at least {self.rules.selected} accepted clients"
-            raise self._refusal(f"adds up {wanted}, was asked for {selected.names}")
-        return Numbers(self.number, total(np.stack([self._held[n].first[:-1] for n in sorted(names)]), 0))
+        same, before = {self.number}, set()
+        for message in echoes:
+            # Whose channel was opened in a complaint could be spoken for by anyone.
+            if self._is_mine(message, before | self._bad):
+                before.add(message.sender)
+                try:
+                    heard = self._from(message, ByzPhase.ECHO)
+                except ValueError as reason:
+                    self.refused.append(f"echo of client {message.sender}: {reason}")
+                else:
+                    same |= {message.sender} if heard == self._told else set()
+        if len(same) < self.rules.quorum:
+            wanted = f"{self.rules.quorum} members that were told the same lists"
+            raise self._refusal(f"wants {wanted}, knows of {len(same)}")
+        rows = np.stack([self._held[dealer].first[:-1] for dealer in self._selected])
+        return Numbers(self.number, total(rows, 0))
 
     def lie(self, true: Numbers) -> Numbers:
         """What a liar answers instead: as many random numbers."""

@@ -1,8 +1,8 @@
 """Whether a dealer dealt what it should: one random combination, checked by every holder.
 
 Holder i's share s_i of a dealer is a vector of L entries, and one more that is random. When all shares have
-arrived and nobody can change them, a coin ρ is drawn that the dealer could not foresee. It publishes the
-coefficients c_j = Σ_l ρ^l a_{j,l} of one polynomial, and each holder compares
+arrived and nobody can change them, a coin ρ is drawn that the dealer could not foresee (coin.py). It
+publishes the coefficients c_j = Σ_l ρ^l a_{j,l} of one polynomial, and each holder compares
 
     Σ_l ρ^l s_{i,l} = Σ_j c_j (i+1)^j.
 
@@ -31,13 +31,6 @@ Row = UInt64[np.ndarray, "_"]
 def with_blind(blocks: Blocks, *, stream: Stream) -> Blocks:
     """One random entry more in every row: what keeps the published combination from telling anything."""
     return np.concatenate([blocks, uniform((len(blocks), 1), stream=stream)], axis=1)
-
-
-def draw_coin(*, stream: Stream) -> int:
-    """The coin ρ, never zero. Whoever draws it does so when all shares have arrived."""
-    while not (coin := int(uniform((), stream=stream))):
-        pass
-    return coin
 
 
 def combine(rows: Blocks, coin: int) -> Row:

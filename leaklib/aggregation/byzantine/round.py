@@ -4,35 +4,68 @@ Source and differences: see client.py.
 Chapter: 11.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import numpy as np
 
 from leaklib.aggregation.byzantine.client import ByzClient, Integers
-from leaklib.aggregation.byzantine.messages import ByzPhase, Coin, Dealt, Key, Names, Numbers
+from leaklib.aggregation.byzantine.messages import ByzPhase, Names
 from leaklib.aggregation.byzantine.server import ByzServer, Squares
 from leaklib.aggregation.crypto import fixed_point
-from leaklib.aggregation.crypto.field import P
+from leaklib.aggregation.parts.codec import Message
 from leaklib.aggregation.parts.wire import Exchange
 from leaklib.types import Tensors
 
-Byzantine = Exchange[ByzClient, ByzServer]
-"""A round's clients and server, with all that they say."""
 Vectors = dict[int, Integers]
 """One of each client."""
 Members = Collection[int]
+Answer = Message | list[Any]
+"""One message of a client or several."""
 
 
-def quantized(tensors: Tensors, fraction_bits: int) -> Integers:
-    """The entries times 2^fraction_bits, as integers.
+class Byzantine(Exchange[ByzClient, ByzServer]):
+    """A round's clients and server, with all that they say."""
 
-    ValueError if they are so large that a distance to another such vector might reach p: each client makes
-    sure of it alone, by |w|² < p/8, since |a − b|² ≤ 2|a|² + 2|b|².
-    """
+    def ask(
+        self,
+        phase: ByzPhase,
+        answer: Callable[[ByzClient, list[Any]], Answer],
+        tell: Callable[[int], Iterable[Message]] = lambda name: (),
+        dropped: Members = (),
+    ) -> None:
+        """As ``Exchange.phase``, with all who are still there, and whatever they answer does not end it."""
+        self.server.open(phase)
+        for name in [name for name in self.clients if name in self.server.present and name not in dropped]:
+            with self.work_of(None):
+                told = list(tell(name))
+            with self.work_of(name):
+                heard = [self.wire.carry(phase, None, name, message) for message in told]
+                said = answer(self.clients[name], heard)
+            for message in said if isinstance(said, list) else [said]:
+                self._send(phase, name, message)
+        with self.work_of(None):
+            self.server.close()
+
+    def _send(self, phase: ByzPhase, name: int, message: Message) -> None:
+        try:
+            with self.work_of(name):
+                arrived = self.wire.carry(phase, name, None, message)
+        except ValueError as damaged:  # as if nothing had come
+            self.server.refused.append(f"client {name} in {phase.name}: {damaged}")
+        else:
+            with self.work_of(None):
+                self.server.receive(phase, name, arrived)
+
+
+def quantized(tensors: Tensors, fraction_bits: int, square: int) -> Integers:
+    """The entries times 2^fraction_bits, as integers. ValueError if they are longer than √``square``."""
     scaled = (fixed_point.flat(tensors) * 2.0**fraction_bits).round()
-    square = scaled.square().sum().item()
-    if not square < P / 8:
-        most, got = (f"{length**0.5 / 2**fraction_bits:g}" for length in (P / 8, square))
+    got = scaled.square().sum().item()
+    if not got < 2 * square or (got := int(np.square(scaled.long().numpy()).sum())) > square:
+        most, length = (f"{value**0.5 / 2**fraction_bits:.7g}" for value in (square, got))
         limit = f"with {fraction_bits} fraction bits an update may have at most the length {most}"
-        raise ValueError(f"{limit}, got {got}: send a smaller update, or lower fraction_bits")
+        raise ValueError(f"{limit}, got {length}: send a smaller update, or lower fraction_bits")
     return scaled.long().numpy()
 
 
@@ -42,50 +75,53 @@ def robust_sum(
     """All phases in a row: squared distances between accepted clients, who is selected, the sum of these."""
     deal(r, integers, forgers)
     check(r)
-    there = [number for number in r.clients if number not in dropped]
-    answer(r, ByzPhase.DISTANCES, r.server.accepted(), there, liars)
+    squares = distances(r, liars, dropped)
     with r.work_of(None):
-        squares = r.server.distances()
         selected = r.server.select(squares)
-    answer(r, ByzPhase.SUM, selected, there, liars)
-    with r.work_of(None):
-        return squares, selected, r.server.sum(len(next(iter(integers.values()))))
+    return squares, selected, sum_of(r, selected, liars, dropped)
 
 
 def deal(r: Byzantine, integers: Vectors, forgers: Members = ()) -> None:
     """Keys go round, and every client sends its sealed shares to the server."""
 
-    def dealt(client: ByzClient, keys: list[Key]) -> list[Dealt]:
+    def dealt(client: ByzClient, told: list) -> list:
         vector = integers[client.number]
-        return client.deal(vector, keys, -vector - 1 if client.number in forgers else None)
+        return client.deal(vector, told, -vector - 1 if client.number in forgers else None)
 
-    server = r.server
-    r.phase(ByzPhase.ADVERTISE_KEYS, r.clients, lambda client, _: client.advertise_key(), server.keys.put)
-    r.phase(ByzPhase.DEAL, r.clients, dealt, server.dealt.put, server.keys_for)
+    r.ask(ByzPhase.ADVERTISE_KEYS, lambda client, _: client.advertise_keys())
+    r.ask(ByzPhase.DEAL, dealt, r.server.keys_for)
 
 
 def check(r: Byzantine) -> None:
-    """Shares go to their holders, a coin is drawn, dealers publish their combinations, holders complain."""
-    server, coin = r.server, r.server.draw_coin()
-
-    def tell(name: int) -> list[Dealt | Coin]:
-        return [*server.shares_for(name), coin]
-
-    def combine(client: ByzClient, told: list) -> Numbers:
-        return client.combine(told[:-1], told[-1])
-
-    r.phase(ByzPhase.COMBINE, r.clients, combine, server.combinations.put, tell)
-    published = server.combinations.values()
-    r.phase(ByzPhase.COMPLAIN, r.clients, ByzClient.complain, server.complaints.put, lambda _: published)
+    """Holders get their shares, dealers prove and publish what the coins ask for, holders complain."""
+    r.ask(ByzPhase.PROVE, lambda client, told: client.prove(told[:-1], told[-1]), r.server.shares_for)
+    r.ask(ByzPhase.COMBINE, lambda client, told: client.combine(told[:-1], told[-1]), r.server.proofs_for)
+    published = r.server.published()
+    r.ask(ByzPhase.COMPLAIN, ByzClient.complain, lambda _: published)
 
 
-def answer(r: Byzantine, phase: ByzPhase, names: tuple[int, ...], there: Members, liars: Members) -> None:
-    """Those who are still there are told ``names``, and answer for them. Liars answer with random numbers."""
-    distances = phase == ByzPhase.DISTANCES
+def distances(r: Byzantine, liars: Members = (), dropped: Members = ()) -> Squares:
+    """Holders answer for the distances, and the server decodes them. Liars answer with random numbers."""
 
-    def numbers(client: ByzClient, told: list[Names]) -> Numbers:
-        true = client.distances(*told) if distances else client.sum(*told)
+    def answer(client: ByzClient, told: list[Names]) -> Answer:
+        true = client.distances(*told)
         return client.lie(true) if client.number in liars else true
 
-    receive = (r.server.answers if distances else r.server.sums).put
-    r.phase(phase, there, numbers, receive, lambda name: [Names(name, names)])
+    r.ask(ByzPhase.DISTANCES, answer, lambda name: [Names(name, r.server.accepted)], dropped)
+    with r.work_of(None):
+        return r.server.distances()
+
+
+def sum_of(r: Byzantine, selected: tuple[int, ...], liars: Members = (), dropped: Members = ()) -> Integers:
+    """Clients tell each other who is selected, then answer for the sum, and the server decodes it."""
+
+    def answer(client: ByzClient, told: list) -> Answer:
+        true = client.sum(told)
+        return client.lie(true) if client.number in liars else true
+
+    r.ask(
+        ByzPhase.ECHO, lambda client, told: client.echo(*told), lambda name: [Names(name, selected)], dropped
+    )
+    r.ask(ByzPhase.SUM, answer, r.server.echoes_for, dropped)
+    with r.work_of(None):
+        return r.server.sum()

@@ -24,6 +24,7 @@ _P = np.uint64(P)
 _LOW = np.uint64(2**31 - 1)
 _LOW30 = np.uint64(2**30 - 1)
 _LOW32 = np.uint64(2**32 - 1)
+_AT_ONCE = 2**15  # products that fit into a processor's cache
 _30, _31, _32, _61 = (np.uint64(shift) for shift in (30, 31, 32, 61))
 
 
@@ -91,6 +92,8 @@ def dot(a: Elements, b: Elements) -> Elements:
 
 def matmul(a: Elements, b: Elements) -> Elements:
     """The matrix product of a, rows × inner, and b, inner × columns."""
+    if a.size * b.shape[1] < _AT_ONCE:
+        return total(mul(a[:, :, None], b[None]), 1)
     result = mul(a[:, :1], b[:1])
     for inner in range(1, a.shape[1]):
         result = add(result, mul(a[:, inner : inner + 1], b[inner : inner + 1]))
@@ -99,7 +102,10 @@ def matmul(a: Elements, b: Elements) -> Elements:
 
 def powers(x: int, count: int) -> Elements:
     """1, x, x², … : ``count`` of them, at least one."""
-    row = elements([1])
+    short = [1]
+    while len(short) < min(count, 32):
+        short.append(short[-1] * x % P)
+    row = np.array(short, np.uint64)
     while len(row) < count:
         row = np.concatenate([row, mul(row, elements([pow(x, len(row), P)]))])
     return row[:count]

@@ -4,7 +4,9 @@
 
 The masks s_uv, which two neighbors share, cancel in the sum. The seed b_u is u's own. u deals shares of b_u
 and of the key behind its s_uv to its neighbors. Of another client they later give the server one or the
-other, never both: b_v if v's update is in the sum, v's key if it is not.
+other, never both: b_v if v's update is in the sum, v's key if it is not. With its public keys u sends
+SHA-256(b_u), so that wrong shares of either secret are found. What u seals for v is bound to all that both
+have published: two who were shown different keys of each other cannot read it.
 
 Source: Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017,
 Figure 4; for graphs that are not complete Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure
@@ -85,8 +87,8 @@ class Client(Party):
         model: bytes = b"",
     ) -> None:
         super().__init__(number, rules.session, stream=stream)
-        self.rules, self._signing_key, self._model = rules, signing_key, model
-        self._threshold = rules.thresholds[number]
+        self.rules, self._threshold = rules, rules.thresholds[number]
+        self._signing_key, self._model = signing_key, model
         self._keys: dict[int, Keys] = {}  # of the neighbors that take part
         self._held: dict[int, tuple[int, int]] = {}  # of whom it holds shares: of the seed, and of the key
         self._checked: Survivors | None = None

@@ -7,7 +7,7 @@ Chapters: 10, 11, 12.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from leaklib.aggregation.byzantine.messages import ByzPhase
+from leaklib.aggregation.byzantine.messages import HASH, NONCE, ByzPhase
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.crypto.field import ELEMENT
 from leaklib.aggregation.crypto.primitives import KEY, SEAL
@@ -58,19 +58,22 @@ def count(
 
 def count_byzantine(protocol: ByzSecAgg, clients: int, entries: int) -> dict[ByzPhase, Traffic]:
     """The traffic of every phase for updates of ``entries`` numbers. Nobody complains in these rounds."""
-    n, there, pairs = clients, clients - len(protocol.dropped), clients * (clients - 1)
-    length = -(-entries // protocol.blocks)
-    terms = protocol.blocks + protocol.colluders
-    key, head = NAME + KEY, 2 * NAME
-    dealt = 3 * NAME + SEAL + ELEMENT * (2 * (length + 1) + n)
+    n, gone, pairs = clients, len(protocol.dropped), clients * (clients - 1)
+    rules = protocol.rules(tuple(range(n)), entries)
+    there, head = n - gone, 2 * NAME
+    keys, nonce, reveal = head + n * KEY, NAME + NONCE, head + KEY + n * (NAME + NONCE)
+    dealt, proof = (3 * NAME + SEAL + ELEMENT * numbers for numbers in (sum(rules.dealt), rules.proof))
+    combination, echo = head + ELEMENT * sum(rules.published), 3 * NAME + SEAL + HASH
     told, chosen = head + NAME * n, head + NAME * protocol.selected
-    squares, sums = head + ELEMENT * (pairs // 2), head + ELEMENT * length
-    combination = head + ELEMENT * (terms + protocol.colluders + 2 * terms - 2)
+    squares, sums = head + ELEMENT * (pairs // 2 + 2 * n), head + ELEMENT * rules.length
+    echoed, heard = there * (n - 1), there * (there - 1)
     return {
-        ByzPhase.ADVERTISE_KEYS: Traffic(n, n * key, 0),
-        ByzPhase.DEAL: Traffic(2 * pairs, pairs * dealt, pairs * key),
-        ByzPhase.COMBINE: Traffic(pairs + 2 * n, n * combination, pairs * dealt + n * ELEMENT),
-        ByzPhase.COMPLAIN: Traffic(n * n + n, n * head, n * n * combination),
+        ByzPhase.ADVERTISE_KEYS: Traffic(n, n * keys, 0),
+        ByzPhase.DEAL: Traffic(2 * pairs + 2 * n, pairs * dealt + n * nonce, 2 * n * HASH + pairs * keys),
+        ByzPhase.PROVE: Traffic(2 * pairs + n, pairs * proof, pairs * dealt + n * reveal),
+        ByzPhase.COMBINE: Traffic(pairs + 2 * n, n * combination, pairs * proof + n * reveal),
+        ByzPhase.COMPLAIN: Traffic(n * n + n, n * 3 * NAME, n * n * combination),
         ByzPhase.DISTANCES: Traffic(2 * there, there * squares, there * told),
-        ByzPhase.SUM: Traffic(2 * there, there * sums, there * chosen),
+        ByzPhase.ECHO: Traffic(there + echoed, echoed * echo, there * chosen),
+        ByzPhase.SUM: Traffic(there + heard, there * sums, heard * echo),
     }

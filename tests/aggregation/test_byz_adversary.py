@@ -1,0 +1,278 @@
+"""ByzSecAgg against Byzantine clients that deal, complain, answer and time as they like, and together."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from byz_doubles import Attacker, Double, Dropout, Plot, shared, substitute, value, vanishing
+from test_one_bit import Forged, byzantine, places
+
+from leaklib.aggregation.byzantine.coin import coin, commitment
+from leaklib.aggregation.byzantine.messages import ByzPhase, Commitment, Names, Numbers, Reveal
+from leaklib.aggregation.byzantine.round import Byzantine, check, deal, distances, robust_sum
+from leaklib.aggregation.byzantine.rules import ByzRules
+from leaklib.aggregation.byzsecagg import ByzSecAgg
+from leaklib.aggregation.crypto.field import P, add, elements, from_bytes, to_bytes
+from leaklib.rng import generator
+
+
+def isotropic(entries: int) -> np.ndarray:
+    """A vector whose squared length is zero modulo p, with huge entries."""
+    b = next(b for b in range(1, 99) if pow(-1 - b * b, (P - 1) // 2, P) == 1)
+    c = pow(-1 - b * b, (P + 1) // 4, P)
+    assert (1 + b * b + c * c) % P == 0
+    return np.array([1, b, c if c <= P // 2 else c - P] + [0] * (entries - 3))
+
+
+FIELDS = [
+    (A, K, T, D, m) for A in (1, 2) for K in (1, 2, 3) for T in (0, 1, 2) for D in (0, 1) for m in (2, 3)
+]
+
+
+def exact(r: Byzantine, squares, selected, total, bad: set[int], honest: list[int], integers) -> None:
+    """The sum and all distances are those of the vectors that were dealt, and nobody honest is blamed."""
+    server = r.server
+    assert server.guilty.keys() <= bad, server.guilty
+    assert server.gone.isdisjoint(honest) and set(honest) <= set(server.accepted)
+    vectors = {dealer: shared(r, dealer, honest) for dealer in server.accepted}
+    entries = server.rules.entries
+    for one in honest:
+        assert (vectors[one][:entries] == integers[one]).all() and not vectors[one][entries:].any()
+    for row, one in zip(squares, server.accepted, strict=True):
+        assert row == tuple(int(((vectors[one] - vectors[two]) ** 2).sum()) for two in server.accepted)
+    assert server.squares == tuple(int((vectors[one] ** 2).sum()) for one in server.accepted)
+    assert max(server.squares) <= server.rules.square
+    assert len(selected) == server.rules.selected and set(selected) <= set(server.accepted)
+    assert total.tolist() == sum(vectors[c] for c in selected)[:entries].tolist()
+
+
+def adversarial(seed: int) -> None:
+    """One round with A clients that do what ``seed`` draws, and D honest ones that drop out somewhere."""
+    g = np.random.default_rng(seed)
+    A, K, T, D, m = FIELDS[g.integers(len(FIELDS))]
+    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m)
+    n, entries = protocol.least + int(g.integers(2)), int(g.integers(10, 41))
+    order = g.permutation(n).tolist()
+    bad, dropping, honest = order[:A], order[A : A + D], sorted(order[A + D :])
+    r = protocol.start(tuple(range(n)), entries, generator=generator(seed, "round"))
+    plot = Plot(r.server.rules, tuple(bad), seed)
+    for number in bad:
+        substitute(r, number, Attacker, seed).prepare(plot)
+    for number in dropping:
+        gone = substitute(r, number, Dropout, seed)
+        gone.leaves, gone.sends = ByzPhase(g.integers(8)), int(g.integers(4))
+    integers = {c: g.integers(-300, 300, entries) for c in range(n)}
+    for number in bad:
+        inside = np.mean([integers[c] for c in honest], 0).astype(np.int64)
+        far = [inside, inside, *(integers[number] * k for k in (1, -10, 10**4, 10**9))][g.integers(6)]
+        integers[number] = far + (isotropic(entries) if g.random() < 0.2 else 0)
+    exact(r, *robust_sum(r, integers), set(bad), honest, integers)
+
+
+@pytest.mark.slow
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("batch", range(30))
+def test_whatever_byzantine_clients_do_together_the_sum_is_exact_and_nobody_honest_blamed(batch: int) -> None:
+    for seed in range(10 * batch, 10 * batch + 10):
+        adversarial(seed)
+
+
+# --- the two attacks that broke the protocol when a dealer with at most A complaints could stay ---
+
+
+class BadMasks(Double):
+    """Deals mask shares that are off at the victims, by a polynomial, and answers so that they look right."""
+
+    def prepare(self, victims: tuple[int, ...], polynomial: list[int]) -> "BadMasks":
+        self.victims, self.polynomial = victims, polynomial
+        return self
+
+    def _to(self, other: int, plain: bytes):
+        if self._phase == ByzPhase.DEAL and other in self.victims:
+            first, second, masks = np.split(from_bytes(plain), np.cumsum(self.rules.dealt)[:-1])
+            off = value(self.polynomial, self.rules.point_of(other))
+            plain = to_bytes(np.concatenate([first, second, add(masks, elements([off]))]))
+        return super()._to(other, plain)
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        return [self.lie(said[0])] if phase == ByzPhase.DISTANCES else said
+
+
+class Agreeing(Double):
+    """Answers distances as if the attacker's mask had been shifted for its pairs."""
+
+    def prepare(self, attacker: int, polynomial: list[int]) -> "Agreeing":
+        self.attacker, self.polynomial = attacker, polynomial
+        return self
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        if phase != ByzPhase.DISTANCES:
+            return said
+        places = np.array(np.triu_indices(len(self._accepted), 1)).T
+        theirs = [self.attacker in (self._accepted[a], self._accepted[b]) for a, b in places]
+        off = value(self.polynomial, self.rules.point_of(self.number))
+        return [Numbers(self.number, add(said[0].values, elements([off * one for one in theirs])))]
+
+
+@pytest.mark.parametrize("n", [8, 12, pytest.param(30, marks=pytest.mark.slow)])
+def test_one_client_with_one_bad_mask_share_and_a_lie_stops_no_round(n: int) -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 20) for c in range(n)}
+    r = ByzSecAgg().start(tuple(range(n)), 20, generator=generator(0, "round"))
+    substitute(r, 0, BadMasks).prepare((1,), [1])
+    result = robust_sum(r, integers)
+    exact(r, *result, {0}, list(range(1, n)), integers)
+    assert r.server.guilty.keys() == {0} and 0 not in r.server.accepted
+
+
+def test_a_distance_of_ten_to_the_twelve_cannot_be_forged() -> None:
+    # Three clients of sixteen. One deals masks shifted by a polynomial that is zero at all holders but its
+    # victims and those who will be blamed; all three answer accordingly.
+    protocol = ByzSecAgg(byzantine=3, blocks=2, colluders=2, dropouts=1, selected=4)
+    n, entries, bad, victims, framed, gone = 16, 40, (3, 5, 7), (0, 1, 2), (4, 6, 8), 15
+    g = np.random.default_rng(2)
+    base = g.integers(-3000, 3000, entries)
+    integers = {c: base + g.integers(-300, 300, entries) for c in range(n)}
+    integers[3] = base + 10**6 * (np.arange(entries) == entries - 1)
+    r = protocol.start(tuple(range(n)), entries, generator=generator(0, "round"))
+    rules = r.server.rules
+    others = [c for c in range(n) if c not in (*bad, *victims, *framed, gone)]
+    forged = [c * -(10**12) % P for c in vanishing(rules, others, rules.product_terms)]
+    substitute(r, 3, BadMasks).prepare(victims, forged)
+    for number in bad[1:]:
+        substitute(r, number, Agreeing).prepare(3, forged)
+    squares, selected, total = robust_sum(r, integers, dropped=(gone,))
+    honest = [c for c in range(n) if c not in (*bad, gone)]
+    exact(r, squares, selected, total, set(bad), honest, integers)
+    assert 3 not in r.server.accepted and "complained of client 3" in r.server.guilty[3]
+
+
+# --- a server that deviates: what clients notice ---
+
+
+def begun(entries: int = 6, n: int = 8) -> tuple[Byzantine, dict]:
+    r = ByzSecAgg().start(tuple(range(n)), entries, generator=generator(0, "round"))
+    integers = {c: np.random.default_rng(c).integers(-300, 300, entries) for c in range(n)}
+    deal(r, integers)
+    return r, integers
+
+
+def test_a_coin_that_is_not_the_committed_one_is_refused() -> None:
+    r, _ = begun()
+    first, second = r.server.coins
+    client = r.clients[0]
+    assert client._committed == Commitment(commitment(first.secret), commitment(second.secret))
+    for answer, told, other in ((client.prove, first, second), (client.combine, second, first)):
+        for wrong in (replace(told, secret=bytes(32)), other):
+            with pytest.raises(ValueError, match="client 0 got a coin that the server had not committed to"):
+                answer([], wrong)
+            client._phase -= 1
+        answer([], told)
+
+
+def test_a_coin_without_the_clients_own_nonce_is_refused() -> None:
+    for change in (
+        lambda told: replace(told, clients=told.clients[1:], nonces=told.nonces[1:]),
+        lambda told: replace(told, nonces=(bytes(16), *told.nonces[1:])),
+        lambda told: replace(told, nonces=told.nonces[1:]),
+        lambda told: replace(told, clients=told.clients[1:]),
+    ):
+        r, _ = begun()
+        with pytest.raises(ValueError, match=r"client 0 got a coin (without its own nonce|whose nonces)"):
+            r.clients[0].prove([], change(r.server.coins[0]))
+
+
+def test_the_coin_depends_on_every_part_and_is_never_zero() -> None:
+    told = Reveal(bytes(range(32)), (0, 4), (bytes(16), bytes(range(16))))
+    others = [
+        replace(told, secret=bytes(32)),
+        replace(told, clients=(0, 5)),
+        *(replace(told, nonces=(bytes([i] * 16), told.nonces[1])) for i in range(1, 40)),
+        replace(told, nonces=(told.nonces[0], bytes(16))),
+    ]
+    coins = {coin(one) for one in (told, *others)}
+    assert len(coins) == len(others) + 1 and all(0 < one < P for one in coins)
+    assert coin(told) == 1 + int.from_bytes(sha256(b"coin" + told.encode()).digest(), "big") % (P - 1)
+
+
+def test_two_selected_lists_are_both_left_unanswered() -> None:
+    # One list for half of the clients, another for the rest: their difference would be two updates.
+    r, _ = begun()
+    check(r)
+    distances(r)
+    lists = {name: (1, 2, 3) if name < 4 else (1, 2, 4) for name in r.clients}
+    r.ask(ByzPhase.ECHO, lambda client, told: client.echo(*told), lambda name: [Names(name, lists[name])])
+    for name, client in r.clients.items():
+        with pytest.raises(ValueError, match="wants 5 members that were told the same lists, knows of 4"):
+            client.sum(r.server.echoes_for(name))
+
+
+def test_an_echo_counts_once_and_not_from_whom_one_complained_of() -> None:
+    r, _ = begun()
+    check(r)
+    distances(r)
+    r.ask(ByzPhase.ECHO, lambda client, told: client.echo(*told), lambda name: [Names(name, (1, 2, 3))])
+    echoes = {name: r.server.echoes_for(name) for name in r.clients}
+    twice, blamed, damaged, enough = (r.clients[name] for name in range(4))
+    with pytest.raises(ValueError, match="knows of 4"):
+        twice.sum(echoes[0][:3] + echoes[0][:3])
+    blamed._bad = {0, 2, 3}
+    with pytest.raises(ValueError, match="knows of 5"):
+        blamed.rules = replace(blamed.rules, colluders=3)
+        blamed.sum(echoes[1])
+    wrong = [replace(echo, sealed=bytes(60)) for echo in echoes[2][:4]]
+    with pytest.raises(ValueError, match="knows of 4"):
+        damaged.sum(wrong + echoes[2][4:])
+    assert len(enough.sum(echoes[3][:4]).values) == 3  # with its own, five
+
+
+def test_a_sum_over_fewer_than_the_minimum_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="selected must be at least minimum=2, or single updates come out, got 1"
+    ):
+        ByzSecAgg(selected=1)
+    with pytest.raises(ValueError, match="at least minimum=5"):
+        ByzSecAgg(selected=4, minimum=5)
+    assert ByzSecAgg(selected=1, minimum=1).selected == 1
+    for names in ((1,), (1, 2), (1, 1, 2), (1, 2, 3, 3), (1, 2, 99)):
+        r, _ = begun()
+        check(r)
+        distances(r)
+        with pytest.raises(ValueError, match="adds up 3 accepted clients or more"):
+            r.clients[0].echo(Names(0, names))
+
+
+def test_no_two_groups_of_a_quorum_are_told_two_lists() -> None:
+    # Each honest client echoes one list. Two quorums would need more honest clients than there are.
+    for n in range(3, 40):
+        for colluders in range(n // 2):
+            rules = ByzRules(tuple(range(n)), 1, 0, 1, colluders, 0, 2, 1)
+            assert 2 * (rules.quorum - colluders) > n - colluders >= 2 * (rules.quorum - 1 - colluders)
+
+
+def test_with_the_fewest_clients_the_honest_ones_are_a_quorum() -> None:
+    for A, K, T, D, m in np.ndindex(4, 4, 7, 5, 4):
+        if K and m > 1:
+            least = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m).least
+            assert least == 2 * A + D + max(2 * K + 2 * T - 1, m + 3, D + T + 1)
+            assert ByzRules(tuple(range(least)), 1, A, K, T, D, m, 1).quorum <= least - A - D
+
+
+# --- one bit flipped on the way, with a checksum that is set right ---
+
+
+@pytest.mark.slow
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bit_flipped_by_an_adversary_gives_an_error_or_the_exact_sum(seed: int) -> None:
+    play, draw = byzantine(), np.random.default_rng(seed)
+    kinds = list(places(play))
+    for kind, place, size in [kinds[i] for i in draw.permutation(len(kinds))[:8]]:
+        wire = Forged()
+        wire.place, wire.bit = place, int(draw.integers(0, 8 * size))
+        try:
+            assert play(wire), f"{kind}, message {place}, bit {wire.bit}: another number"
+        except ValueError as error:
+            assert "client" in str(error) or "server" in str(error), error
