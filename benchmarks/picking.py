@@ -34,7 +34,7 @@ from leaklib.types import Aggregation, Batch, Tensors, Update
 
 PICKED = ("plain FedSGD", "local DP", "central DP", "Skellam + SecAgg")
 COUNT = 64  # candidates
-NETWORKS, TRAININGS = 2, 6
+NETWORKS, TRAININGS = 2, 4
 
 
 def read(aggregation: Aggregation, sent: tuple[Update, ...], source: torch.Generator) -> Tensor:

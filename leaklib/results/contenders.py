@@ -143,6 +143,6 @@ def comparison() -> dict[tuple[str, str, str], list[Experiment]]:
         for attack, how in WITHOUT.get(name, {"InvertingGradients": COUNTED}).items():
             sweep[name, attack, "not known"] = contender.experiments(how, labels=False)
     for name, base in LARGER.items():
-        runs = 3 if base.clients == 16 else 2
+        runs = 3 if base.clients == 16 else 1  # minutes each
         sweep[name, "DLG", "known"] = repeated(replace(base, attack=ATTACKS["DLG"]), runs)
     return sweep
