@@ -24,6 +24,7 @@ import family
 import identifiability
 import privacy
 import secure_aggregation
+import sums
 import sweeps
 import sweeps_theory
 import torch
@@ -85,6 +86,7 @@ def every(pictures: Path | None) -> dict[str, Iterator[Check]]:
         "privacy": checks("privacy.json", called(privacy.PARTS)),
         "byzantine": checks("protocols.json", called(byzantine.PARTS)),
         "secure_aggregation": checks("protocols.json", called(secure_aggregation.PARTS)),
+        "sums": checks("sums.json", called(sums.PARTS)),
         "theory": checks("theory.json", called(sweeps_theory.PARTS)),
         "photographs": checks("family.json", {"photographs": family.photographs()}),
     }

@@ -10,8 +10,8 @@ and is curious; T clients tell it all they have. K blocks make shares shorter, m
 accepted vector is at most ``max_norm`` long. No honest client is called guilty, none that stays is left
 out, and whoever is called guilty deviated. Against A Byzantine clients with any computing power, if the
 server follows the protocol, keys are genuine (a PKI), the seal is authentic and SHA-256 a random oracle;
-but for a chance of (L + N + 2M + 64)/p + 2^−64 for each Byzantine dealer, with shares of L entries and M
-bits, of 1/p for each decoding, and of 2^−44 for each honest client, which then drops out. Outside of the
+but for a chance of max(L, N + 1, M + 63)/p + 2^−64 for each Byzantine dealer, with shares of L entries and
+M bits, of 1/p for each decoding, and of 2^−44 for each honest client, which then drops out. Outside of the
 condition the round may raise ValueError, which names who is guilty or gone.
 
 *Private.* Beyond ``leaks`` and the sum the server and T clients learn nothing of an update. That needs no

@@ -26,7 +26,7 @@ Source: Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Ma
 Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure Single-Server Aggregation with (Poly)Logarithmic Overhead",
 CCS 2020, for ``neighbors``. Differs: the active variant signs a name of the round along, so that nothing
 signed holds in another; clients commit to their seeds by a hash, so that wrong shares are found; on a ring
-the threshold is a majority unless given. Binding masks to the model is the remedy of Pasquini, Francati,
+the threshold is a majority unless given. Binding masks to the model is meant against Pasquini, Francati,
 Ateniese, "Eluding Secure Aggregation in Federated Learning via Model Inconsistency", CCS 2022.
 Chapter: 10.
 """
@@ -55,8 +55,9 @@ class SecAgg(Checked):
     are clients that stop, before they send their update, or before the phase that a ``Drop`` names.
     ``active`` adds signatures and the consistency check, against a server that tells clients different
     stories; it needs the complete graph, on which everyone sees the whole list of survivors.
-    Clients unmask nothing if fewer than ``minimum`` of their neighborhood, they themselves among them, are
-    left; 1 switches that off. With ``bind_model`` masks are derived from the client's ``Update.model``.
+    Clients unmask nothing if fewer than ``minimum`` of their neighborhood besides ``colluders``, they
+    themselves among them, are left; 1 switches that off. With ``bind_model`` masks are derived from the
+    client's ``Update.model``.
     Entries are rounded to ``fraction_bits`` after the point and sent as words of ``bits`` bits.
 
     The call raises ValueError where the protocol ends without a result, and where a sum might overflow. The
@@ -90,7 +91,7 @@ class SecAgg(Checked):
             generator=generator,
             bits=self.bits,
             active=self.active,
-            minimum=self.minimum,
+            minimum=self.minimum + self.colluders,  # who can take off the sum what they sent
             models=fingerprints(updates) if self.bind_model else None,
         )
         return view(updates, r, self.dropped, self.fraction_bits)

@@ -51,7 +51,7 @@ def adversarial(seed: int) -> None:
     """One round with A clients that do what ``seed`` draws, and D honest ones that drop out somewhere."""
     g = np.random.default_rng(seed)
     A, K, T, D, m = FIELDS[g.integers(len(FIELDS))]
-    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m)
+    protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, max_norm=0.25)
     n, entries = protocol.least + int(g.integers(2)), int(g.integers(10, 41))
     order = g.permutation(n).tolist()
     bad, dropping, honest = order[:A], order[A : A + D], sorted(order[A + D :])
@@ -111,10 +111,13 @@ class Agreeing(Double):
         said = honest()
         if phase != ByzPhase.DISTANCES:
             return said
-        places = np.array(np.triu_indices(len(self._accepted), 1)).T
+        n = len(self._accepted)
+        places = np.array(np.triu_indices(n, 1)).T
         theirs = [self.attacker in (self._accepted[a], self._accepted[b]) for a, b in places]
         off = value(self.polynomial, self.rules.point_of(self.number))
-        return [Numbers(self.number, add(said[0].values, elements([off * one for one in theirs])))]
+        return [
+            Numbers(self.number, add(said[0].values, elements([0] * 2 * n + [off * one for one in theirs])))
+        ]
 
 
 @pytest.mark.parametrize("n", [8, 12, pytest.param(30, marks=pytest.mark.slow)])
@@ -147,6 +150,25 @@ def test_a_distance_of_ten_to_the_twelve_cannot_be_forged() -> None:
     honest = [c for c in range(n) if c not in (*bad, gone)]
     exact(r, squares, selected, total, set(bad), honest, integers)
     assert 3 not in r.server.accepted and "complained of client 3" in r.server.guilty[3]
+
+
+class Unreadable(Double):
+    """Seals nonsense for one holder, and is silent from then on."""
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        if phase == ByzPhase.DEAL:
+            return [replace(said[0], sealed=bytes(len(said[0].sealed))), *said[1:]]
+        return said if phase < ByzPhase.DEAL else []
+
+
+def test_who_holds_bad_shares_of_one_that_is_gone_does_not_complain_of_it() -> None:
+    # A complaint of someone who is no dealer any more would be malformed, and its sender guilty.
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(9)}
+    r = ByzSecAgg(dropouts=1).start(tuple(range(9)), 10, generator=generator(0, "round"))
+    substitute(r, 0, Unreadable)
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 9)), integers)
+    assert r.clients[1].refused and not r.server.guilty and r.server.gone == {0}
 
 
 # --- a server that deviates: what clients notice ---

@@ -235,10 +235,12 @@ def test_a_vector_as_long_as_allowed_passes_and_one_step_longer_does_not() -> No
 
 
 def test_a_client_does_not_deal_what_it_cannot_prove() -> None:
-    r = ByzSecAgg().start(tuple(range(8)), 6, generator=generator(0, "round"))
-    deal(r, {c: np.arange(6) + 10**9 * (c == 5) for c in range(8)})
-    with pytest.raises(ValueError, match="the vector is too long"):
-        check(r)
+    # Projections would let the first one pass, and 64 bits would let the second one overflow.
+    for longer in (int(LONGEST**0.5) + 2, 2**62):
+        r = ByzSecAgg().start(tuple(range(8)), 6, generator=generator(0, "round"))
+        deal(r, {c: np.arange(6) + longer * (c == 5) * (np.arange(6) == 0) for c in range(8)})
+        with pytest.raises(ValueError, match="client 5 has a vector that is longer than agreed on: refused"):
+            check(r)
 
 
 class Shifted(Double):

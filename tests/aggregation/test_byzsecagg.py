@@ -211,22 +211,19 @@ def test_of_the_distance_polynomials_only_one_coefficient_is_not_random() -> Non
     assert (triangle[0] == triangle[1]).tolist() == [False, True, False, False, False]
 
 
-def test_distances_and_known_vectors_give_an_update_away() -> None:
+def test_distances_lengths_and_known_vectors_give_an_update_away() -> None:
     for entries in (1, 2, 8):
         n = entries + 8
         some = updates(n, entries, seed=entries)
-        view = ByzSecAgg(fraction_bits=20)(some, generator=generator(0, "g"))
-        known = torch.stack([some[c].tensors["w"] for c in range(1, entries + 2)]).double()
-        squares = view.leaks["squared distances"][0, 1 : entries + 2]
-        # |w − a|² − |w − b|² is linear in w.
-        matrix = 2 * (known[0] - known[1:])
-        right = (squares[1:] - known[1:].square().sum(1)) - (squares[0] - known[0].square().sum())
-        # Each known vector after the first gives one equation, few of them as well as all.
+        leaks = ByzSecAgg(fraction_bits=20)(some, generator=generator(0, "g")).leaks
+        known = torch.stack([some[c].tensors["w"] for c in range(1, entries + 1)]).double()
+        # 2 ⟨w, a⟩ = |w|² + |a|² − |w − a|²: each known vector gives one equation.
+        squares = leaks["squared norms"]
+        right = squares[0] + squares[1 : entries + 1] - leaks["squared distances"][0, 1 : entries + 1]
         truth = some[0].tensors["w"].double()
-        assert torch.allclose(matrix @ truth, right, atol=1e-3)
-        assert torch.linalg.matrix_rank(matrix) == entries
-        found = torch.linalg.solve(matrix, right)
-        assert torch.allclose(found, truth, atol=1e-3)
+        assert torch.allclose(2 * known @ truth, right, atol=1e-3)
+        assert torch.linalg.matrix_rank(known) == entries
+        assert torch.allclose(torch.linalg.solve(2 * known, right), truth, atol=1e-3)
 
 
 def dealt():
@@ -392,8 +389,10 @@ def test_the_formula_counts_what_a_round_sends(seed: int) -> None:
     A, K, T, D, m = CASES[g.integers(len(CASES))]
     protocol = ByzSecAgg(byzantine=A, blocks=K, colluders=T, dropouts=D, selected=m, dropped=tuple(range(D)))
     n, entries = protocol.least + int(g.integers(3)), int(g.integers(1, 30))
+    protocol = replace(protocol, liars=tuple(range(D, D + A)))
     r = protocol.start(tuple(range(n)), entries, generator=generator(seed, "g"))
-    robust_sum(r, {c: np.arange(entries) + c for c in range(n)}, dropped=protocol.dropped)
+    vectors = {c: np.arange(entries) + c for c in range(n)}
+    robust_sum(r, vectors, protocol.liars, dropped=protocol.dropped)
     for phase, traffic in count_byzantine(protocol, n, entries).items():
         sent = [one for one in r.wire.log if one.phase == phase]
         up = sum(one.size for one in sent if one.recipient is None)

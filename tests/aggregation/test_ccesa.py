@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from leaklib.aggregation.ccesa import (
 from leaklib.aggregation.masking.graph import components, erdos_renyi
 from leaklib.aggregation.masking.parameters import private
 from leaklib.aggregation.masking.phases import Drop, Phase
-from leaklib.aggregation.masking.round import majorities
+from leaklib.aggregation.masking.round import majorities, masked_sums, start
 from leaklib.aggregation.secagg import SecAgg
 from leaklib.client import FedSGD
 from leaklib.rng import generator
@@ -113,3 +114,23 @@ def test_recommended_graphs_are_connected_and_reliable(n: int) -> None:
     for seed in range(20):
         graph = erdos_renyi(range(n), recommended_probability(n), generator=generator(seed, "g"))
         assert private(graph, majorities(graph), range(n)) and reliable(graph, majorities(graph))
+
+
+@pytest.mark.parametrize(
+    ("before", "gone"), [(Phase.SHARE_KEYS, Phase.UNMASK), (Phase.ADVERTISE_KEYS, Phase.MASKED_INPUT)]
+)
+def test_whoever_refuses_ends_the_round_even_if_it_would_have_dropped_out(before: Phase, gone: Phase) -> None:
+    """Client 0 has too few around it once client 3 is gone, and says so before it drops out itself."""
+    edges = {0: {1, 3}, 1: {0, 2, 4}, 2: {1, 4}, 3: {0}, 4: {1, 2}}
+    graph = {client: frozenset(others) for client, others in edges.items()}
+    one, drops = dict.fromkeys(graph, 1), [Drop(3, before), Drop(0, gone)]
+    words = {client: np.zeros(2, np.uint32) for client in graph}
+    for minimum, ends in ((2, True), (3, False)):
+        assert reliable(graph, one, drops, minimum) == ends
+        r = start(graph, one, generator=generator(0, "r"), minimum=minimum)
+        if ends:
+            survivors = (1, 2, 4) if gone == Phase.MASKED_INPUT else (0, 1, 2, 4)
+            assert list(masked_sums(r, words, drops)) == [survivors]
+            continue
+        with pytest.raises(ValueError, match=r"client 0 needs 3 clients .* hold shares, got 2"):
+            masked_sums(r, words, drops)

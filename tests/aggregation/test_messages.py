@@ -75,6 +75,19 @@ def test_the_wire_remembers_what_it_carries() -> None:
     )
 
 
+def test_nobody_sends_in_anothers_name() -> None:
+    message = Signature(3, bytes(64))
+    assert Wire().carry(Phase.UNMASK, 3, None, message) == message
+    assert Wire().carry(Phase.UNMASK, None, 4, message) == message  # forwarded by the server
+    refused = (
+        "the Signature from client 2 to the server in UNMASK is refused: it names client 3 as its sender"
+    )
+    with pytest.raises(ValueError, match=refused):
+        Wire().carry(Phase.UNMASK, 2, None, message)
+    with pytest.raises(ValueError, match="names client 3 as its sender"):
+        Wire().carry(Phase.SHARE_KEYS, 2, None, SealedShares(3, 1, bytes(SEALED)))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_counting_without_running_is_exact(seed: int) -> None:
     g, draw = generator(seed, "graph"), np.random.default_rng(seed)

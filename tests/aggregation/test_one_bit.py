@@ -11,7 +11,8 @@ On the way a checksum finds the bit, whatever the protocol. An adversary sets th
     Signature      Ed25519
     Revealed       the commitment to the seed, the public masking key
 
-So what a client sends to the server has to travel over a channel that authenticates it, as TLS does.
+So what a client sends to the server has to travel over a channel that authenticates it, as TLS does. The
+enclave's messages are bytes of their own: see test_enclave.py.
 """
 
 from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from leaklib.aggregation import ccesa, secagg
 from leaklib.aggregation.ccesa import CCESA
-from leaklib.aggregation.crypto.primitives import keystream, sign
+from leaklib.aggregation.crypto.primitives import keystream, public_key, sign
 from leaklib.aggregation.crypto.shamir import PRIME, recover
 from leaklib.aggregation.masking.client import Client, pair_mask, signed_survivors
 from leaklib.aggregation.masking.graph import Graph, complete, ring
@@ -314,38 +314,40 @@ def wrong(revealed: Revealed, owner: int, holders: Collection[int]) -> Revealed:
     return Revealed(revealed.client, seeds, keys)
 
 
-@pytest.mark.parametrize("liars", [(), (0,), (2,), (4,), (0, 1), (1, 3)])
+@pytest.mark.parametrize("liars", [(), (0,), (2,), (3,), (0, 1), (1, 3)])
 @pytest.mark.parametrize("owner", [1, 4])
 def test_wrong_shares_are_found_and_done_without_or_refused(owner: int, liars: tuple[int, ...]) -> None:
     """Client 4 drops out, its key is needed; of the others the seeds. Three of four shares do."""
     r = until(Phase.MASKED_INPUT)
     masked_input(r, range(4), words(range(5)))
     reveal(r, lambda revealed: wrong(revealed, owner, liars), range(4))
-    lying = set(liars) & set(range(4))
+    lying = set(liars)
     if len(lying) < 2:
         (total,) = r.server.sums().values()
         assert np.array_equal(total, sum((words(range(5))[c] for c in range(4)), np.zeros(6, np.uint32)))
-        assert r.server.wrong == {(liar, owner) for liar in lying}
+        assert r.server.wrong == {(liar, owner) for liar in lying - {3}}  # after three nobody is asked
         return
     what = "masking key" if owner == 4 else "seed"
     with pytest.raises(ValueError, match=f"UNMASK: the {what} of client {owner} cannot be recovered"):
         r.server.sums()
 
 
-@pytest.mark.parametrize("liars", [(0, 1), (0, 1, 2, 5), (7, 8)])
-def test_several_wrong_shares_are_found_if_enough_are_right(liars: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("liars", "named"), [((0, 1), (0, 1)), ((0, 1, 2, 5), ()), ((7, 8), ())])
+def test_several_wrong_shares_do_no_harm_if_enough_are_right(
+    liars: tuple[int, ...], named: tuple[int, ...]
+) -> None:
     r = until(Phase.UNMASK, complete(range(9)))
     reveal(r, lambda revealed: wrong(revealed, 3, liars), range(9))
     (total,) = r.server.sums().values()
     assert np.array_equal(total, sum(words(range(9)).values(), np.zeros(6, np.uint32)))
-    assert r.server.wrong == {(liar, 3) for liar in liars}
+    assert r.server.wrong == {(liar, 3) for liar in named}
 
 
 def test_the_view_names_wrong_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     sent, plain = updates(range(5), 3), Client.unmask
-    monkeypatch.setattr(Client, "unmask", lambda client, *told: wrong(plain(client, *told), 1, [3]))
+    monkeypatch.setattr(Client, "unmask", lambda client, *told: wrong(plain(client, *told), 1, [2]))
     view = SecAgg()(sent)
-    assert view.leaks["wrong shares"] == ((3, 1),)
+    assert view.leaks["wrong shares"] == ((2, 1),)
     monkeypatch.undo()
     honest = SecAgg()(sent)
     assert honest.leaks["wrong shares"] == ()
@@ -374,6 +376,9 @@ def test_what_comes_late_twice_or_from_strangers_leaves_the_round_unharmed() -> 
         with pytest.raises(ValueError, match=message):
             r.server.masked.put(attempt)
     assert [r.server.survivors_for(client) for client in range(4)] == told
+    for stranger in (4, 9):
+        with pytest.raises(ValueError, match=f"expects no Signature of client {stranger}"):
+            r.server.signatures.put(Signature(stranger, bytes(64)))
     reveal(r, lambda revealed: revealed, range(4))
     for stranger in (4, 9):
         with pytest.raises(ValueError, match=f"expects no Revealed of client {stranger}"):
@@ -410,6 +415,14 @@ def test_a_sum_of_one_is_refused(protocol: Aggregation) -> None:
         protocol(updates([0], 4))
     (read,) = replace(protocol, minimum=1)(updates([0], 4)).updates
     assert read.clients == (0,)
+
+
+def test_what_colluders_sent_does_not_count_towards_the_minimum() -> None:
+    """Two survivors and one on the server's side: their sum, less what that one sent, is a single update."""
+    sent = updates(range(4), 5)
+    assert SecAgg(2, dropped=(3,), colluders=1)(sent).updates[0].clients == (0, 1, 2)
+    with pytest.raises(ValueError, match="needs 3 clients of its neighborhood that survive, got 2"):
+        SecAgg(2, dropped=(2, 3), colluders=1)(sent)
 
 
 @pytest.mark.parametrize("minimum", [1, 2, 3, 4])
@@ -622,3 +635,19 @@ def test_the_graph_is_drawn_from_public_chance_alone(module, protocol, monkeypat
         words.append(protocol(updates(range(9), 4)).sealed[0].tensors["w"])
     assert graphs[0] == graphs[1] != graphs[2]
     assert not (words[0] == words[1]).any()
+
+
+@pytest.mark.parametrize("changed", ["sealing", "masking", "commitment"])
+def test_clients_who_were_shown_other_keys_of_each_other_cannot_go_on(changed: str) -> None:
+    """The server shows client 0 a key of client 1 that is not client 1's; nothing is signed."""
+    r = until(Phase.SHARE_KEYS)
+    told = {c: r.server.keys_for(c) for c in range(5)}
+    other = public_key(bytes(range(32)))
+    told[0] = [replace(keys, **{changed: other}) if keys.client == 1 else keys for keys in told[0]]
+    for c, client in r.clients.items():
+        for shares in client.share_keys(told[c]):
+            r.server.shares.put(shares)
+    for c, peer in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match=f"client {peer} > client {c}' was changed"):
+            r.clients[c].masked_input(words([c])[c], r.server.shares_for(c))
+    assert r.clients[2].masked_input(words([2])[2], r.server.shares_for(2)).client == 2

@@ -5,7 +5,8 @@ from itertools import combinations
 import pytest
 import torch
 
-from leaklib.aggregation.crypto.shamir import PRIME, SHARE, recover, split
+from leaklib.aggregation.crypto import shamir
+from leaklib.aggregation.crypto.shamir import PRIME, SHARE, recover, recover_checked, split
 from leaklib.aggregation.crypto.stream import Stream
 from leaklib.rng import generator
 
@@ -75,3 +76,40 @@ def test_too_few_shares_are_noticed() -> None:
 def test_what_cannot_be_shared_is_refused(options, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split(*options, stream=Stream(0, "s"))
+
+
+def test_one_wrong_share_more_than_the_threshold_is_found_surely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the random sets, which find more than one."""
+    secret = bytes(range(32))
+    shares = split(secret, 4, range(6), stream=Stream(0, "s"))
+    monkeypatch.setattr(shamir, "DRAWS", 0)
+    for liar in range(6):
+        lied = shares | {liar: (shares[liar] + 1) % PRIME}
+        named = [liar] if liar < 4 else []  # the others are not looked at
+        assert recover_checked(lied, 32, 4, secret.__eq__) == (secret, named)
+    assert recover_checked(shares, 32, 4, secret.__eq__) == (secret, [])
+    three = {holder: shares[holder] for holder in (1, 2, 4)} | {5: 0}
+    with pytest.raises(ValueError, match=r"no 4 shares that were tried, of those from clients \[1, 2, 4, 5"):
+        recover_checked(three, 32, 4, secret.__eq__)
+
+
+def test_several_wrong_shares_are_found_by_drawing_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = bytes(range(32))
+    shares = split(secret, 10, range(20), stream=Stream(0, "s"))
+    lied = {h: (share + 7**h * (h in (0, 3, 4, 19))) % PRIME for h, share in shares.items()}
+    assert recover_checked(lied, 32, 10, secret.__eq__) == (secret, [0, 3, 4, 19])
+    monkeypatch.setattr(shamir, "DRAWS", 0)
+    with pytest.raises(ValueError, match="too many are wrong"):
+        recover_checked(lied, 32, 10, secret.__eq__)
+
+
+def test_liars_who_agree_cannot_put_the_blame_on_others() -> None:
+    """Their errors cancel in a set of holders: it gives the secret, and all others' shares seem wrong."""
+    secret = bytes(range(32))
+    shares = split(secret, 3, range(7), stream=Stream(0, "s"))
+    # Holders 0, 1, 2 at points 1, 2, 3 have the weights 3, −3, 1.
+    lied = shares | {0: (shares[0] + 1) % PRIME, 1: (shares[1] + 1) % PRIME}
+    assert recover_checked(lied, 32, 3, secret.__eq__) == (secret, [])
+    # Now those who came first are no such set, the next is.
+    again = {h: lied[h] for h in (0, 1, 3, 2, 4, 5, 6)}
+    assert recover_checked(again, 32, 3, secret.__eq__) == (secret, [0, 1])

@@ -142,6 +142,8 @@ class ByzClient(Party):
     def _bits(self) -> Integers:
         padded = np.zeros(self.rules.blocks * self.rules.length, np.int64)
         padded[: len(self._vector)] = self._vector
+        if np.square(padded.astype(float)).sum() > self.rules.square * (1 + 1e-9):
+            raise self._refusal("has a vector that is longer than agreed on")
         return bits(projections(self._seed, len(padded)) @ padded, self.rules.beta)
 
     def combine(self, received: Iterable[Dealt], told: Reveal) -> Numbers:

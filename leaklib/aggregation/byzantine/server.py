@@ -100,9 +100,8 @@ class ByzServer:
             raise ValueError(f"the {what} for {phase.name} comes in {self._phase.name}: refused")
         if sender not in self.present:
             raise ValueError(f"the {what} comes from one that is out of the round: refused")
-        author = message.sender if isinstance(message, Dealt) else vars(message)["client"]
-        if author != sender:
-            raise ValueError(f"the {what} says that client {author} sent it: refused")
+        if message.author != sender:
+            raise ValueError(f"the {what} says that client {message.author} sent it: refused")
         for kind, inbox in self._expected[phase].items():
             if isinstance(message, kind):
                 if wrong := self._malformed(message):

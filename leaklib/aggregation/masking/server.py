@@ -41,7 +41,8 @@ class Server:
     """A server that follows the protocol. It takes each message once, in time, and from who may send it.
 
     ``models`` are the fingerprints of those that it sent to clients. ``wrong`` has, once the sums are read,
-    holder and owner of every share that does not fit what the owner committed to: one of the two is to blame.
+    holder and owner of shares that stood in the way and do not fit what the owner committed to: one of the
+    two is to blame, unless more of the holders lie than ``recover_checked`` can tell apart.
     """
 
     def __init__(self, rules: Rules, models: Mapping[int, bytes]) -> None:
@@ -63,13 +64,12 @@ class Server:
         return [keys for other, keys in self.keys.close().items() if other in self.graph[client]]
 
     def shares_for(self, client: int) -> list[SealedShares]:
-        """What its neighbors dealt to it. From now on no more are taken."""
-        dealt, neighbors = self.shares.close(), self.graph[client]
-        return [dealt[other, client] for other in self.dealers if other in neighbors]
+        """What its neighbors dealt to it."""
+        return [self.shares[other, client] for other in self.dealers if other in self.graph[client]]
 
     @cached_property
     def dealers(self) -> tuple[int, ...]:
-        """Who dealt shares to all of its neighbors that take part."""
+        """Who dealt shares to all of its neighbors that take part. From now on no shares are taken."""
         whole = {c: len(self.graph[c] & self.keys.keys()) for c in self.keys}
         for dealer, _ in self.shares.close():
             whole[dealer] -= 1

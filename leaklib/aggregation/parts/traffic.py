@@ -57,16 +57,20 @@ def count(
 
 
 def count_byzantine(protocol: ByzSecAgg, clients: int, entries: int) -> dict[ByzPhase, Traffic]:
-    """The traffic of every phase for updates of ``entries`` numbers. Nobody complains in these rounds."""
-    n, gone, pairs = clients, len(protocol.dropped), clients * (clients - 1)
+    """The traffic of every phase for updates of ``entries`` numbers. Nobody complains in these rounds.
+
+    Liars are out when distances are decoded.
+    """
+    n, pairs = clients, clients * (clients - 1)
     rules = protocol.rules(tuple(range(n)), entries)
-    there, head = n - gone, 2 * NAME
+    there, head = n - len(protocol.dropped), 2 * NAME
+    left = n - len({*protocol.dropped, *protocol.liars})
     keys, nonce, reveal = head + n * KEY, NAME + NONCE, head + KEY + n * (NAME + NONCE)
     dealt, proof = (3 * NAME + SEAL + ELEMENT * numbers for numbers in (sum(rules.dealt), rules.proof))
     combination, echo = head + ELEMENT * sum(rules.published), 3 * NAME + SEAL + HASH
     told, chosen = head + NAME * n, head + NAME * protocol.selected
     squares, sums = head + ELEMENT * (pairs // 2 + 2 * n), head + ELEMENT * rules.length
-    echoed, heard = there * (n - 1), there * (there - 1)
+    echoed, heard = left * (n - 1), left * (left - 1)
     return {
         ByzPhase.ADVERTISE_KEYS: Traffic(n, n * keys, 0),
         ByzPhase.DEAL: Traffic(2 * pairs + 2 * n, pairs * dealt + n * nonce, 2 * n * HASH + pairs * keys),
@@ -74,6 +78,6 @@ def count_byzantine(protocol: ByzSecAgg, clients: int, entries: int) -> dict[Byz
         ByzPhase.COMBINE: Traffic(pairs + 2 * n, n * combination, pairs * proof + n * reveal),
         ByzPhase.COMPLAIN: Traffic(n * n + n, n * 3 * NAME, n * n * combination),
         ByzPhase.DISTANCES: Traffic(2 * there, there * squares, there * told),
-        ByzPhase.ECHO: Traffic(there + echoed, echoed * echo, there * chosen),
-        ByzPhase.SUM: Traffic(there + heard, there * sums, heard * echo),
+        ByzPhase.ECHO: Traffic(left + echoed, echoed * echo, left * chosen),
+        ByzPhase.SUM: Traffic(left + heard, left * sums, heard * echo),
     }
