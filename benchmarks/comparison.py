@@ -111,7 +111,7 @@ def scaling() -> Runs:
             (16, 100_000),
             (16, 1_000_000),
         ]:
-            if isinstance(protocol, ByzSecAgg) and clients * clients * entries > 64e6:
+            if isinstance(protocol, ByzSecAgg) and clients * clients * entries > 30e6:
                 continue  # minutes, and gigabytes
             case = {"protocol": name, "clients": clients, "entries": entries}
             yield (
