@@ -1,6 +1,6 @@
-"""The comparison table's costs and accuracies, and how the protocols scale.
+"""The comparison table's costs, accuracies and picked candidates, and how the protocols scale.
 
-    python benchmarks/comparison.py runs.jsonl                 # about ten minutes on one core; resumes
+    python benchmarks/comparison.py runs.jsonl                 # about twenty minutes on one core; resumes
     python benchmarks/comparison.py runs.jsonl --only costs
     python benchmarks/comparison.py runs.jsonl --collect       # writes leaklib/results/comparison.json
 
@@ -18,6 +18,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
+import picking
 import torch
 from runs import Case, Runs, Witness, collected, command_line, execute, numbers, read, weights
 
@@ -81,6 +82,24 @@ def accuracy(training: Training) -> Case:
     return {"accuracy": round(train(training).accuracy[-1], 4)}
 
 
+def picked() -> Runs:
+    """How often the truth is picked among 64 candidates, from one round of the attacked system."""
+    for name in picking.PICKED:
+        for seed in range(picking.NETWORKS):
+            case = {"mechanism": name, "network": seed}
+            few = partial(picking.one_round, name, seed, 3)
+            yield case, partial(picking.one_round, name, seed), lambda few=few: numbers(few())
+
+
+def followed() -> Runs:
+    """The same over all rounds of the trained system: of an example, and of a client's whole data."""
+    for name in picking.PICKED:
+        for seed in range(picking.TRAININGS):
+            case = {"mechanism": name, "training": seed}
+            few = partial(picking.many_rounds, name, seed, 2)
+            yield case, partial(picking.many_rounds, name, seed), lambda few=few: numbers(few())
+
+
 def scaling() -> Runs:
     """Processor time and memory of a round over clients and entries."""
     for name, protocol in PROTOCOLS.items():
@@ -92,7 +111,7 @@ def scaling() -> Runs:
             (16, 100_000),
             (16, 1_000_000),
         ]:
-            if isinstance(protocol, ByzSecAgg) and clients * clients * entries > 64e6:
+            if isinstance(protocol, ByzSecAgg) and clients * clients * entries > 30e6:
                 continue  # minutes, and gigabytes
             case = {"protocol": name, "clients": clients, "entries": entries}
             yield (
@@ -127,7 +146,13 @@ def one_round(protocol: Aggregation, clients: int, entries: int) -> Case:
     return asdict(found) | {"peak_bytes": peak}
 
 
-PARTS = {"costs": costs, "accuracies": accuracies, "scaling": scaling}
+PARTS = {
+    "costs": costs,
+    "accuracies": accuracies,
+    "picked": picked,
+    "followed": followed,
+    "scaling": scaling,
+}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
@@ -14,21 +15,24 @@ import torch
 
 from leaklib.aggregation.crypto.primitives import public_key, sign, unseal, verification_key
 from leaklib.aggregation.crypto.stream import Stream
-from leaklib.aggregation.enclave import CODE, Attestation, Enclave, Running, measure, seal_update
-from leaklib.aggregation.parts.pooled import mean
-from leaklib.aggregation.tee.inside import (
-    FINISH,
-    Inside,
-    header,
-    pack_task,
-    serve,
-    unpack_task,
+from leaklib.aggregation.enclave import (
+    CODE,
+    Anchors,
+    Attestation,
+    Enclave,
+    Running,
+    certify,
+    measure,
+    seal_update,
 )
+from leaklib.aggregation.parts.pooled import mean as pooled
+from leaklib.aggregation.tee.inside import FINISH, HEAD, ROW, SIGNATURE, Inside, Task, header, serve
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import Update
 
-MANUFACTURER, SEED = bytes(range(32)), bytes(range(32, 64))
+MANUFACTURER, SEED, AUTHORITY = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
+MODEL = bytes([7] * 32)
 ENTRIES = 7
 
 
@@ -49,6 +53,19 @@ def updates(clients: int = 3, dtype: torch.dtype = torch.float32) -> tuple[Updat
     )
 
 
+def task(secrets: dict[int, bytes], authority: bytes = AUTHORITY, **changes) -> Task:
+    """A task of the clients with these secrets, all certified."""
+    keys = {client: public_key(secret) for client, secret in secrets.items()}
+    rows = tuple((client, key, certify(authority, client, key)) for client, key in keys.items())
+    return replace(Task(ENTRIES, 4, 2, verification_key(authority), MODEL, rows), **changes)
+
+
+def attest(served: Task, keys: bytes) -> Attestation:
+    """What an honest processor signs."""
+    unsigned = Attestation(measure(CODE), keys, served.pack(), b"")
+    return replace(unsigned, signature=sign(MANUFACTURER, unsigned.statement()))
+
+
 class Round:
     """Three clients, their secrets and the task, and an enclave's memory without the process around it."""
 
@@ -56,9 +73,9 @@ class Round:
         draw = Stream(0, stream)
         self.updates = updates()
         self.secrets = [draw.bytes(32) for _ in self.updates]
-        self.task = pack_task(ENTRIES, 4, {c: public_key(s) for c, s in enumerate(self.secrets)})
-        self.inside = Inside(seed, self.task)
-        self.attestation = Attestation(measure(CODE), self.inside.public(), self.task, b"")
+        self.task = task(dict(enumerate(self.secrets)))
+        self.inside = Inside(seed, self.task.pack())
+        self.attestation = attest(self.task, self.inside.public())
 
     def sealed(self, client: int, *, secret: int | None = None, width: int = 4, **changes) -> bytes:
         update = replace(self.updates[client], **changes)
@@ -70,10 +87,10 @@ class Round:
 @pytest.mark.parametrize("clients", [1, 2, 9])
 def test_the_host_gets_the_mean(clients: int, dtype: torch.dtype, error: float) -> None:
     theirs = updates(clients, dtype)
-    view = Enclave()(theirs, generator=generator(0, "g"))
+    view = Enclave(minimum=1)(theirs, generator=generator(0, "g"))
     (read,) = view.updates
     assert read.clients == tuple(range(clients)) and read.num_examples == clients
-    for name, tensor in mean(theirs).items():
+    for name, tensor in pooled(theirs).items():
         assert read.tensors[name].dtype == dtype
         assert (read.tensors[name] - tensor).abs().max() <= error
 
@@ -95,48 +112,125 @@ def test_ciphertext_says_nothing_that_a_host_could_count() -> None:
 def test_every_byte_is_counted() -> None:
     view = Enclave()(updates(3), generator=generator(0, "g"))
     sealed = 12 + 4 * ENTRIES + 16
-    attestation = 32 + 32 + 64 + (5 + 3 * 36)  # measurement, key, signature, task
+    attestation = 32 + 2 * 32 + 64 + (73 + 3 * 100)  # measurement, keys, signature, task
     assert view.cost is not None
-    assert (view.cost.client_up, view.cost.client_down) == (32 + sealed, attestation)
+    assert (view.cost.client_up, view.cost.client_down) == (32 + 64 + sealed, attestation)
     assert (view.cost.rounds, view.cost.messages) == (2, 9)
 
 
 # What clients refuse
 
 
-def attested(code: Path = CODE, manufacturer: bytes = MANUFACTURER, task: bytes | None = None) -> Attestation:
+def attested(
+    code: Path = CODE, manufacturer: bytes = MANUFACTURER, served: Task | None = None
+) -> Attestation:
     with Running(code, 60) as enclave:
-        return enclave.attest(manufacturer, SEED, Round().task if task is None else task)
+        return enclave.attest(manufacturer, SEED, (served or ROUND.task).pack())
 
 
-def check(attestation: Attestation) -> None:
-    attestation.check(TRUSTED, measure(CODE), Round().task)
+ROUND = Round()
+ANCHORS = Anchors(verification_key(MANUFACTURER), measure(CODE), verification_key(AUTHORITY))
+KEY_0 = public_key(ROUND.secrets[0])
 
 
-TRUSTED = verification_key(MANUFACTURER)
+def check(attestation: Attestation, anchors: Anchors = ANCHORS) -> None:
+    """Client 0 looks at it."""
+    anchors.check(attestation, 0, KEY_0, MODEL)
 
 
 def test_a_client_accepts_the_code_that_it_knows() -> None:
     check(attested())
 
 
-def test_a_client_refuses_other_code_another_manufacturer_and_another_task(tmp_path: Path) -> None:
+def test_a_client_refuses_other_code_and_another_manufacturer(tmp_path: Path) -> None:
     curious = tmp_path / "enclave_code.py"
     curious.write_text(CODE.read_text().replace("self.total += ", "self.total = "))
     with pytest.raises(ValueError, match="runs other code"):
         check(attested(code=curious))
     with pytest.raises(ValueError, match="not signed by the manufacturer"):
         check(attested(manufacturer=bytes(32)))
-    # A host that lists one client and two inventions of its own.
-    keys = {0: public_key(Round().secrets[0])} | {c: public_key(bytes([c] * 32)) for c in (1, 2)}
-    with pytest.raises(ValueError, match="serves other clients"):
-        check(attested(task=pack_task(ENTRIES, 4, keys)))
 
 
-@pytest.mark.parametrize("field", ["measurement", "key", "task", "signature"])
+def made_up(client: int) -> bytes:
+    return bytes([100 + client] * 32)
+
+
+def filled(authority: bytes = AUTHORITY, copied: bool = False) -> Task:
+    """A round of client 0 and of seven made up by the host: certificates forged, or copied from client 0."""
+    true = ROUND.task.clients[0]
+    others = task({client: made_up(client) for client in range(1, 8)}, authority).clients
+    if copied:
+        others = tuple((client, key, true[2]) for client, key, _ in others)
+    return replace(ROUND.task, clients=(true, *others), authority=verification_key(AUTHORITY))
+
+
+def test_a_host_that_fills_the_round_with_its_own_clients_gets_nothing() -> None:
+    """With seven clients of the host's making the mean is client 0's update."""
+    own = bytes(range(96, 128))  # an authority of the host's
+    for bad in (filled(own), filled(copied=True)):
+        with pytest.raises(ValueError, match="certified no such key of client 1: refused"):
+            Inside(SEED, bad.pack())
+        # A host whose processor would attest it all the same: the client looks for itself.
+        with pytest.raises(ValueError, match="certified no such key of client 1: refused"):
+            check(attest(bad, ROUND.inside.public()))
+    # With an authority of its own in the task the enclave has nothing to complain about. The client has.
+    certified = task({0: ROUND.secrets[0]} | {c: made_up(c) for c in range(1, 8)}, own)
+    served = attest(certified, Inside(SEED, certified.pack()).public())
+    with pytest.raises(ValueError, match="trusts another authority than the client does: nothing is sent"):
+        check(served)
+
+
+def test_an_authority_on_the_host_s_side_gives_the_client_away() -> None:
+    """What no certificate helps against: seven that it certified, whose zeros are known to the host."""
+    served = filled()
+    inside = Inside(SEED, served.pack())
+    attestation = attest(served, inside.public())
+    check(attestation)
+    zeros = Update({"weight": torch.zeros(ENTRIES)}, FedSGD(), 1, (3, 8, 8))
+    secrets = {client: made_up(client) for client in range(1, 8)} | {0: ROUND.secrets[0]}
+    for client, secret in secrets.items():
+        update = replace(zeros, client=client) if client else ROUND.updates[0]
+        inside.take(client, seal_update(update, secret, attestation, 4, stream=Stream(client)))
+    read = 8 * torch.from_numpy(np.frombuffer(inside.mean(), "<f4").copy())
+    assert (read - torch.cat([t.flatten() for t in ROUND.updates[0].tensors.values()])).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"clients": ROUND.task.clients[:1]}, "too few clients, 1 of at least 2: refused"),
+        (
+            {"clients": ROUND.task.clients[:1], "minimum": 1},
+            "too few clients for client 0, 1 of at least 2",
+        ),
+        ({"clients": ROUND.task.clients[1:]}, "does not list client 0 with its key"),
+        ({"clients": task({0: made_up(0), 1: made_up(1)}).clients}, "does not list client 0 with its key"),
+        ({"model": bytes(32)}, "about another model than client 0's"),
+    ],
+    ids=["too few for the task", "too few for the client", "without it", "in its place", "another model"],
+)
+def test_a_client_refuses_a_task_that_would_not_hide_it(changes: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check(attest(replace(ROUND.task, **changes), ROUND.inside.public()))
+
+
+def test_the_enclave_refuses_too_few_and_so_does_the_round() -> None:
+    with pytest.raises(ValueError, match="too few clients, 1 of at least 2"):
+        Enclave()(updates(1))
+    with pytest.raises(ValueError, match="too few clients, 3 of at least 4"):
+        Enclave(minimum=4)(updates(3))
+    assert Enclave(minimum=1)(updates(1)).updates[0].clients == (0,)
+
+
+def test_clients_that_were_sent_different_models_are_not_pooled() -> None:
+    first, second, third = (replace(update, model=MODEL) for update in updates())
+    with pytest.raises(ValueError, match="about another model than client 2's: nothing is sent"):
+        Enclave()((first, second, replace(third, model=bytes(32))))
+
+
+@pytest.mark.parametrize("field", ["measurement", "keys", "task", "signature"])
 def test_no_part_of_an_attestation_can_be_exchanged(field: str) -> None:
-    true = Attestation(measure(CODE), Round().inside.public(), Round().task, b"")
-    true = replace(true, signature=sign(MANUFACTURER, true.statement()))
+    true = attest(ROUND.task, ROUND.inside.public())
     check(true)
     part = getattr(true, field)
     for bad in (bytes([part[0] ^ 1]) + part[1:], part[:-1], part + b"\0", b""):
@@ -146,7 +240,6 @@ def test_no_part_of_an_attestation_can_be_exchanged(field: str) -> None:
 
 # What the enclave refuses
 
-ROUND = Round()
 SEALED = ROUND.sealed(0)
 
 
@@ -168,26 +261,29 @@ def test_a_message_cut_or_continued_is_refused() -> None:
 def test_a_task_is_read_as_it_was_written_or_refused() -> None:
     draw, source, read = generator(0, "tasks"), Stream(0, "tasks"), 0
     for _ in range(2000):
-        length = int(torch.randint(120, (1,), generator=draw))
-        task = bytearray(source.bytes(length))
-        if length > 4 and task[0] % 2:
-            task[4] = 4  # a width that exists
+        length = int(torch.randint(HEAD.size + 3 * ROW.size, (1,), generator=draw))
+        length = HEAD.size + ROW.size * (1 + length % 3) if length % 2 else length
+        packed = bytearray(source.bytes(length))
+        if length > 4 and packed[0] % 2:
+            packed[4] = 4  # a width that exists
         try:
-            entries, width, keys = unpack_task(bytes(task))
+            found = Task.unpack(bytes(packed))
         except ValueError as refusal:
             assert "refused" in str(refusal)
         else:
             read += 1
-            assert pack_task(entries, width, keys) == bytes(task)
+            assert found.pack() == bytes(packed)
+            with pytest.raises(ValueError, match="refused"):
+                found.check()
     assert read > 5
 
 
 def test_a_task_lists_everyone_once() -> None:
-    a, b = (public_key(bytes([c] * 32)) for c in (1, 2))
-    with pytest.raises(ValueError, match="twice"):
-        Inside(SEED, pack_task(ENTRIES, 4, {0: a, 1: a}))
-    with pytest.raises(ValueError, match="twice"):
-        Inside(SEED, pack_task(ENTRIES, 4, {0: a}) + pack_task(ENTRIES, 4, {0: b})[5:])
+    (first, second, third), a, b = ROUND.task.clients, made_up(1), made_up(2)
+    again = task({0: a}).clients[0], task({1: a}).clients[0], task({0: b}).clients[0]
+    for rows in ([first, second, first], [again[0], again[1]], [first, third, again[2]]):
+        with pytest.raises(ValueError, match="twice"):
+            Inside(SEED, replace(ROUND.task, clients=tuple(rows)).pack())
 
 
 def test_messages_for_others_from_others_and_from_before_are_refused() -> None:
@@ -207,7 +303,7 @@ def test_messages_for_others_from_others_and_from_before_are_refused() -> None:
     # None of them left a trace: the whole round still gives the mean.
     for client in range(3):
         now.inside.take(client, now.sealed(client))
-    expected = torch.cat([t.flatten() for t in mean(now.updates).values()]).numpy()
+    expected = torch.cat([t.flatten() for t in pooled(now.updates).values()]).numpy()
     assert np.frombuffer(now.inside.mean(), "<f4") == pytest.approx(expected, abs=1e-7)
 
 
@@ -239,10 +335,11 @@ def test_whatever_the_host_sends_ends_in_a_refusal_or_the_mean() -> None:
     """A whole round as bytes, cut, continued, or with a byte changed: no other error, no other sum."""
     now = Round()
     updates = [struct.pack("<I", client) + now.sealed(client) for client in range(3)]
-    parts = [SEED, now.task, *updates, FINISH]
+    parts = [SEED, now.task.pack(), *updates, FINISH]
     whole = b"".join(struct.pack("!i", len(part)) + part for part in parts)
     mean = served(whole)[-4 * ENTRIES :]
-    assert np.frombuffer(mean, "<f4").shape == (ENTRIES,)
+    exact = torch.cat([t.flatten() for t in pooled(now.updates).values()])
+    assert (torch.from_numpy(np.frombuffer(mean, "<f4").copy()) - exact).abs().max() < 1e-6
     for place in range(len(whole)):
         changed = whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1 :]
         for bad in (changed, whole[:place]):
@@ -252,8 +349,45 @@ def test_whatever_the_host_sends_ends_in_a_refusal_or_the_mean() -> None:
         assert served(whole + rest)[-4 * ENTRIES :] == mean
 
 
+def test_one_bit_flipped_in_any_message_is_an_error_or_the_exact_mean() -> None:
+    """Of all that travels: to the client, to the enclave, and back. The host's own commands are above."""
+    now = Round()
+    exact = pooled(now.updates)
+    exact = torch.cat([t.flatten() for t in exact.values()]).numpy()
+
+    def flipped(message: bytes) -> Iterator[bytes]:
+        for bit in range(8 * len(message)):
+            changed = bytearray(message)
+            changed[bit // 8] ^= 1 << bit % 8
+            yield bytes(changed)
+
+    for part in ("measurement", "keys", "task", "signature"):
+        for bad in flipped(getattr(now.attestation, part)):
+            with pytest.raises(ValueError, match="nothing is sent"):
+                check(replace(now.attestation, **{part: bad}))
+    for client in range(3):
+        sealed = now.sealed(client)
+        for bad in flipped(sealed):
+            with pytest.raises(ValueError, match=f"client {client} was changed"):
+                now.inside.take(client, bad)
+        for bit in range(32):
+            with pytest.raises(ValueError, match=r"not in the task|sealed by or for someone else"):
+                now.inside.take(client ^ 1 << bit, sealed)
+        now.inside.take(client, sealed)
+    answer = now.inside.sign(bytes(8) + now.inside.mean())
+    assert np.frombuffer(now.attestation.answer(answer)[8:], "<f4") == pytest.approx(exact, abs=1e-7)
+    for bad in [*flipped(answer), answer[:SIGNATURE], b""]:
+        with pytest.raises(ValueError, match="not the enclave's on this message"):
+            now.attestation.answer(bad)
+    # Nor does the answer to another task pass.
+    other = replace(now.attestation, task=task({0: made_up(0), 1: made_up(1)}).pack())
+    with pytest.raises(ValueError, match="not the enclave's on this message"):
+        other.answer(answer)
+
+
 def test_a_client_with_a_key_that_agrees_with_everyone_is_refused() -> None:
-    inside = Inside(SEED, pack_task(ENTRIES, 4, {0: bytes(32)}))
+    weak = (0, bytes(32), certify(AUTHORITY, 0, bytes(32)))
+    inside = Inside(SEED, replace(ROUND.task, clients=(weak, *ROUND.task.clients[1:])).pack())
     with pytest.raises(ValueError, match="client 0 was changed"):
         inside.take(0, SEALED)
 
@@ -264,11 +398,11 @@ def test_a_client_with_a_key_that_agrees_with_everyone_is_refused() -> None:
 def test_a_refusal_reaches_the_host_even_in_the_middle() -> None:
     now = Round()
     with Running(CODE, 60) as enclave, pytest.raises(ValueError, match="client 1 was changed"):
-        enclave.attest(MANUFACTURER, SEED, now.task)
+        enclave.attest(MANUFACTURER, SEED, now.task.pack())
         enclave.deliver(1, now.sealed(0))
         for _ in range(20_000):  # more than a pipe holds
             enclave.deliver(0, now.sealed(0))
-        enclave.mean()
+        enclave.mean(now.attestation)
     assert enclave.process.poll() is not None
 
 
@@ -297,11 +431,11 @@ def test_nothing_hangs(tmp_path: Path, text: str, kind: type[Exception], said: s
 def test_a_killed_enclave_is_reported() -> None:
     now = Round()
     with Running(CODE, 60) as enclave, pytest.raises(RuntimeError, match="the enclave ended"):
-        enclave.attest(MANUFACTURER, SEED, now.task)
+        enclave.attest(MANUFACTURER, SEED, now.task.pack())
         enclave.process.kill()
         enclave.process.wait()
         enclave.deliver(0, now.sealed(0))
-        enclave.mean()
+        enclave.mean(now.attestation)
 
 
 def test_it_ends_with_its_block_even_after_an_error() -> None:

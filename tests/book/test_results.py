@@ -12,19 +12,33 @@ from statistics import median
 
 import pytest
 import torch
+from scipy.stats import binom
 
-from leaklib.accounting import epsilon, noise_multiplier_for
+from leaklib.accounting import epsilon, noise_multiplier_for, reconstruction_bound
+from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.plain import Plain
 from leaklib.attacks.dlg import DLG
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
-from leaklib.data import Photos
+from leaklib.data import Digits, Photos
 from leaklib.experiment import Experiment, run
 from leaklib.metrics import psnr, score
+from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.models.mlp import Mlp
 from leaklib.models.resnet import ResNet
 from leaklib.results import batch_sizes, both, compressors, repeated_labels
-from leaklib.results.contenders import CONTENDERS, DELTA, EPSILON, NOISE, ROUNDS, comparison
+from leaklib.results.contenders import (
+    ATTACKED,
+    CONTENDERS,
+    DELTA,
+    EPSILON,
+    EXAMPLES,
+    NOISE,
+    ROUNDS,
+    TRAINED,
+    comparison,
+)
 from leaklib.rng import generator
 from leaklib.sweep import Point, Row, measure
 from leaklib.sweep.key import key
@@ -342,6 +356,7 @@ def test_accuracy_falls_with_the_budget() -> None:
 # --- the comparison table ---
 
 COMPARISON = json.loads(RESULTS.joinpath("comparison.json").read_text())
+NOISY = ("local DP", "central DP", "Skellam + SecAgg")
 AGAIN = "run `python benchmarks/comparison.py runs.jsonl` with a new file, then with --collect"
 
 
@@ -349,6 +364,23 @@ def test_the_table_s_noise_is_what_its_epsilon_asks_for() -> None:
     exact = noise_multiplier_for(EPSILON, delta=DELTA, rounds=ROUNDS)
     assert 0 <= NOISE - exact < 0.01
     assert epsilon(NOISE, delta=DELTA, rounds=ROUNDS) <= EPSILON
+    # A client is 90 examples: its update moves by C, not by C / 90.
+    assert epsilon(NOISE / EXAMPLES, delta=DELTA, rounds=ROUNDS) == pytest.approx(1210, abs=1)
+
+
+@pytest.mark.parametrize("name", CONTENDERS)
+def test_a_row_has_one_system_in_all_its_columns(name: str) -> None:
+    row = CONTENDERS[name]
+    a, t = row.attacked, row.trained
+    assert (type(a.data), a.model, a.clients, a.batch_size) == (Photos, ConvNet(64), ATTACKED, 1)
+    assert (type(t.data), t.model, t.clients, t.batch_size) == (Digits, Mlp(), TRAINED, EXAMPLES)
+    assert (a.step, type(a.mechanism), type(a.aggregation)) == (
+        t.step,
+        type(t.mechanism),
+        type(t.aggregation),
+    )
+    if isinstance(a.aggregation, ByzSecAgg):
+        assert a.aggregation.blocks == t.aggregation.blocks == 2
 
 
 def test_every_mechanism_has_its_cost_and_three_accuracies() -> None:
@@ -392,18 +424,53 @@ def test_an_accuracy_computed_anew_is_the_stored_one() -> None:
     assert train(CONTENDERS["central DP"].trained).accuracy[-1] == pytest.approx(row["accuracy"], abs=0.03)
 
 
-def best(name: str) -> Point:
-    return max(
-        (point("comparison", *setting) for setting in named("comparison") if setting[0] == name),
-        key=lambda p: p.median,
-    )
+def best(name: str, labels: str = "known") -> Point:
+    settings = [s for s in named("comparison") if (s[0], s[2]) == (name, labels)]
+    return max((point("comparison", *setting) for setting in settings), key=lambda p: p.median)
 
 
 def test_protocols_hide_updates_and_only_noise_hides_pictures() -> None:
     for name in ("SecAgg", "CCESA", "ByzSecAgg", "enclave (stand-in)"):
         assert best(name).psnr[0] > 60, name
-    for name in ("local DP", "central DP", "Skellam + SecAgg"):
+    for name in NOISY:
         assert best(name).above(20) == 0, name
+
+
+def test_labels_are_no_secret_that_saves_pictures() -> None:
+    for name in (
+        "plain FedSGD",
+        "8 bits",
+        "1 bit (signs)",
+        "top 1 %",
+        "SecAgg",
+        "CCESA",
+        "enclave (stand-in)",
+    ):
+        found = best(name, "not known")
+        assert found.psnr[0] > 20 and all(row.label_overlap == 1 for row in found.rows), name
+    for name in NOISY:
+        assert best(name, "not known").above(20) == 0, name
+
+
+def test_candidates_are_picked_without_noise_and_examples_not_above_the_bound_with_it() -> None:
+    def times(part: str, name: str, kind: str) -> tuple[int, int, float]:
+        found = [row for row in COMPARISON[part] if row["mechanism"] == name]
+        assert found, f"{part} of {name}: {AGAIN}"
+        right, trials = (sum(row[key] for row in found) for key in (f"{kind}right", "trials"))
+        return right, trials, found[0][f"{kind}bound"]
+
+    for part, kind in (("picked", ""), ("followed", "examples "), ("followed", "clients ")):
+        right, trials, _ = times(part, "plain FedSGD", kind)
+        assert right == trials >= 90
+        for name in NOISY:
+            right, trials, bound = times(part, name, kind)
+            # One-sided: with a chance at the bound it would be more often in 1 of 1,000 tables.
+            assert trials >= 90 and right <= binom.ppf(0.999, trials, bound), (part, kind, name)
+            assert bound == (
+                pytest.approx(1)
+                if kind == "clients "
+                else reconstruction_bound(1 / 64, NOISE, rounds=1 if part == "picked" else ROUNDS)
+            )
 
 
 def test_protocols_leave_the_accuracy_alone_and_noise_does_not() -> None:

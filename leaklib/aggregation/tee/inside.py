@@ -1,7 +1,8 @@
 """What runs inside the enclave: it opens updates sealed to its key, and hands out their mean, nothing else.
 
-Who takes part, with whose keys, and how long an update is, the *task*, is fixed at the start and attested
-together with the enclave's key. A client that finds itself on the list knows all who are pooled with it.
+Who takes part, with which certified keys, on which model, and how long an update is, the *task*, is fixed at
+the start and attested together with the enclave's keys. Certificates are signatures of an authority, which
+the task names too: a client that knows this authority knows that the host made none of the others up.
 
 The file is a program, started with nothing but numpy and ``cryptography``. It imports nothing of leaklib: its
 measurement is the hash of this file, so all that it does has to stand here.
@@ -11,37 +12,78 @@ Chapter: 12.
 import struct
 import sys
 import time
+from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing.connection import Connection
 
 import numpy as np
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY = 32  # bytes
+SIGNATURE = 64
 NONCE = 12
 LARGEST = 2**31  # bytes of one message
 REFUSED, DONE, FINISH = b"!", b".", b"?"
+HEAD = struct.Struct(f"<IBI{KEY}s{KEY}s")
+ROW = struct.Struct(f"<I{KEY}s{SIGNATURE}s")
 
 
-def pack_task(entries: int, width: int, keys: dict[int, bytes]) -> bytes:
-    """How many entries an update has, 4 or 8 bytes each, and every client's number and public key."""
-    rows = (struct.pack("<I", client) + key for client, key in keys.items())
-    return struct.pack("<IB", entries, width) + b"".join(rows)
+def certified(client: int, key: bytes) -> bytes:
+    """What the authority signs: this public key belongs to this client."""
+    return b"client of enclaves" + struct.pack("<I", client) + key
 
 
-def unpack_task(task: bytes) -> tuple[int, int, dict[int, bytes]]:
-    """What ``pack_task`` packed. ValueError if it is cut, or names a client or a key twice."""
-    if len(task) <= 5 or (len(task) - 5) % (4 + KEY) or task[4] not in (4, 8):
-        raise ValueError(f"the task of {len(task)} bytes is damaged: refused")
-    rows = [task[i : i + 4 + KEY] for i in range(5, len(task), 4 + KEY)]
-    keys = {int.from_bytes(row[:4], "little"): row[4:] for row in rows}
-    if len(keys) < len(rows) or len(set(keys.values())) < len(rows):
-        raise ValueError("the task names a client or a key twice: refused")
-    return int.from_bytes(task[:4], "little"), task[4], keys
+@dataclass(frozen=True)
+class Task:
+    """``entries`` of an update, ``width`` bytes each, 4 or 8; the fewest clients whose mean is told; the
+    authority's verification key and the model's fingerprint, 32 bytes each; and of every client its number,
+    its public key and the authority's signature on both."""
+
+    entries: int
+    width: int
+    minimum: int
+    authority: bytes
+    model: bytes
+    clients: tuple[tuple[int, bytes, bytes], ...]
+
+    def pack(self) -> bytes:
+        """The task as it is attested."""
+        head = HEAD.pack(self.entries, self.width, self.minimum, self.authority, self.model)
+        return head + b"".join(ROW.pack(*row) for row in self.clients)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Task":
+        """What ``pack`` packed. ValueError if it is cut."""
+        rows, rest = divmod(len(packed) - HEAD.size, ROW.size)
+        if rows < 1 or rest or packed[4] not in (4, 8):
+            raise ValueError(f"the task of {len(packed)} bytes is damaged: refused")
+        entries, width, minimum, authority, model = HEAD.unpack_from(packed)
+        clients = tuple(ROW.iter_unpack(packed[HEAD.size :]))
+        return cls(entries, width, minimum, authority, model, clients)
+
+    def check(self) -> dict[int, bytes]:
+        """Every client's key. ValueError for too few, one named twice, or one without certificate."""
+        keys = {client: key for client, key, _ in self.clients}
+        if len(keys) < len(self.clients) or len(set(keys.values())) < len(keys):
+            raise ValueError("the task names a client or a key twice: refused")
+        if len(keys) < self.minimum:
+            raise ValueError(
+                f"the task names too few clients, {len(keys)} of at least {self.minimum}: refused"
+            )
+        for client, key, certificate in self.clients:
+            try:
+                authority = Ed25519PublicKey.from_public_bytes(self.authority)
+                authority.verify(certificate, certified(client, key))
+            except (InvalidSignature, ValueError) as error:
+                raise ValueError(
+                    f"the authority certified no such key of client {client}: refused"
+                ) from error
+        return keys
 
 
 def purpose(task: bytes) -> bytes:
@@ -54,17 +96,31 @@ def header(client: int) -> bytes:
     return f"update of client {client}".encode()
 
 
-class Inside:
-    """The enclave's memory: its key, its task, and the sum of what has been opened so far."""
+def told(task: bytes, answer: bytes) -> bytes:
+    """What the enclave signs: this mean and processor time are the answer to this task."""
+    return b"answer of enclave " + sha256(task).digest() + answer
 
-    def __init__(self, seed: bytes, task: bytes) -> None:
-        self.secret, self.task = X25519PrivateKey.from_private_bytes(seed), task
-        self.entries, width, self.waiting = unpack_task(task)
-        self.dtype = np.dtype(f"<f{width}")
+
+class Inside:
+    """The enclave's memory: its keys, its task, and the sum of what has been opened so far."""
+
+    def __init__(self, seed: bytes, packed: bytes) -> None:
+        task = Task.unpack(packed)
+        self.waiting, self.task, self.entries = task.check(), packed, task.entries
+        self.secret = X25519PrivateKey.from_private_bytes(seed)
+        signing = HKDF(SHA256(), KEY, None, b"enclave signature").derive(seed)
+        self.signer = Ed25519PrivateKey.from_private_bytes(signing)
+        self.dtype = np.dtype(f"<f{task.width}")
         self.clients, self.total = len(self.waiting), np.zeros(self.entries)
 
     def public(self) -> bytes:
-        return self.secret.public_key().public_bytes_raw()
+        """The key that updates are sealed to, then the one that checks what the enclave signs."""
+        secret, signer = self.secret.public_key(), self.signer.public_key()
+        return secret.public_bytes_raw() + signer.public_bytes_raw()
+
+    def sign(self, answer: bytes) -> bytes:
+        """``answer`` behind the signature on it."""
+        return self.signer.sign(told(self.task, answer)) + answer
 
     def take(self, client: int, sealed: bytes) -> None:
         """Add one client's update. ValueError for anything but the one whole message that it sealed."""
@@ -101,7 +157,7 @@ def serve(inbox: Connection, outbox: Connection) -> None:
     while (message := inbox.recv_bytes(LARGEST)) != FINISH:
         inside.take(int.from_bytes(message[:4], "little"), message[4:])
     mean = inside.mean()
-    outbox.send_bytes(DONE + struct.pack("<d", time.process_time() - started) + mean)
+    outbox.send_bytes(DONE + inside.sign(struct.pack("<d", time.process_time() - started) + mean))
 
 
 def main() -> None:
