@@ -8,10 +8,11 @@ import pytest
 from byz_doubles import Attacker, Double, Dropout, Plot, shared, substitute, value, vanishing
 from test_one_bit import Forged, byzantine, places
 
+from leaklib.aggregation.byzantine import server as server_module
 from leaklib.aggregation.byzantine.coin import coin, commitment
 from leaklib.aggregation.byzantine.messages import ByzPhase, Commitment, Complaint, Names, Numbers, Reveal
 from leaklib.aggregation.byzantine.round import Byzantine, check, deal, distances, robust_sum
-from leaklib.aggregation.byzantine.rules import ByzRules
+from leaklib.aggregation.byzantine.rules import ByzRules, read
 from leaklib.aggregation.byzsecagg import ByzSecAgg
 from leaklib.aggregation.crypto.field import P, add, elements, from_bytes, to_bytes
 from leaklib.rng import generator
@@ -185,6 +186,88 @@ def test_who_is_silent_and_found_guilty_counts_once() -> None:
     substitute(r, 0, Hiding).prepare((1,), [1])
     exact(r, *robust_sum(r, integers), {0}, list(range(1, 8)), integers)
     assert r.server.guilty.keys() == {0} and not r.server.gone
+
+
+class OffByOne(Double):
+    """Deals client 5 one number that is off by one."""
+
+    place: tuple[ByzPhase, int]
+
+    def _to(self, other: int, plain: bytes):
+        phase, at = self.place
+        if self._phase == phase and other == 5:
+            values = from_bytes(plain)
+            values[at] = add(values[at : at + 1], elements([1]))[0]
+            plain = to_bytes(values)
+        return super()._to(other, plain)
+
+
+# Shares of ten entries in two blocks, with a blind one each: 6 and 6 numbers, then 10 of masks; bits.
+@pytest.mark.parametrize(
+    ("phase", "at"),
+    [(ByzPhase.DEAL, at) for at in (0, 5, 6, 11, 12, 19, 20, 21)]
+    + [(ByzPhase.PROVE, 0), (ByzPhase.PROVE, 700), (ByzPhase.PROVE, -1)],
+)
+def test_one_wrong_number_to_one_holder_is_found(phase: ByzPhase, at: int) -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(8)}
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(8)), 10, generator=generator(0, "round"))
+    assert r.server.rules.dealt == (6, 6, 10) and r.server.rules.proof > 700
+    substitute(r, 0, OffByOne).place = phase, at % (r.server.rules.proof if phase == ByzPhase.PROVE else 22)
+    deal(r, integers)
+    check(r)
+    assert r.server.guilty == {0: "client 5 complained of client 0, and the evidence is against client 0"}
+
+
+def test_shares_of_another_length_cannot_be_read() -> None:
+    rules = ByzSecAgg(max_norm=0.1).rules(tuple(range(8)), 10)
+    dealt, proof = bytes(8 * 22), bytes(8 * rules.proof)
+    assert len(read(dealt, proof, rules).masks) == 10
+    for one, two in ((dealt[8:], proof), (dealt, proof[8:]), (dealt + bytes(8), proof)):
+        with pytest.raises(ValueError, match="expected 22 and"):
+            read(one, two, rules)
+
+
+class TwoAnswers(Double):
+    """Answers with random numbers, and then in another form."""
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        if phase not in (ByzPhase.DISTANCES, ByzPhase.SUM):
+            return said
+        return [self.lie(said[0]), Numbers(self.number, said[0].values[1:])]
+
+
+def test_what_a_guilty_one_answered_before_is_not_decoded() -> None:
+    # It is guilty, so nobody else lies, and no error is left to correct.
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(8)}
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(8)), 10, generator=generator(0, "round"))
+    substitute(r, 0, TwoAnswers)
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 8)), integers)
+    assert r.server.guilty.keys() == {0}
+
+
+@pytest.mark.parametrize(
+    ("guilty", "gone", "accepted", "byzantine"),
+    [
+        ((), (), range(20), 3),
+        ((1,), (), range(2, 20), 2),
+        ((), (1, 2), range(20), 3),  # gone after they dealt: their updates may be bad
+        ((), (1, 2), range(3, 20), 3),  # as many as may drop out
+        ((), (1, 2, 3), range(4, 20), 2),
+        ((1,), (2, 3, 4, 5), range(4, 20), 2),
+        ((1,), (2, 3, 4), range(5, 20), 1),
+    ],
+)
+def test_multi_krum_reckons_with_those_that_may_still_be_byzantine(
+    monkeypatch: pytest.MonkeyPatch, guilty, gone, accepted, byzantine: int
+) -> None:
+    protocol, asked = ByzSecAgg(byzantine=3, dropouts=2), []
+    server = protocol.start(tuple(range(20)), 4, generator=generator(0, "round")).server
+    server.guilty, server.gone, server.accepted = dict.fromkeys(guilty, "why"), set(gone), tuple(accepted)
+    monkeypatch.setattr(server_module, "multi_krum", lambda squares, f, m: asked.append((f, m)) or (0, 2))
+    n = len(server.accepted)
+    assert server.select(((0,) * n,) * n) == (server.accepted[0], server.accepted[2])
+    assert asked == [(byzantine, 3)]
 
 
 class Framing(Double):

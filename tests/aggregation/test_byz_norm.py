@@ -133,6 +133,7 @@ def test_a_long_vector_passes_a_projection_with_at_most_one_half() -> None:
         any_of_them = draw.integers(-504, 505, count)
         largest = int(np.abs(any_of_them).max())
         assert small(any_of_them.tolist(), largest / 2, modulus) <= 0.5 + 1e-12
+    assert 0.5**PROJECTIONS <= 2**-64
     gauss = math.erf(0.18)  # 2 Φ(0.18 √2) − 1
     assert (
         gauss + 2 * 0.56 * 0.36 / math.sqrt(2) < 0.49
