@@ -9,7 +9,7 @@ from byz_doubles import Attacker, Double, Dropout, Plot, shared, substitute, val
 from test_one_bit import Forged, byzantine, places
 
 from leaklib.aggregation.byzantine.coin import coin, commitment
-from leaklib.aggregation.byzantine.messages import ByzPhase, Commitment, Names, Numbers, Reveal
+from leaklib.aggregation.byzantine.messages import ByzPhase, Commitment, Complaint, Names, Numbers, Reveal
 from leaklib.aggregation.byzantine.round import Byzantine, check, deal, distances, robust_sum
 from leaklib.aggregation.byzantine.rules import ByzRules
 from leaklib.aggregation.byzsecagg import ByzSecAgg
@@ -171,11 +171,101 @@ def test_who_holds_bad_shares_of_one_that_is_gone_does_not_complain_of_it() -> N
     assert r.clients[1].refused and not r.server.guilty and r.server.gone == {0}
 
 
+class Hiding(BadMasks):
+    """Deals a bad mask share, and is silent when the holder complains."""
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        return said if phase < ByzPhase.COMPLAIN else []
+
+
+def test_who_is_silent_and_found_guilty_counts_once() -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(8)}
+    r = ByzSecAgg().start(tuple(range(8)), 10, generator=generator(0, "round"))
+    substitute(r, 0, Hiding).prepare((1,), [1])
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 8)), integers)
+    assert r.server.guilty.keys() == {0} and not r.server.gone
+
+
+class Framing(Double):
+    """Complains of client 5, which dealt well, and shows a secret for it."""
+
+    shows: int  # the member whose channel the secret belongs to
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        if phase != ByzPhase.COMPLAIN:
+            return said
+        return [Complaint(self.number, (5,), (self._receiving[self.shows],))]
+
+
+@pytest.mark.parametrize("shows", [5, 4])
+def test_who_complains_of_an_honest_dealer_is_guilty(shows: int) -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(8)}
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(8)), 10, generator=generator(0, "round"))
+    substitute(r, 0, Framing).shows = shows
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 8)), integers)
+    assert r.server.guilty == {0: "client 0 complained of client 5, and the evidence is against client 0"}
+
+
+def test_dropouts_that_stay_do_not_let_more_liars_pass() -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(12)}
+    r = ByzSecAgg(dropouts=2, max_norm=0.1).start(tuple(range(12)), 10, generator=generator(0, "round"))
+    with pytest.raises(ValueError, match="more than 1 holders sent wrong values"):
+        robust_sum(r, integers, liars=(3, 4))
+
+
+class Malformed(Double):
+    """Sends one message that is not in the form that its phase asks for."""
+
+    phase: ByzPhase
+    change: object
+
+    def say(self, phase: ByzPhase, honest):
+        said = honest()
+        return [self.change(said[0]), *said[1:]] if phase == self.phase else said
+
+
+MALFORMED = {
+    "one key less": (ByzPhase.ADVERTISE_KEYS, lambda m: replace(m, receiving=m.receiving[1:])),
+    "one key more": (ByzPhase.ADVERTISE_KEYS, lambda m: replace(m, receiving=(*m.receiving, m.sending))),
+    "a sending key that gives everyone the same": (
+        ByzPhase.ADVERTISE_KEYS,
+        lambda m: replace(m, sending=bytes(32)),
+    ),
+    "a receiving key that does": (
+        ByzPhase.ADVERTISE_KEYS,
+        lambda m: replace(m, receiving=(*m.receiving[:-1], bytes(32))),
+    ),
+    "short shares": (ByzPhase.DEAL, lambda m: replace(m, sealed=m.sealed[:-8])),
+    "short bits": (ByzPhase.PROVE, lambda m: replace(m, sealed=m.sealed[:-8])),
+    "a short combination": (ByzPhase.COMBINE, lambda m: Numbers(m.client, m.values[:-1])),
+    "a complaint without a secret": (ByzPhase.COMPLAIN, lambda m: Complaint(m.client, (2,), ())),
+    "a secret without a name": (ByzPhase.COMPLAIN, lambda m: Complaint(m.client, (), (bytes(32),))),
+    "a complaint of a stranger": (ByzPhase.COMPLAIN, lambda m: Complaint(m.client, (99,), (bytes(32),))),
+    "a complaint of itself": (ByzPhase.COMPLAIN, lambda m: Complaint(m.client, (0,), (bytes(32),))),
+    "a complaint twice": (ByzPhase.COMPLAIN, lambda m: Complaint(m.client, (2, 2), (bytes(32),) * 2)),
+    "a short answer": (ByzPhase.DISTANCES, lambda m: Numbers(m.client, m.values[:-1])),
+    "a short echo": (ByzPhase.ECHO, lambda m: replace(m, sealed=m.sealed[:-1])),
+    "a long sum": (ByzPhase.SUM, lambda m: Numbers(m.client, elements([*m.values.tolist(), 0]))),
+}
+
+
+@pytest.mark.parametrize(("phase", "change"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_message_costs_its_sender_the_round_and_nobody_else(phase: ByzPhase, change) -> None:
+    integers = {c: np.random.default_rng(c).integers(-300, 300, 10) for c in range(8)}
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(8)), 10, generator=generator(0, "round"))
+    wrong = substitute(r, 0, Malformed)
+    wrong.phase, wrong.change = phase, change
+    exact(r, *robust_sum(r, integers), {0}, list(range(1, 8)), integers)
+    assert r.server.guilty.keys() == {0}
+
+
 # --- a server that deviates: what clients notice ---
 
 
 def begun(entries: int = 6, n: int = 8) -> tuple[Byzantine, dict]:
-    r = ByzSecAgg().start(tuple(range(n)), entries, generator=generator(0, "round"))
+    r = ByzSecAgg(max_norm=0.1).start(tuple(range(n)), entries, generator=generator(0, "round"))
     integers = {c: np.random.default_rng(c).integers(-300, 300, entries) for c in range(n)}
     deal(r, integers)
     return r, integers
@@ -229,6 +319,18 @@ def test_two_selected_lists_are_both_left_unanswered() -> None:
     for name, client in r.clients.items():
         with pytest.raises(ValueError, match="wants 5 members that were told the same lists, knows of 4"):
             client.sum(r.server.echoes_for(name))
+
+
+def test_two_lists_of_accepted_ones_are_not_answered_either() -> None:
+    r, _ = begun()
+    check(r)
+    lists = {name: tuple(range(8 - (name < 4))) for name in r.clients}
+    for name, client in r.clients.items():
+        client.distances(Names(name, lists[name]))
+    echoes = [echo for name, client in r.clients.items() for echo in client.echo(Names(name, (1, 2, 3)))]
+    for name, client in r.clients.items():
+        with pytest.raises(ValueError, match="wants 5 members that were told the same lists, knows of 4"):
+            client.sum([echo for echo in echoes if echo.recipient == name])
 
 
 def test_an_echo_counts_once_and_not_from_whom_one_complained_of() -> None:

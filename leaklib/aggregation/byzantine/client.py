@@ -247,11 +247,10 @@ class ByzClient(Party):
     def sum(self, echoes: Iterable[Dealt]) -> Numbers:
         """The sum of the selected dealers' shares, if enough members were told of the same."""
         self._enter(ByzPhase.SUM)
-        same, before = {self.number}, set()
+        same = {self.number}
         for message in echoes:
             # Whose channel was opened in a complaint could be spoken for by anyone.
-            if self._is_mine(message, before | self._bad):
-                before.add(message.sender)
+            if self._is_mine(message, self._bad):
                 try:
                     heard = self._from(message, ByzPhase.ECHO)
                 except ValueError as reason:

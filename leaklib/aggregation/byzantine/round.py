@@ -97,7 +97,7 @@ def check(r: Byzantine) -> None:
     r.ask(ByzPhase.PROVE, lambda client, told: client.prove(told[:-1], told[-1]), r.server.shares_for)
     r.ask(ByzPhase.COMBINE, lambda client, told: client.combine(told[:-1], told[-1]), r.server.proofs_for)
     published = r.server.published()
-    r.ask(ByzPhase.COMPLAIN, ByzClient.complain, lambda _: published)
+    r.ask(ByzPhase.COMPLAIN, lambda client, told: client.complain(told), lambda _: published)
 
 
 def distances(r: Byzantine, liars: Members = (), dropped: Members = ()) -> Squares:

@@ -147,9 +147,6 @@ class ByzServer:
         if self._phase == ByzPhase.DEAL:
             nonces = {client: self.nonces[client].nonce for client in self.accepted}
             self.coins = [reveal(secret, nonces) for secret in self._secrets]
-        self._count()
-
-    def _count(self) -> None:
         if self._lying < 0:
             raise self._failure("more went wrong than a round allows for")
 
@@ -213,7 +210,6 @@ class ByzServer:
         for dealer, square, check in zip(self.accepted, squares.tolist(), checks.tolist(), strict=True):
             if check or square > self.rules.square:
                 self._convict(dealer, "dealt a vector that is not shown to be short")
-        self._count()
         left = [place for place, dealer in enumerate(self.accepted) if dealer not in self.guilty]
         upper = np.zeros((n, n), np.uint64)
         upper[np.triu_indices(n, 1)] = apart

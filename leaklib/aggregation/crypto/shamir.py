@@ -8,9 +8,10 @@ Source: Shamir, "How to Share a Secret", Communications of the ACM 22(11), 1979.
 Chapter: 10.
 """
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+
+import numpy as np
 
 from leaklib.aggregation.crypto.stream import Stream
 
@@ -98,9 +99,9 @@ def _sets(holders: list[int], size: int) -> Iterator[list[int]]:
     if len(holders) > size:
         for one in holders[:size]:
             yield [holder for holder in holders[: size + 1] if holder != one]
-        draw = random.Random(0)
+        draw = np.random.default_rng(0)
         for _ in range(DRAWS):
-            yield draw.sample(holders, size)
+            yield [holders[place] for place in draw.permutation(len(holders))[:size]]
 
 
 def _at(shares: Mapping[int, int], x: int) -> int:
