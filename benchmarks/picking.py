@@ -30,7 +30,7 @@ from leaklib.named import flatten, unflatten
 from leaklib.results.contenders import CONTENDERS, EXAMPLES, NOISE
 from leaklib.rng import generator
 from leaklib.training import Training
-from leaklib.types import Aggregation, Batch, Tensors, Update
+from leaklib.types import Aggregation, Tensors, Update
 
 PICKED = ("plain FedSGD", "local DP", "central DP", "Skellam + SecAgg")
 COUNT = 64  # candidates
@@ -102,7 +102,7 @@ def many_rounds(name: str, seed: int, rounds: int | None = None) -> Case:
         clean = torch.stack([flatten(update.tensors) for update in updates])
         seen = read(t.aggregation, tuple(t.mechanism(u, generator=noise) for u in updates), noise)
         alone = lanes(t.step, model, *singles)
-        whole = lanes(t.step, model, sets.inputs, sets.labels)
+        whole = lanes(t.step, model, *sets)
         for k in clients:
             left = own(seen, clean, k) - clean[k]  # the noise, as far as the attacker is wrong: 0 if right
             moved = (torch.cat([alone[k : k + 1], alone[t.clients :]]) - alone[k]) / t.batch_size
@@ -125,9 +125,9 @@ def apply(model: nn.Module, lr: float, mean: Tensors) -> None:
         weight -= lr * mean[name]
 
 
-def strangers(draw: torch.Generator) -> Batch:
-    """63 other clients' data: 90 of all digits each, drawn at random, 63×90×1×8×8."""
+def strangers(draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """63 other clients' data, 90 of all digits each, drawn at random: 63×90×1×8×8, and labels 63×90."""
     own, test = Digits().batch(0, len(Digits())), Digits().test()
     inputs, labels = torch.cat([own.inputs, test.inputs]), torch.cat([own.labels, test.labels])
     chosen = torch.stack([torch.randperm(len(labels), generator=draw)[:EXAMPLES] for _ in range(COUNT - 1)])
-    return Batch(inputs[chosen], labels[chosen])
+    return inputs[chosen], labels[chosen]
