@@ -9,6 +9,7 @@ from byz_doubles import Attacker, Double, Dropout, Plot, shared, substitute, val
 from test_one_bit import Forged, byzantine, places
 
 from leaklib.aggregation.byzantine import server as server_module
+from leaklib.aggregation.byzantine.channel import header
 from leaklib.aggregation.byzantine.coin import coin, commitment
 from leaklib.aggregation.byzantine.messages import ByzPhase, Commitment, Complaint, Names, Numbers, Reveal
 from leaklib.aggregation.byzantine.round import Byzantine, check, deal, distances, robust_sum
@@ -483,3 +484,14 @@ def test_a_bit_flipped_by_an_adversary_gives_an_error_or_the_exact_sum(seed: int
             assert play(wire), f"{kind}, message {place}, bit {wire.bit}: another number"
         except ValueError as error:
             assert "client" in str(error) or "server" in str(error), error
+
+
+def test_a_sealed_message_is_bound_to_round_phase_sender_and_recipient() -> None:
+    sealed = {
+        header(session, phase, sender, recipient)
+        for session in (bytes(16), bytes([1] * 16))
+        for phase in (ByzPhase.DEAL, ByzPhase.PROVE)
+        for sender in (1, 2)
+        for recipient in (1, 2)
+    }
+    assert len(sealed) == 16
