@@ -4,11 +4,13 @@ from leaklib.accounting import classic_noise_multiplier as classic_noise_multipl
 from leaklib.accounting import epsilon as epsilon
 from leaklib.accounting import gdp_epsilon as gdp_epsilon
 from leaklib.accounting import noise_multiplier_for as noise_multiplier_for
+from leaklib.accounting import presence_epsilon as presence_epsilon
 from leaklib.accounting import reconstruction_bound as reconstruction_bound
 from leaklib.aggregation.byzsecagg import ByzSecAgg as ByzSecAgg
 from leaklib.aggregation.ccesa import CCESA as CCESA
 from leaklib.aggregation.central import CentralDP as CentralDP
 from leaklib.aggregation.enclave import Enclave as Enclave
+from leaklib.aggregation.masking.parameters import recommended_graph as recommended_graph
 from leaklib.aggregation.plain import Plain as Plain
 from leaklib.aggregation.secagg import SecAgg as SecAgg
 from leaklib.attacks.candidates import Candidates as Candidates
