@@ -354,6 +354,7 @@ def test_a_closed_form_does_not_cut_normalized_inputs_in_silence() -> None:
         assert (found.inputs - examples.inputs).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_search_says_how_far_it_had_to_clamp() -> None:
     model, examples = seeded(0, inside), batch()
     inner = nn.Sequential(*list(model.children())[1:])  # without what normalizes inside

@@ -146,7 +146,7 @@ def check(case: book.Case, stored: book.Witness, again: Callable[[], book.Witnes
     assert agree(stored, found), f"{case}\nstored {stored}\nnow    {found}\n{MEND}"
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", ALONE)
 def test_a_row_of_each_kind_is_what_this_code_computes(name: str) -> None:
     check(*sweep_rows()[name])

@@ -216,7 +216,7 @@ def accessibility(page):
                 yield f"axe, {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", PAGES)
