@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
@@ -148,6 +149,42 @@ def test_what_is_recommended() -> None:
         recommended_graph(10, 0.5, 0.5)
     degrees = [recommended_graph(200, 0.2, 0.1, 2.0**-bits).neighbors for bits in (10, 20, 40, 60)]
     assert degrees == sorted(set(degrees))
+
+
+def by_hand(n: int, bad: int, gone: int, p: float) -> float:
+    """The bound of a random graph with majorities, from binomial coefficients alone."""
+    honest, left, total = n - bad - gone, n - gone, 0.0
+    for degree in range(n):
+        needed = (degree + 1) // 2 + 1
+
+        def chance(marked: int, count: int, degree: int = degree) -> float:
+            return comb(marked, count) * comb(n - 1 - marked, degree - count) / comb(n - 1, degree)
+
+        wrong = (n - bad) * sum(chance(bad, k) for k in range(needed, degree + 1))
+        wrong += left * sum(chance(left - 1, k) for k in range(min(needed - 1, degree + 1)))
+        wrong += gone * sum(chance(min(left, n - 1), k) for k in range(min(needed, degree + 1)))
+        total += comb(n - 1, degree) * p**degree * (1 - p) ** (n - 1 - degree) * min(n, wrong)
+    return total + sum(
+        comb(honest, part) * (1 - p) ** (part * (honest - part)) for part in range(1, honest // 2 + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "bad", "gone", "failure"),
+    [
+        (9, 0, 0, 0.05),
+        (8, 0, 0, 0.9),
+        (12, 3, 0, 0.3),
+        (12, 0, 3, 0.3),
+        (13, 2, 1, 0.01),
+        (20, 4, 2, 0.9),
+        (5, 1, 0, 0.99),
+        (4, 0, 0, 0.99),
+    ],
+)
+def test_a_random_graph_is_as_sparse_as_its_bound_allows(n: int, bad: int, gone: int, failure: float) -> None:
+    p = recommended_random_graph(n, bad / n, gone / n, failure)
+    assert by_hand(n, bad, gone, p) <= failure * (1 + 1e-9) and by_hand(n, bad, gone, p - 1.01e-4) > failure
 
 
 def test_colluders_are_what_makes_random_graphs_dense() -> None:
