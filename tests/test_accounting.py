@@ -129,6 +129,8 @@ def test_missing_noise_tells_who_was_there_whatever_the_noise_is() -> None:
     """Ten clients and LeNet's entries: the multiplier 1 has an ε of 4.38 if the noise stays."""
     assert presence_epsilon(10, 15_826, delta=1e-5) == pytest.approx(87.462, abs=1e-3)
     assert presence_epsilon(10, 15_826, delta=1e-5) > 19 * epsilon(1.0, delta=1e-5)
+    # Chapter 12 says 1.46 of its 240 clients.
+    assert presence_epsilon(240, 15_826, delta=1e-5) == pytest.approx(1.46, abs=5e-3)
     # Only far more clients than the root of the number of entries hide one of them.
     found = [presence_epsilon(n, 15_826, delta=1e-5) for n in (3, 5, 30, 300, 3000)]
     assert found[0] == 600 and found == sorted(found, reverse=True)
