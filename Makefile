@@ -49,7 +49,7 @@ size: environment
 witnesses: environment
 	@$(RUN) benchmarks/witness.py
 
-# Runs every chapter and stores what it shows; only one: make notebooks CHAPTERS=chapters/04_dlg.ipynb
+# Runs every chapter and stores what it shows; only one: make notebooks CHAPTERS=chapters/03_dlg.ipynb
 CHAPTERS = $(wildcard chapters/*.ipynb)
 notebooks: environment
 	@$(RUN) scripts/run_notebooks.py $(CHAPTERS)

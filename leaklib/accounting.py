@@ -28,7 +28,7 @@ formula; Bu, Dong, Long, Su, "Deep Learning with Gaussian Differential Privacy",
 2020, for the central limit approximation; Kaissis et al., arXiv 2307.03928, for the reconstruction bound;
 Kairouz et al., "Practical and Private (Deep) Learning without Sampling or Shuffling", ICML 2021, Definition
 1.1, for zeros as the neighbor.
-Chapter: 9.
+Chapter: 10.
 """
 
 import math

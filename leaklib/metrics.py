@@ -9,7 +9,7 @@ fewest differing tokens; every score comes after it.
 Source: scikit-image for PSNR and SSIM (Wang et al., "Image Quality Assessment: From Error Visibility to
 Structural Similarity", IEEE TIP 2004, with scikit-image's default uniform 7×7 window instead of the paper's
 Gaussian one); the assignment is SciPy's.
-Chapter: 1, 6.
+Chapters: 1, 7.
 """
 
 import operator

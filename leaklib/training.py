@@ -19,7 +19,7 @@ by sampling does not hold: let everyone take part, or give each client one examp
 
 Source: McMahan, Ramage, Talwar, Zhang, "Learning Differentially Private Recurrent Language Models", ICLR
 2018, Algorithm 1 with the fixed-denominator estimator.
-Chapter: 9, 12.
+Chapters: 10, 12, 15.
 """
 
 from collections.abc import Callable

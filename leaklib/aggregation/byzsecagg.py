@@ -28,7 +28,7 @@ Source and differences: see byzantine/client.py. The condition is the paper's as
 its last part: the first of the maximum decodes distances, the second is multi-Krum's. The last is the
 echo's: N − A − D honest clients must be enough. With g clients guilty and a gone, at most
 A − g − max(0, a − D) of the others lie, and N − g − a answers correct so many lies.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ is as for the passive ``SecAgg``, with the probability that both events happen.
 Source: Choi, Sohn, Han, Moon, "Communication-Computation Efficient Secure Aggregation for Federated
 Learning", arXiv 2012.05433, 2020. Differs: a threshold of None is a majority of each client's own holders,
 not one number for all.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Collection, Mapping

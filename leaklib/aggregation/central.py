@@ -13,7 +13,7 @@ the noise on the sum is z Δ whoever comes: then zero out and add or remove one 
 
 Source: McMahan, Ramage, Talwar, Zhang, "Learning Differentially Private Recurrent Language Models", ICLR
 2018, Algorithm 1, with a client as the unit.
-Chapter: 9.
+Chapter: 10.
 """
 
 from dataclasses import dataclass, replace

@@ -20,7 +20,7 @@ for the run; side channels, rollback and the supply chain are out of the picture
 Source: the flow is software attestation as in Costan, Devadas, "Intel SGX Explained", IACR ePrint 2016/086.
 Differs: clients prove who they are by keys that an authority certified and the attested task lists, so that a
 host cannot fill the round with clients of its own making.
-Chapter: 12.
+Chapters: 12, 15.
 """
 
 import struct

@@ -28,7 +28,7 @@ CCS 2020, for ``neighbors``. Differs: the active variant signs a name of the rou
 signed holds in another; clients commit to their seeds by a hash, so that wrong shares are found; on a ring
 the threshold is a majority unless given. Binding masks to the model is meant against Pasquini, Francati,
 Ateniese, "Eluding Secure Aggregation in Federated Learning via Model Inconsistency", CCS 2022.
-Chapter: 10.
+Chapter: 11.
 """
 
 from dataclasses import dataclass

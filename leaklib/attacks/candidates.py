@@ -11,7 +11,7 @@ right more often. It says nothing about a picture that is not among them.
 Source: the informed adversary of Balle, Cherubin, Hayes, "Reconstructing Training Data with Informed
 Adversaries", IEEE S&P 2022, with a finite prior as in Hayes, Mahloujifar, Balle, "Bounding Training Data
 Reconstruction in DP-SGD", NeurIPS 2023.
-Chapter: 9.
+Chapter: 10.
 """
 
 from dataclasses import dataclass

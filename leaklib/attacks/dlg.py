@@ -9,7 +9,7 @@ Source: Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019; Zhao, Mopuri
 2001.02610. Differs from the released code: the loss is relative to the gradient's own scale, the start is
 near mid-gray instead of N(0, 1), a stuck run is begun again (see search/matching.py), L-BFGS has no absolute
 stopping thresholds (see search/optimizers.py), and a prior can be added, which is off by default.
-Chapter: 4, 7, 8.
+Chapters: 3, 8, 9.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ loss and rises until one does. With noise and a prior the same system is that of
 Source: Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters", Journal of the Society
 for Industrial and Applied Mathematics 11(2), 1963. Differs: every pixel is damped alike, not by its own
 curvature.
-Chapter: 3.
+Chapter: 4.
 """
 
 import math

@@ -10,7 +10,7 @@ GradInversion", CVPR 2021. Differs: no ℓ2 prior and no Langevin noise; cosine 
 instead of a sum of squares; the group's mean is taken without registering its pictures on each other; labels
 may repeat; weights are relative to what mid-gray pictures score; smoothness is annealed as in
 inverting_gradients.py.
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 from dataclasses import dataclass

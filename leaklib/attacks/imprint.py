@@ -9,7 +9,7 @@ so that a picture alone between two edges is their ratio. Several pictures betwe
 Source: Fowl, Geiping, Czaja, Goldblum, Goldstein, "Robbing the Fed: Directly Obtaining Private Data in
 Federated Learning with Modified Models", ICLR 2022. Differs: the error signals also tell which of the
 inferred labels belongs to which picture.
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ federated learning?", NeurIPS 2020, and the released code. Differs: α is relati
 that mid-gray pictures score, so that one value serves every network, and falls over the steps; the step size
 falls smoothly; restarts are evaluated together; neither the distance nor Adam has an absolute
 threshold (see search/objectives.py and search/optimizers.py).
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 from dataclasses import dataclass

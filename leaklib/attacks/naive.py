@@ -8,7 +8,7 @@ The precise one computes in float64, whatever the client used. Rounding in the a
 wall: on networks as badly conditioned as LeNet it is what an attack in float32 ends at, long before the
 update's information does.
 
-Chapter: 8.
+Chapter: 9.
 """
 
 import copy

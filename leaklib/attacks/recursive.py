@@ -7,7 +7,7 @@ allow.
 
 Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, Algorithm 1. Differs: they
 treat two classes and no biases; here a bias in the last layer gives label and signal for any number of them.
-Chapter: 4.
+Chapter: 3.
 """
 
 from collections.abc import Callable

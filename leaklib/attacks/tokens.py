@@ -16,7 +16,7 @@ Source: Petrov, Dimitrov, Baader, Müller, Vechev, "DAGER: Exact Gradient Invers
 NeurIPS 2024. Differs: step 3 looks at the first block's MLP instead of the second block's attention, which in
 the last block gets an error signal of low rank when the model reads out at one position; it gives up instead
 of guessing; step 4, and sentences that occur twice, are ours.
-Chapter: 6.
+Chapter: 7.
 """
 
 import copy

@@ -12,7 +12,7 @@ the layer's ``out`` outputs, and for each signal ``out`` of its equations follow
 ⟨W_k, d ⋆ x⟩ = ⟨d, W_k ∗ x⟩. No weights, no pictures and no attack change this bound.
 
 Source: derived for this book; compare the rank analysis of Zhu and Blaschko, "R-GAP", ICLR 2021.
-Chapter: 3.
+Chapter: 4.
 """
 
 import copy

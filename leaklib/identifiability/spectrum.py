@@ -9,7 +9,7 @@ map.
 
 Source: the bound on unbiased attacks is Cramér and Rao's, for gradients as in Hannun, Guo, van der Maaten,
 "Measuring Data Leakage in Machine-Learning Models with Fisher Information", UAI 2021.
-Chapter: 3.
+Chapter: 4.
 """
 
 import math

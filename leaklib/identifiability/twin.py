@@ -6,7 +6,7 @@ towards a target; and back onto it by Gauss–Newton, x ← x − J⁺ (G(x) −
 
 This is no attack: it starts from the truth, and shows that no attack can be sure of it.
 
-Chapter: 3.
+Chapter: 4.
 """
 
 from collections.abc import Callable

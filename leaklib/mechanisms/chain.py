@@ -1,7 +1,7 @@
 """Several mechanisms, one after the other.
 
 An attacker compares through all of them: the first mechanism's comparison applied to the second's, and so on.
-Chapter: 8.
+Chapter: 9.
 """
 
 from dataclasses import dataclass, replace

@@ -23,7 +23,7 @@ Aggregation", ICML 2021, for the protocol; Agarwal, Kairouz, Liu, "The Skellam M
 Private Federated Learning", NeurIPS 2021, for the noise and its Rényi bound. Differs: both repeat the
 rounding until the norm is small, which is tighter on coarse grids, makes it biased, and bounds the norm of
 one client only; no random rotation; the ring is left to the aggregation.
-Chapter: 12.
+Chapters: 12, 15.
 """
 
 import math

@@ -18,7 +18,7 @@ system's randomness, and on a grid: the gaps between floating-point numbers can 
 Source: Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar, Zhang, "Deep Learning with Differential Privacy",
 CCS 2016, Algorithm 1. Differs: the client adds the noise itself, so that the server need not be trusted; the
 server that adds it to the mean is in aggregation/central.py.
-Chapter: 9.
+Chapter: 10.
 """
 
 from dataclasses import dataclass

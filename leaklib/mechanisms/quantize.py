@@ -10,7 +10,7 @@ makes it right on average, E Q(g) = g, and has a variance of at most Δ²/4.
 Source: Alistarh, Grubic, Li, Tomioka, Vojnovic, "QSGD: Communication-Efficient SGD via Gradient Quantization
 and Encoding", NeurIPS 2017, for stochastic rounding. Differs: the scale is the largest entry of each tensor
 instead of the norm, as in 8-bit integers, and every code word has the same length.
-Chapter: 8.
+Chapter: 9.
 """
 
 from dataclasses import dataclass, replace

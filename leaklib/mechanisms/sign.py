@@ -7,7 +7,7 @@ smooth sign, tanh(κ g / median |g|), so that an optimiser feels which entries a
 
 Source: Bernstein, Wang, Azizzadenesheli, Anandkumar, "signSGD: Compressed Optimisation for Non-Convex
 Problems", ICML 2018. Differs: zero counts as positive, since one bit has no third value.
-Chapter: 8.
+Chapter: 9.
 """
 
 from dataclasses import dataclass, replace

@@ -8,7 +8,7 @@ entries as they are, and the others with that limit, loses far less than the com
 Source: Aji, Heafield, "Sparse Communication for Distributed Gradient Descent", EMNLP 2017; Lin, Han, Mao,
 Wang, Dally, "Deep Gradient Compression", ICLR 2018. Differs: without the memory of what was left out, which
 needs several rounds.
-Chapter: 8.
+Chapter: 9.
 """
 
 from dataclasses import dataclass, replace

@@ -3,7 +3,7 @@
 Three 5×5 convolutions (strides 2, 2, 1, padding 2) and one fully connected layer, PyTorch's default
 initialisation, pictures normalised inside. GELU by default: smooth, and zero almost nowhere.
 
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 from collections.abc import Callable

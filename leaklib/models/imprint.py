@@ -10,7 +10,7 @@ and two adjacent rows differ by the pictures between their edges: by one picture
 Source: Fowl, Geiping, Czaja, Goldblum, Goldstein, "Robbing the Fed: Directly Obtaining Private Data in
 Federated Learning with Modified Models", ICLR 2022. Differs: the base network sees one gray level, a function
 of the brightness; their layer can also pass the picture on.
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 from dataclasses import dataclass, field

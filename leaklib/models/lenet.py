@@ -5,7 +5,7 @@ layer. It is not LeNet-5: that one pools, and on 32×32×3 pictures its gradient
 
 Source: the authors' repository mit-han-lab/dlg (Zhu, Liu, Han, NeurIPS 2019). Differs: 10 classes by default
 instead of 100.
-Chapter: 4.
+Chapter: 3.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ numbers only, and so no attack can invert its gradient on 32×32×3 pictures.
 Source: LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings
 of the IEEE 86(11), 1998. Differs: three input colors, a plain Linear at the end instead of radial basis
 functions, every second-layer map sees all first-layer maps, pooling has no weights.
-Chapter: 3.
+Chapter: 4.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 One hidden layer of GELU, PyTorch's default initialisation. Noise of one size on every parameter grows with
 their number, so a small network keeps more of its accuracy under differential privacy.
 
-Chapter: 9.
+Chapter: 10.
 """
 
 import math

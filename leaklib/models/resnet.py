@@ -8,7 +8,7 @@ from, and ``scripts/train_resnet.py`` makes them again.
 
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2. Differs:
 narrower, and a 1×1 convolution where the shape changes.
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 from dataclasses import dataclass, replace

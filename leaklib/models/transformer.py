@@ -8,7 +8,7 @@ Source: Radford et al., "Language Models are Unsupervised Multitask Learners", 2
 dropout; separate layers for queries, keys and values, whose gradients an attack looks at one by one;
 PyTorch's default initialisation, with embeddings of variance 1/width so that tied logits start near 1; a bias
 in the head; one prediction per text instead of one per position.
-Chapter: 6.
+Chapter: 7.
 """
 
 from dataclasses import dataclass

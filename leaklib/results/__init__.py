@@ -1,6 +1,6 @@
 """What the book measured: rows that ship with the package, and the sweeps that they belong to.
 
-Chapters: 3, 5, 7 to 12.
+Chapters: 4 to 6, 8 to 15.
 """
 
 from leaklib.results.sweeps import batch_sizes, both, compressors, repeated_labels

@@ -9,7 +9,7 @@ multiple of 2^b elsewhere.
 
 Source: the chain is that of Kairouz, Liu, Steinke, ICML 2021, without their rotation, and with plain
 random rounding.
-Chapter: 12.
+Chapters: 12, 15.
 """
 
 import math

@@ -9,7 +9,7 @@ examples that it can read. Every mechanism with noise has the noise multiplier t
 100 rounds for one example, adjacency zero out, with everyone in every round. In the attacked system a client
 is one example; in the trained one it is 90, and its own ε is above a thousand.
 
-Chapter: 12.
+Chapters: 12, 15.
 """
 
 from collections.abc import Mapping
@@ -122,7 +122,7 @@ WITHOUT: Mapping[str, Mapping[str, Attack]] = {
 
 
 def _attacks(experiment: Experiment) -> Mapping[str, Attack]:
-    """Those that can win: behind signs and top 1 % the ones of chapter 8, and no prior on exact sums.
+    """Those that can win: behind signs and top 1 % the ones of chapter 9, and no prior on exact sums.
 
     What CCESA and ByzSecAgg let be read is the sum that SecAgg gives, on which DLG is the best.
     """

@@ -4,7 +4,7 @@ In all of them a client sends one FedSGD gradient of its photographs, computed i
 network. Each run of a setting has its own pictures, network and start. Labels are known where several
 pictures share an update, and read off it where there is one.
 
-Chapters: 7, 8.
+Chapters: 8, 9.
 """
 
 from collections.abc import Mapping

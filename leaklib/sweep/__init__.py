@@ -6,7 +6,7 @@ A row belongs to one experiment and carries a witness: the losses of its attack'
 gives other numbers is caught by computing the witness again; code that only reads differently is not. Rows of
 the book ship with the package; what a reader adds goes to the cache folder.
 
-Chapters: 7, 8, 10, 12.
+Chapters: 8, 9, 11, 12, 15.
 """
 
 from leaklib.sweep.rows import Row

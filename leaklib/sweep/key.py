@@ -1,6 +1,6 @@
 """What names an experiment: the fields that were chosen, and nothing of where its classes lie.
 
-Chapters: 7, 8, 10, 12.
+Chapters: 8, 9, 11, 12, 15.
 """
 
 import hashlib

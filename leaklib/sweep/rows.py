@@ -1,6 +1,6 @@
 """What is kept of a result, as one line of JSON with its pictures as PNG.
 
-Chapters: 7, 8, 10, 12.
+Chapters: 8, 9, 11, 12, 15.
 """
 
 import base64

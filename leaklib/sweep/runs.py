@@ -1,6 +1,6 @@
 """Grids of experiments, running what has no row yet, and from rows to what a curve shows.
 
-Chapters: 7, 8, 10, 12.
+Chapters: 8, 9, 11, 12, 15.
 """
 
 import time

@@ -4,7 +4,7 @@ A search is witnessed by the losses of its first evaluations, which take a momen
 They depend on the data, the network, the client step, the mechanism, the aggregation, and on the attack's
 start, objective, prior and first steps. They do not see what an attack does only later, such as giving up.
 
-Chapters: 7, 8, 10, 12.
+Chapters: 8, 9, 11, 12, 15.
 """
 
 import math

@@ -3,7 +3,7 @@
 The page holds a film strip of everything that was measured, each picture once. A script hides the strip and
 builds sliders, pictures and curve from it; where no script runs, and on paper, the strip itself is read.
 
-Chapters: 3, 7 to 12.
+Chapters: 4, 8 to 15.
 """
 
 from collections.abc import Sequence

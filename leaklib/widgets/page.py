@@ -1,6 +1,6 @@
 """A widget as one piece of HTML: style, content that reads by itself, and the script that brings it to life.
 
-Chapters: 3, 7 to 12.
+Chapters: 4, 8 to 15.
 """
 
 import json

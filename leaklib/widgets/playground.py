@@ -2,7 +2,7 @@
 
 The attack runs in a thread of its own, so that the Stop button is heard while it works.
 
-Chapters: 7, 8.
+Chapters: 8, 9.
 """
 
 import math

@@ -1,6 +1,6 @@
 """What an explorer shows: positions on one or two axes, each with pictures, numbers and a verdict.
 
-Chapters: 3, 7 to 12.
+Chapters: 4, 8 to 15.
 """
 
 import math

@@ -4,7 +4,7 @@ The page holds an ordinary table. A script puts a button into the head of every 
 a choice above; where no script runs, and on paper, the table is read as it is listed. Where there is no room
 for columns each row is a card, with the columns' names above the values.
 
-Chapter: 12.
+Chapters: 12, 15.
 """
 
 import math

@@ -1,7 +1,7 @@
 """A server that sends one client an honest model and silences all others, against masks and bound masks.
 
 Source: Pasquini, Francati, Ateniese, "Eluding Secure Aggregation in Federated Learning via Model
-Inconsistency", CCS 2022. The attack is that of chapter 10, whose stored runs benchmarks/sums.py computes.
+Inconsistency", CCS 2022. The attack is that of chapter 11, whose stored runs benchmarks/sums.py computes.
 """
 
 import sys

@@ -10,7 +10,7 @@ Source: ours; as in publicly verifiable complaints of distributed key generation
 Rabin, "Secure Distributed Key Generation for Discrete-Log Based Cryptosystems", Journal of Cryptology 2007),
 where the dealer opens the disputed share. Assumes that everyone has the others' genuine keys (a PKI), and
 what X25519, HKDF and ChaCha20-Poly1305 promise.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from leaklib.aggregation.byzantine.messages import ByzPhase, Dealt

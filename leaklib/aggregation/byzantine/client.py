@@ -13,7 +13,7 @@ Source: Jahani-Nezhad, Maddah-Ali, Caire, "ByzSecAgg: A Byzantine-Resistant Secu
 Federated Learning Based on Coded Computing and Vector Commitment", arXiv 2302.09913. Differs: how shares are
 checked (consistency.py) and disputes end (dispute.py); lengths are checked (norm.py); the lists are echoed;
 rounding is to the nearest.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Iterable, Sequence

@@ -12,7 +12,7 @@ random oracle; a server and a client that work together against the *check* are 
 server follows the protocol there.
 
 Source: Blum, "Coin Flipping by Telephone", CRYPTO 1981.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Mapping

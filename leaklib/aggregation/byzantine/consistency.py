@@ -15,7 +15,7 @@ Source: ours, after the usual batch check by a random combination. Differs: ByzS
 Maddah-Ali, Caire, arXiv 2302.09913) has the dealer send commitments along with the shares. That saves the
 trips for coin and answer, and holds only against dealers that cannot break them. In a group whose order is
 our p, 61 bits, Pollard's rho breaks them in about 2^30 steps; the coin cannot be broken.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 import numpy as np

@@ -11,7 +11,7 @@ An honest holder never accuses an honest dealer, as their message reads as it wa
 authentic) and fits. So nobody honest is found guilty, and every dealer whose message to some honest holder is
 bad, is. The opened message was bad, or its reader gave it away freely: a Byzantine holder that complains of
 an honest dealer tells the server its share, and counts among the T on the server's side.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Collection

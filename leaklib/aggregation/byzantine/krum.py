@@ -5,7 +5,7 @@ from nearly all, so its score is large. The m best are kept.
 
 Source: Blanchard, El Mhamdi, Guerraoui, Stainer, "Machine Learning with Adversaries: Byzantine Tolerant
 Gradient Descent", NeurIPS 2017, section 4 and, for m > 1, section 6.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """What travels in ByzSecAgg, and when. See parts/codec.py for the form.
 
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ PKC 2021, and Gentry, Halevi, Lyubashevsky, "Practical Non-interactive Publicly 
 Thousands of Parties", EUROCRYPT 2022, for projections modulo a prime, and Bell and others, "ACORN: Input
 Validation for Secure Aggregation", USENIX Security 2023, for their use on updates; Berry–Esseen's constant
 for different summands is Shevtsova's, 2010. The bounds above and the check on ramp shares are ours.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from math import isqrt

@@ -1,7 +1,7 @@
 """A round of ByzSecAgg, phase by phase.
 
 Source and differences: see client.py.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Callable, Collection, Iterable

@@ -1,6 +1,6 @@
 """What all parties of a round of ByzSecAgg agree on beforehand, and what a dealer deals.
 
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Sequence

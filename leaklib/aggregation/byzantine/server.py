@@ -1,7 +1,7 @@
 """The server of ByzSecAgg: what it collects, decodes and decides, and whom it finds guilty.
 
 Source and differences: see client.py.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ the only polynomial that does, whatever the combination was.
 
 Source: Gao, "A New Algorithm for Decoding Reed-Solomon Codes", in Communications, Information and Network
 Security, Kluwer 2003.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Sequence

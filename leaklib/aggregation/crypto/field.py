@@ -4,7 +4,7 @@
 
 A product of two 61-bit numbers has 122 bits. It is put together from 30- and 31-bit halves, none of which
 overflows 64 bits. Integers from −(p−1)/2 to (p−1)/2 stand for themselves modulo p.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 import math

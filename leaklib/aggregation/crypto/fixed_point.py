@@ -4,7 +4,7 @@
 
 A sum of words is the word of the sum as long as that lies within ±(2^(bits−1) − 1). Each of n clients can
 make sure of it alone: nobody sends more than an n-th of that.
-Chapter: 10.
+Chapter: 11.
 """
 
 from typing import Annotated

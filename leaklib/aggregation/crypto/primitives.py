@@ -7,7 +7,7 @@
     signatures             Ed25519           RFC 8032
 
 Keys and nonces come from the stream of the party that makes them: see stream.py.
-Chapter: 10.
+Chapter: 11.
 """
 
 from functools import lru_cache

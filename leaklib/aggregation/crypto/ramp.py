@@ -13,7 +13,7 @@ of w_k · w_k over the blocks, the squared length of the vector, and no z_t or r
 
 Source: Blakley, Meadows, "Security of Ramp Schemes", CRYPTO 1984, for ramp sharing; Jahani-Nezhad,
 Maddah-Ali, Caire, "ByzSecAgg", arXiv 2302.09913, for the two orders.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@
 Fewer than t values of f leave every secret possible, each with equally many choices of the coefficients.
 
 Source: Shamir, "How to Share a Secret", Communications of the ACM 22(11), 1979.
-Chapter: 10.
+Chapter: 11.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -7,7 +7,7 @@ The key comes from the operating system. For teaching it comes from a seed inste
 played again: then whoever knows the seed knows every secret.
 
 Source: RFC 8439 for ChaCha20.
-Chapter: 10.
+Chapter: 11.
 """
 
 import os

@@ -11,7 +11,7 @@ have published: two who were shown different keys of each other cannot read it.
 Source: Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017,
 Figure 4; for graphs that are not complete Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure
 Single-Server Aggregation with (Poly)Logarithmic Overhead", CCS 2020.
-Chapter: 10.
+Chapter: 11.
 """
 
 from collections.abc import Iterable, Mapping

@@ -5,7 +5,7 @@ graph.
 
 Source: Erdős, Rényi, "On random graphs I", Publicationes Mathematicae 6, 1959; Harary, "The maximum
 connectivity of a graph", Proceedings of the National Academy of Sciences 48, 1962, for the ring.
-Chapters: 10, 11.
+Chapters: 11, 13, 14.
 """
 
 from collections.abc import Collection, Mapping, Sequence

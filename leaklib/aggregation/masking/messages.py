@@ -1,6 +1,6 @@
 """What clients and server send each other in secure aggregation. See parts/codec.py for the form.
 
-Chapter: 10.
+Chapter: 11.
 """
 
 import struct

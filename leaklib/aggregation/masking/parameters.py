@@ -14,7 +14,7 @@ that it goes wrong for one. A ring can fall apart only where k/2 clients in a ro
 Source: Bell, Bonawitz, Gascón, Lepoint, Raykova, "Secure Single-Server Aggregation with (Poly)Logarithmic
 Overhead", CCS 2020. Differs: one failure probability for all three; a client also holds a share of its own
 secrets, so that t of k + 1 open them.
-Chapter: 11.
+Chapters: 13, 14.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,6 +1,6 @@
 """The phases of secure aggregation, and who is still there in each.
 
-Chapters: 10, 11.
+Chapters: 11, 13, 14.
 """
 
 from collections.abc import Collection

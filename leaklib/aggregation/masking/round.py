@@ -1,7 +1,7 @@
 """A round of secure aggregation on any graph, phase by phase, and what the server reads in the end.
 
 Source: see client.py.
-Chapter: 10.
+Chapter: 11.
 """
 
 from collections.abc import Collection, Mapping

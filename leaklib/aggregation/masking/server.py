@@ -5,7 +5,7 @@ that u shares with the living. These cancel in the sum over every connected part
 and in no smaller sum.
 
 Source: see client.py.
-Chapter: 10.
+Chapter: 11.
 """
 
 from collections.abc import Callable, Mapping

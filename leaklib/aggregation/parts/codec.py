@@ -3,7 +3,7 @@
 A field travels as a code of ``struct``, or as a ``Row``. First come the fields of fixed size and how many
 entries the rows have, in the order of the fields, then the rows. All numbers are little-endian, clients are
 named by 4 bytes. A message that is not as long as it says is refused.
-Chapters: 10, 11.
+Chapters: 11, 13, 14.
 """
 
 import struct

@@ -1,6 +1,6 @@
 """What the parties of every protocol do alike: clients seal for one another, servers take each message once.
 
-Chapters: 10, 11.
+Chapters: 11, 13, 14.
 """
 
 from collections.abc import Container

@@ -2,7 +2,7 @@
 
 The mean of FedSGD updates from batches of one size is the gradient over all their examples at once, so an
 attack on the mean is an attack on a larger batch.
-Chapter: 10.
+Chapter: 11.
 """
 
 from dataclasses import replace

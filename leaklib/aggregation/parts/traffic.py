@@ -1,7 +1,7 @@
 """How many messages and bytes a round takes, counted without playing it: for rounds too large to run.
 
 The tests hold both counts against the log of real rounds, phase by phase.
-Chapters: 10, 11, 12.
+Chapters: 11 to 15.
 """
 
 from collections.abc import Collection

@@ -1,6 +1,6 @@
 """What travels between clients and server: a wire that counts it, and phases, with a clock for the work.
 
-Chapters: 10, 11.
+Chapters: 11, 13, 14.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator

@@ -6,7 +6,7 @@ the task names too: a client that knows this authority knows that the host made 
 
 The file is a program, started with nothing but numpy and ``cryptography``. It imports nothing of leaklib: its
 measurement is the hash of this file, so all that it does has to stand here.
-Chapter: 12.
+Chapters: 12, 15.
 """
 
 import struct

@@ -12,7 +12,7 @@ Learning", ICLR 2023; Dang, Thakkar, Ramaswamy, Mathews, Chin, Beaufays, "Reveal
 Distributed Training", arXiv 2111.00556, for ``possible``. Differs: Ma et al. take row over signal as the
 feature of a class, once, which explodes where the signal is near zero; here the features of all classes are
 solved for together, in turns with the counts.
-Chapter: 5.
+Chapters: 5, 6.
 """
 
 import numpy as np

@@ -9,7 +9,7 @@ Source: Zhao, Mopuri, Bilen, "iDLG: Improved Deep Leakage from Gradients", arXiv
 code takes the row with the smallest sum, which needs a positive layer input (sigmoid or ReLU); the rules here
 do not. Signs keep both rules. Where compression left the bias gradient with no negative entry or several, the
 rows decide: their products with all the others sum to −(p_c − [c = y])² ‖a‖², which is lowest for the label.
-Chapter: 4, 5, 8.
+Chapters: 3, 5, 6, 9.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 What reasons layer by layer needs to know their order and what enters each: the closed form
 (attacks/recursive.py) and the counting bound (identifiability/counting.py).
 
-Chapter: 3, 4.
+Chapters: 3, 4.
 """
 
 import operator

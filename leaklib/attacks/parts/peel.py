@@ -10,7 +10,7 @@ divides the error of h by the slope φ'(z), and one saturated unit, weighted lik
 
 Source: Zhu and Blaschko, "R-GAP: Recursive Gradient Attack on Privacy", ICLR 2021, Algorithm 1. Differs: they
 solve the systems unweighted, as one dense least-squares problem.
-Chapter: 4.
+Chapter: 3.
 """
 
 from collections.abc import Callable

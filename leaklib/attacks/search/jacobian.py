@@ -5,7 +5,7 @@
 Columns of J come by forward mode: the tangent of G in the direction of one pixel, several directions side by
 side as lanes of one computation. The client step is used as it is, so J is right for any model and any step.
 
-Chapter: 3.
+Chapter: 4.
 """
 
 import copy

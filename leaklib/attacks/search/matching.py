@@ -11,7 +11,7 @@ A start that no longer improves is over: it explains the update, or it is stuck.
 loss, as does one that is still worse than mid-gray pictures after 200 evaluations; the search then begins
 again from fresh noise, within the same budget.
 
-Chapter: 2, 4, 5, 8.
+Chapters: 2, 3, 5, 6, 9.
 """
 
 import math

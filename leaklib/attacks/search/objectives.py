@@ -8,7 +8,7 @@ on BatchNorm statistics and group consistency, Yin et al., "See through Gradient
 Differs: every distance is relative to the observed update, so that the same number means the same on every
 network; the prior on statistics is relative to each channel's own spread; group consistency takes the mean of
 the group as it is, without registering the pictures on each other first.
-Chapter: 2, 4, 5.
+Chapters: 2, 3, 5, 6.
 """
 
 import torch

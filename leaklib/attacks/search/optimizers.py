@@ -15,7 +15,7 @@ methods", Mathematical Programming 63, 1994, section 3. Differs: no line search,
 Kingma, Ba, "Adam", ICLR 2015, PyTorch's; the sign of the gradient and the projection on the range of pictures
 as in the code released with Geiping et al., "Inverting Gradients", NeurIPS 2020. Differs: the step size falls
 geometrically to a thousandth instead of three times by ten, and Adam's ε is next to nothing.
-Chapter: 4, 5.
+Chapters: 3, 5, 6.
 """
 
 import torch

@@ -3,7 +3,7 @@
     total = values · bits of each + side information (scales, positions)
 
 Compressors in a row change one after the other how many values there are and how many bits each takes.
-Chapter: 8.
+Chapter: 9.
 """
 
 from dataclasses import dataclass, replace
