@@ -2,7 +2,7 @@
 
 A measured number is bound if it stands in a sentence that ``<word>.py`` derives from results (``sentences``)
 or declares to be no measurement (``GIVEN``), if the section around it prints the same digits, or if its
-sentence cites a source. ``<word>`` is the name of the page without its number: ``dlg.py`` for ``03_dlg.ipynb``.
+sentence cites a source. ``<word>`` is the name of the page without its number, so ``dlg.py`` for ``03_dlg``.
 
     GIVEN = ["at 30 dB and more"]
 
@@ -156,7 +156,7 @@ class Page:
             self.sections[-1].printed += "\n" + printed
 
     def report(self, name: str, of: str = "") -> float | tuple[float, float]:
-        """The number that this page, or the page ``of``, reports as ``name``; if there are several, both ends."""
+        """The number that this page, or the page ``of``, reports as ``name``, or both ends of several."""
         outputs = page(of).outputs if of else self.outputs
         lines = [line for text in outputs.splitlines() if (line := Line.read(text.strip()))]
         found = [line.numbers for line in lines if line.words.partition(": …")[0] == name]
@@ -210,6 +210,7 @@ MEASURED = [
         rf"(?: is| of| was|:)?(?: at most| at least| about| above| below)? {SEVERAL}"
     ),
 ]
+# "One of two" rarely counts anything.
 PAIR = re.compile(
     rf"(?:{N}|{WORD})\** (?:out )?of (?:the |all |its |these |those |our )?(?:{N}(?! ?×)|{WORD})", re.I
 )
