@@ -12,7 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-SITE = Path(__file__).parents[1] / "_build" / "html"
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "_build" / "html"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # It finds no host but this one.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
@@ -36,16 +37,16 @@ LOOK = r"""() => {
   const lines = block => block.querySelector("pre").textContent.trimEnd().split("\n");
 
   // Pictures, drawings and explorers, not what these consist of.
-  const shown = "img, svg, [class^='leaky-']";
+  const shown = "img, svg, div[class^='leaky-']";
   const inOutputs = all(".cell_output").flatMap(output => all(shown, output));
   const figures = [...new Set([...inOutputs, ...all("p > img, figure > img")])]
-    .filter(figure => !figure.parentElement.closest("[class^='leaky-'], svg, button, summary"))
+    .filter(figure => !figure.parentElement.closest("div[class^='leaky-'], svg, button, summary"))
     .filter(figure => seen(figure) && figure.getBoundingClientRect().width > 60);
   const name = figure => figure.closest("figure[id]")?.id
     ?? `without a name, at ${Math.round(figure.getBoundingClientRect().top + scrollY)} px`;
   const without = found => figures.filter(figure => !found(figure, figure.closest("figure[id]"))).map(name);
   const inCaption = (box, part) => box?.querySelector(`:scope > figcaption ${part}`)?.textContent.trim();
-  const described = figure => figure.matches("[class^='leaky-']")
+  const described = figure => figure.matches("div[class^='leaky-']")
     || (figure.getAttribute("alt") ?? figure.getAttribute("aria-label")
       ?? figure.closest("[aria-label]")?.getAttribute("aria-label") ?? "").trim() !== "";
 

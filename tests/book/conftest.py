@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "scripts"))
-import pages  # noqa: E402
+sys.path.append(str(Path(__file__).parents[2] / "scripts"))
+import pages
 
-SOURCES = ("_config.yml", "_toc.yml", "_ext", "_vendor", "chapters", "leaklib/palette.json")
+SOURCES = [
+    "_config.yml",
+    "_toc.yml",
+    "_ext",
+    "_vendor",
+    "chapters",
+    "leaklib/palette.json",
+    "leaklib/report.py",
+]
 HIDDEN = re.compile(r"/(__pycache__|\.[^/]+)/")  # what tools leave behind
 
 
@@ -25,7 +32,7 @@ def browser():
 
 
 def files(*names):
-    for path in map(ROOT.joinpath, names):
+    for path in map(pages.ROOT.joinpath, names):
         found = path.rglob("*") if path.is_dir() else [path]
         yield from (path for path in found if path.is_file() and not HIDDEN.search(path.as_posix()))
 
@@ -38,6 +45,6 @@ def site():
         pytest.fail("there is no complete website in _build/html: run `make book`")
     newer = [path for path in files(*SOURCES) if path.stat().st_mtime > last.stat().st_mtime]
     if newer:
-        names = ", ".join(str(path.relative_to(ROOT)) for path in newer)
+        names = ", ".join(str(path.relative_to(pages.ROOT)) for path in newer)
         pytest.fail(f"the website in _build/html is older than {names}: run `make book`")
     return pages.SITE

@@ -6,9 +6,8 @@
 import pages
 import pytest
 import yaml
-from conftest import ROOT
 
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+TOC = yaml.safe_load((pages.ROOT / "_toc.yml").read_text(encoding="utf8"))
 CHAPTERS = [page["file"] for part in TOC["parts"] if part.get("numbered") for page in part["chapters"]]
 
 
@@ -58,26 +57,31 @@ QUESTION = """<p>What?</p>
   <p>No, <a href="#b">far</a> more comes back.</p></details>
 <details class="quiz yes"><summary>A picture</summary><p>Yes, and this is why.</p></details>
 <details class="quiz no"><summary>Nothing</summary><p>No, the picture comes back.</p></details>"""
-SOUND = """
-<article class="bd-article" style="height: 4000px"><h1>A chapter</h1>
-<div class="cell"><details><summary>Show the code</summary>
-  <div class="cell_input"><div class="highlight-python"><pre>import torch</pre></div></div></details>
-  <div class="cell_output"><figure id="fig-one"><div class="leaky-explorer" style="height: 90px">
-    <figure><img src="x" alt="" width="80" height="80"></figure></div>
-    <figcaption><span class="caption-number">Figure 1.1</span><span class="caption-text">It leaks.</span></figcaption>
-  </figure></div></div>
+LINES = "x = 1\n" * 15
+CAPTION = """<figcaption>
+  <span class="caption-number">Figure 1.1</span><span class="caption-text">It leaks.</span>
+</figcaption>"""
+SOUND = f"""<article class="bd-article" style="height: 4000px"><h1>A chapter</h1>
+<div class="cell">
+  <details><summary>Show the code</summary>
+    <div class="cell_input"><div class="highlight-python"><pre>import torch</pre></div></div></details>
+  <div class="cell_output"><figure id="fig-one">
+    <div class="leaky-explorer" style="height: 90px">
+      <figure><img src="x" alt="" width="80" height="80"></figure></div>
+    {CAPTION}</figure></div></div>
 <div class="threat-model admonition"><p class="admonition-title">Threat model</p></div>
-<div class="cell"><div class="cell_input" style="height: 700px"><div class="highlight-python"><pre>LINES</pre></div></div>
+<div class="cell">
+  <div class="cell_input" style="height: 700px"><pre>{LINES}</pre></div>
   <div class="cell_output"><p>PSNR: 40 dB, above 30</p></div></div>
-<div class="cell"><div class="cell_output"><figure id="fig-two">
-  <img src="x" alt="A cat." width="80" height="80">
-  <figcaption><span class="caption-number">Figure 1.2</span><span class="caption-text">A cat.</span></figcaption>
-</figure></div></div>
+<div class="cell">
+  <div class="cell_output"><figure id="fig-two">
+    <img src="x" alt="A cat." width="80" height="80">
+    {CAPTION}</figure></div></div>
 <div class="verdict half admonition"><p class="admonition-title">Often said</p><p class="threat">Who</p></div>
-<section>QUESTION QUESTION QUESTION</section>
-<div class="exercise admonition"><p class="admonition-title"><span class="caption-number">Exercise 1.1</span></p></div>
+<section>{QUESTION * 3}</section>
+<div class="exercise admonition">
+  <p class="admonition-title"><span class="caption-number">Exercise 1.1</span></p></div>
 </article>"""
-SOUND = SOUND.replace("QUESTION", QUESTION).replace("LINES", "\n".join(["x = 1"] * 15))
 BROKEN = {
     "much code": ("height: 700px", "height: 730px", "code takes 18."),
     "a long cell": ("x = 1", "x = 1\nx = 2", "16 lines"),
@@ -88,6 +92,11 @@ BROKEN = {
     "no number": ("caption-number", "number", "unnumbered figure fig-one"),
     "no caption": ("It leaks.", "", "uncaptioned figure fig-one"),
     "no name": ('<figure id="fig-two">', "<figure>", "uncaptioned figure without a name, at"),
+    "a drawing without": (
+        '<img src="x" alt="A cat."',
+        '<svg class="leaky-figure" role="img"',
+        "undescribed figure",
+    ),
     "no alternative": ("A cat.", "", "undescribed figure fig-two"),
     "another chapter's number": ("Exercise 1.1", "Exercise 1", "an exercise without a number"),
     "a truth": ("above 30", "above 30: True", "True or False is shown 1 times"),
