@@ -22,10 +22,12 @@ def sentences(chapter):
     by_rate = {}
     for row in runs["rounds"]:
         by_rate.setdefault(row["lr"], []).append(row)
-    large = [victim["psnr"] for row in by_rate[0.03] for victim in row["victims"]]
-    above = sum(level > 20 for level in large)
-    yield "most pictures are lost, though {} of {}", spelled(above), {15: "fifteen"}[len(large)]
-    yield "for {} draws of cohorts with three victims each", spelled(len(by_rate[0.03]))
+    found = {rate: [v["psnr"] for row in rows for v in row["victims"]] for rate, rows in by_rate.items()}
+    yield "Steps of 0.001 leave {:.0f} to {:.0f} dB", min(found[0.001]), max(found[0.001])
+    yield "leave {:.0f} to {:.0f} dB: worse", min(found[0.01]), max(found[0.01])
+    above = sum(level > 20 for level in found[0.03])
+    yield "most pictures are lost, though {} of {}", spelled(above), {15: "fifteen"}[len(found[0.03])]
+    yield "{} draws of cohorts with three victims each", spelled(len(by_rate[0.03]))
     losses = {rate: [row["losses"] for row in rows] for rate, rows in by_rate.items()}
     (first,) = {f"{start:.2f}" for start, _ in losses[0.01]}
     ends = [end for _, end in losses[0.01]]
