@@ -138,9 +138,9 @@ class Page:
         self.sections = [Section()]
         text = path.read_text(encoding="utf8")
         is_notebook = path.suffix == ".ipynb"
-        cells = json.loads(text)["cells"] if is_notebook else [{"cell_type": "markdown", "source": text}]
-        self.outputs = "\n".join(texts(output) for cell in cells for output in cell.get("outputs", []))
-        for cell in cells:
+        self.cells = json.loads(text)["cells"] if is_notebook else [{"cell_type": "markdown", "source": text}]
+        self.outputs = "\n".join(texts(output) for cell in self.cells for output in cell.get("outputs", []))
+        for cell in self.cells:
             source = "".join(cell["source"])
             figure = cell.get("metadata", {}).get("mystnb", {}).get("figure", {})
             if cell["cell_type"] == "code":
