@@ -210,9 +210,10 @@ MEASURED = [
         rf"(?: is| of| was|:)?(?: at most| at least| about| above| below)? {SEVERAL}"
     ),
 ]
-# "One of two" rarely counts anything.
+# "One of ten" rarely counts anything.
 PAIR = re.compile(
-    rf"(?:{N}|{WORD})\** (?:out )?of (?:the |all |its |these |those |our )?(?:{N}(?! ?×)|{WORD})", re.I
+    rf"(?:{N}|(?!one\b){WORD})\** (?:out )?of (?:the |all |its |these |those |our )?(?:{N}(?! ?×)|{WORD})",
+    re.I,
 )
 METRIC = re.compile(r"\b(?:accurac(?:y|ies)|correlat\w+|SSIM|medians?|averages?|similarit(?:y|ies))\b", re.I)
 DECIMAL = re.compile(r"(?<![\w.,])\d+\.\d+(?![\w.]\d|\w)")
