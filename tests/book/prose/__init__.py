@@ -84,7 +84,7 @@ HIDDEN = re.compile(
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
 # A line that begins something of its own: an item, a row of a table, a heading, a box.
-BEGINS = re.compile(r"\s*(?:[-*+] |\d+[.)] |\||#+ |:::|```|> |▮)")
+BEGINS = re.compile(r"\s*(?:[-*+] |\d+[.)] |\||#+ |:::|```|> |▮+ *$)")
 
 
 def hidden(found: re.Match[str]) -> str:
