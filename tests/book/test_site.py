@@ -23,7 +23,7 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
 PAGES = [f"{file}.html" for file in (TOC["root"], *(page["file"] for page in TOC["chapters"]))] + [
     "search.html"
 ]
-SOURCES = ("_config.yml", "_toc.yml", "_ext", "_vendor", "chapters", "leaklib/palette.json")
+SOURCES = ("_config.yml", "_toc.yml", "_ext", "_vendor", "chapters", "leaklib/palette.json", "leaklib/report.py")
 SIZES = {"desktop": (1280, 900), "phone": (380, 800)}
 
 
