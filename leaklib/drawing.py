@@ -50,7 +50,7 @@ ROOT = (
     "height:auto;font-family:var(--leaky-sans,inherit);font-size:10px;"
     "color:var(--leaky-ink-text,currentColor);fill:currentColor;stroke-linejoin:round;stroke-linecap:butt"
 )
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "leaky",
     "svg.image_inline": True,
@@ -95,11 +95,14 @@ def _matplotlib(figure: Figure) -> Node:
     for image in figure.findobj(AxesImage):
         changed.append((image.set_interpolation, image.get_interpolation()))
         image.set_interpolation("none")
-    figure.draw_without_rendering()
+    changed.append((figure.set_dpi, figure.dpi))
+    figure.set_dpi(72)  # so that a pixel is a point, as in the SVG
+    for _ in range(2):  # the first one still moves the axes by hundredths of a point
+        figure.draw_without_rendering()
     for text in figure.findobj(Text):
         if "\n" in text.get_text() and text.get_rotation() == 0:
             changed.append((text.set_gid, text.get_gid()))
-            text.set_gid(_anchor(text, figure.dpi))
+            text.set_gid(_anchor(text))
     target = io.BytesIO()
     try:
         with plt.rc_context(SETTINGS):
@@ -117,7 +120,7 @@ def _matplotlib(figure: Figure) -> Node:
     return root
 
 
-def _anchor(text: Text, dpi: float) -> str:
+def _anchor(text: Text) -> str:
     """Where all lines of a text meet: matplotlib places each by its width, which a page's font changes."""
     box = text.get_window_extent()
     anchor, x = {
@@ -125,7 +128,7 @@ def _anchor(text: Text, dpi: float) -> str:
         "center": ("middle", (box.x0 + box.x1) / 2),
         "right": ("end", box.x1),
     }[text.get_horizontalalignment()]
-    return f"leaky-{anchor}-{72 * x / dpi:.2f}"
+    return f"leaky-{anchor}-{x:.2f}"
 
 
 def _convert(root: Node, figure: Figure) -> str:
@@ -262,6 +265,8 @@ def _marker(use: Node, shape: Node) -> Node:
 
 def _tidy(node: Node) -> None:
     """Short numbers, the page's colors and font, and nothing that says nothing."""
+    for name in node.attrib.keys() & {"fill", "stroke"}:  # of a hatch; a property is read in a style only
+        node.set("style", f"{name}:{node.attrib.pop(name)};{node.get('style', '')}")
     for name, value in list(node.attrib.items()):
         if name == "style":
             node.set("style", _style(value))
@@ -269,7 +274,7 @@ def _tidy(node: Node) -> None:
             node.set("d", re.sub(r"\s*([A-Za-z])\s*", r"\1", NUMBER.sub(_rounded, value)).strip())
         elif name == "transform":
             kept = re.sub(r"\s*rotate\(-?0(?:\.0+)? .*?\)", "", value)
-            node.set("transform", NUMBER.sub(lambda number: f"{float(number[0]):.6g}", kept))
+            node.set("transform", NUMBER.sub(_scaled, kept))
         elif name == "href":
             node.set("href", re.sub(r"\s", "", value))
         elif name in ("x", "y", "cx", "cy", "r", "width", "height"):
@@ -291,6 +296,11 @@ def _style(text: str) -> str:
 
 def _rounded(number: re.Match[str]) -> str:
     return _short(float(number[0]))
+
+
+def _scaled(number: re.Match[str]) -> str:
+    """A place, or a factor: of a large picture one below 1, of which more digits count."""
+    return _rounded(number) if abs(float(number[0])) >= 1 else f"{float(number[0]):.3g}"
 
 
 def _short(number: float) -> str:

@@ -43,7 +43,7 @@ Real = int | float
 Gray = Tensor | Sequence[Real] | Real
 
 TEXT = 10  # points
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.grid": False,
@@ -153,7 +153,7 @@ def show_images(
                 wrapped = [textwrap.fill(text, letters, break_long_words=False) for text in words]
                 lines.append((name, pictures[shown], wrapped))
     deep = [max((caption.count("\n") + 1 for caption in wrapped), default=0) for _, _, wrapped in lines]
-    height = sum(size + 0.06 + 0.17 * deepest + (0.07 if deepest else 0) for deepest in deep) + 0.05
+    height = sum(size + 0.04 + 0.17 * deepest + (0.07 if deepest else 0) for deepest in deep) + 0.04
     figure, axes = panels(height, len(lines), columns, width=size * columns + margin)
     for row, (name, pictures, wrapped) in zip(axes, lines, strict=True):
         for axis in row:
