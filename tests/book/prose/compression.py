@@ -60,8 +60,6 @@ def sentences(chapter):
     eight, six = best("ConvNet 64", "8 bits"), best("ConvNet 64", "6 bits")
     yield "Two bits, {:.0f} dB each: from {:.1f} to {:.1f} dB in the medians", bit, eight.median, six.median
     yield "came back at {:.0f} to {:.0f} dB, as the Jacobian", min(eight.psnr), max(eight.psnr)
-    lost = eight.median - measured["ConvNet 64", "8 bits", "naive"].median
-    yield "ignored the rounding lost {:.0f} dB", lost
     lenet, rough = best("LeNet", "8 bits"), best("LeNet", "6 bits")
     yield "behind 8 bits {:.0f} dB are left, behind 6 bits {:.0f} dB", lenet.median, rough.median
     yield "the same step leads from {:.0f} to {:.0f} dB", lenet.median, rough.median
