@@ -24,7 +24,7 @@ book: environment
 
 # The tests read the website; one that is complete and current is not built again.
 SITE = _build/complete
-$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json -type f ! -name "*.pyc") | environment
+$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json leaklib/report.py -type f ! -name "*.pyc") | environment
 	@$(MAKE) book
 
 SAMPLE ?= $(shell date +%Y%m%d)

@@ -25,6 +25,9 @@ from leaklib.report import Line
 
 # A live widget is stored without its view, which is blank without a kernel.
 NOT_STORED = {"application/vnd.jupyter.widget-view+json"}
+# How a figure begins that is stored as HTML, beside its PNG.
+FIGURE = '<svg class="leaky-figure"'
+MARKS = re.compile(r"<(path|image|circle|text)\b")
 SOLUTION = re.compile(r"\{solution\} (\S+)")
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -37,10 +40,25 @@ def kinds(outputs):
             found[output["name"]] = 1  # one stream may come in many pieces
         else:
             found.update(output.get("data", {}).keys() - NOT_STORED)
-    return found
+            found["figure"] += is_figure(output)
+    return +found
 
 
-def is_blank(png):
+def is_figure(output):
+    """Whether an output is a figure as HTML, which no comparison reads."""
+    html = output.get("data", {}).get("text/html", "")
+    return "".join(html).startswith(FIGURE)
+
+
+def is_blank(output):
+    """Whether a picture has one colour only, or a figure shows nothing."""
+    data = output.get("data", {})
+    if is_figure(output) and not MARKS.search("".join(data["text/html"])):
+        return True
+    return "image/png" in data and is_plain(data["image/png"])
+
+
+def is_plain(png):
     """Whether a picture has one colour only."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     return all(low == high for low, high in picture.getextrema())
@@ -66,10 +84,13 @@ class Cell(IPyNbCell):
 
     def compare_outputs(self, test, ref, skip_compare=None):
         stored = {out.name: out.text for out in ref if "text" in out}
-        test = copy.deepcopy(test)
+        test, ref = copy.deepcopy(test), copy.deepcopy(ref)
         for out in test:
             if out.get("name") in stored:
                 out.text = settled(out.text, stored[out.name])
+        for out in [*test, *ref]:
+            if is_figure(out):
+                out.data["text/html"] = FIGURE
         return super().compare_outputs(test, ref, skip_compare)
 
     def runtest(self):
@@ -78,12 +99,7 @@ class Cell(IPyNbCell):
         assert shown == stored, (
             f"stored are {dict(stored)}, run again the cell shows {dict(shown)}"
         )
-        pictures = [
-            output["data"]["image/png"]
-            for output in self.test_outputs
-            if "image/png" in output.get("data", {})
-        ]
-        assert not any(map(is_blank, pictures)), (
+        assert not any(map(is_blank, self.test_outputs)), (
             "run again, the cell draws a blank picture"
         )
 

@@ -65,6 +65,14 @@ def psnr(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample
         return _each(peak_signal_noise_ratio, preds, target, data_range=data_range)
 
 
+def gray_floor(inputs: Target) -> PerExample:
+    """PSNR in dB of a mid-gray picture against each of ``inputs``: what an attack scores that saw nothing.
+
+    ValueError as for ``psnr``.
+    """
+    return psnr(torch.full_like(inputs, 0.5), inputs)
+
+
 def ssim(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample:
     """Structural similarity of each picture, at most 1 and 1 only where they are identical.
 

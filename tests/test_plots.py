@@ -1,14 +1,34 @@
 """Figures: closed, with the pictures that were given, and readable without colour."""
 
+import base64
+import io
+import re
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from leaklib.client import FedSGD
-from leaklib.plots import loss_curve, portrait, show_images, spread, table, trade_off
+from leaklib.drawing import CSS, LIMIT
+from leaklib.metrics import gray_floor, psnr
+from leaklib.plots import (
+    PAGE,
+    PALETTE,
+    SERIES,
+    gray_line,
+    loss_curve,
+    panels,
+    portrait,
+    show_images,
+    spread,
+    svg,
+    table,
+    trade_off,
+)
 from leaklib.rng import generator
 from leaklib.types import Progress, Update
 
@@ -27,6 +47,23 @@ def test_pictures_are_shown_as_they_are() -> None:
     assert [axis.get_xlabel() for axis in figure.axes[:3]] == ["a", "b", "c"]
 
 
+def test_a_long_row_goes_on_below_with_its_captions_and_stays_aligned() -> None:
+    rows = {"original": pictures(8), "a reconstruction with a prior": pictures(8)}
+    captions = {"original": [f"picture {i}" for i in range(8)]}
+    figure = show_images(rows, captions=captions)
+    names = [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()]
+    assert [" ".join(name.split("\n")) for name in names] == [*rows, *rows]
+    shown = [axis for axis in figure.axes if axis.get_images()]
+    assert [axis.get_xlabel() for axis in shown[:4] + shown[8:12]] == captions["original"]
+    figure.draw_without_rendering()
+    lefts = [round(axis.get_position().x0, 6) for axis in shown]
+    assert lefts == lefts[:4] * 4
+    assert figure.get_size_inches()[0] <= PAGE
+    few = show_images({"original": pictures(1)}, size=9)
+    few.draw_without_rendering()
+    assert few.axes[0].get_position().width * few.get_size_inches()[0] <= 1.6
+
+
 def test_curves_hold_what_the_callback_collected() -> None:
     target = pictures(1)
     trace = [Progress(i, 10.0**-i, target + 10.0**-i) for i in range(1, 4)]
@@ -36,8 +73,28 @@ def test_curves_hold_what_the_callback_collected() -> None:
     assert list(loss.lines[0].get_ydata()) == [p.loss for p in trace] and loss.get_yscale() == "log"
     assert np.all(np.diff(decibel.lines[0].get_ydata()) > 0)
     assert loss.lines[0].get_linestyle() != loss.lines[1].get_linestyle()
-    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["one", "two"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two"]
+    assert set(decibel.lines[-1].get_ydata()) == {gray_floor(target).item()}
     assert len(loss_curve({"one": trace}).axes) == 1
+
+
+@pytest.mark.parametrize("along", ["x", "y"])
+def test_the_gray_line_is_the_median_in_a_band_of_all(along) -> None:
+    victims = pictures(5) * torch.linspace(0.2, 1, 5).view(-1, 1, 1, 1)
+    floor = gray_floor(victims)
+    assert torch.equal(floor, psnr(torch.full_like(victims, 0.5), victims))
+    for gray in (victims, floor, floor.tolist()):
+        _, ((axis,),) = panels(2)
+        gray_line(axis, gray, along)
+        (line,), (band,), (name,) = axis.lines, axis.patches, axis.texts
+        assert set(line.get_data()["xy".index(along)]) == {floor.median().item()}
+        low, high = getattr(band.get_bbox(), f"interval{along}")
+        assert (low, high) == pytest.approx((floor.min().item(), floor.max().item()))
+        assert name.get_text().split() == ["gray", "picture"]
+    gray_line(axis, 12.5, along)
+    assert set(axis.lines[1].get_data()["xy".index(along)]) == {12.5}
+    with pytest.raises(ValueError, match="along"):
+        gray_line(axis, 12.5, "z")
 
 
 def test_every_value_is_a_dot_and_the_median_a_bar() -> None:
@@ -54,6 +111,8 @@ def test_every_value_is_a_dot_and_the_median_a_bar() -> None:
     assert len(shapes) == 2, "series differ in marker, not in color alone"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert not spread({"only": {"a": [1.0]}}, label="x").legends
+    (axis,) = spread(rows, label="PSNR in dB", gray=[9.0, 7.0, 8.0]).axes
+    assert axis.lines[-1].get_xdata()[0] == 8
 
 
 def test_a_trade_off_shows_every_value_and_joins_the_medians() -> None:
@@ -72,7 +131,9 @@ def test_a_trade_off_shows_every_value_and_joins_the_medians() -> None:
     shapes = {dot.get_paths()[0].vertices.shape for dot in axis.collections}
     assert len(shapes) == 2, "series differ in marker, not in color alone"
     assert axis.get_xscale() == "log" and (axis.get_xlabel(), axis.get_ylabel()) == ("bits", "PSNR in dB")
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["one", "two"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two"]
+    (axis,) = trade_off(series, xlabel="bits", ylabel="PSNR in dB", gray=9.0).axes
+    assert set(axis.lines[-1].get_ydata()) == {9}
 
 
 def test_a_trade_off_without_line_mark_and_logarithm() -> None:
@@ -101,3 +162,118 @@ def test_a_portrait_shows_signs_and_sizes_of_the_first_entries() -> None:
     assert portrait(replace(update, tensors={"a": torch.zeros(4)}), side=2).eq(0.5).all()
     with pytest.raises(ValueError, match="side must be at most 2 for this update, got 3"):
         portrait(update, side=3)
+
+
+# Figures as SVG
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data) -> None:
+        self.text.append(data)
+
+
+def everything():
+    """A figure with all that the book draws: lines, dots, bars, text, formulas, arrows, hatches, pictures."""
+    figure, axes = panels(5, 2, 2)
+    for name, color in zip("abcd", SERIES, strict=True):
+        axes[0, 0].plot([1, 2, 3], [1, 2, ord(name)], "o-", color=color, label=name)
+    axes[0, 0].set(title="A title", xlabel="evaluations", ylabel="loss", yscale="log")
+    axes[0, 0].legend()
+    axes[0, 1].scatter([1, 2, 3], [1, 2, 1], color="gray", marker="s", alpha=0.5)
+    axes[0, 1].annotate("here & <now>", (1, 1), (2, 2), arrowprops={"arrowstyle": "->"})
+    axes[0, 1].grid()
+    axes[1, 0].bar([1, 2], [3, 4], hatch="//", color=PALETTE["mechanisms"]["TopK"]["light"])
+    axes[1, 0].text(1, 1, "two\nlines", ha="center", color="black")
+    axes[1, 1].imshow(pictures(1)[0].permute(1, 2, 0).numpy(), interpolation="nearest")
+    gray_line(axes[0, 0], 12.0)
+    return figure
+
+
+def test_a_figure_is_the_same_bytes_each_time_and_says_first_what_it_is() -> None:
+    figure = everything()
+    text = figure._repr_html_()
+    assert text == svg(figure) == svg(everything())
+    assert text.startswith('<svg class="leaky-figure" role="img" ') and text.endswith("</svg>")
+    assert figure._repr_html_() == text, "drawing it changes nothing"
+    (image,) = figure.axes[3].get_images()
+    assert image.get_interpolation() == "nearest"
+
+
+def test_no_id_stands_twice_on_a_page() -> None:
+    one, other = svg(everything()), svg(show_images({"original": pictures(2)}))
+    plain = [attributes["id"] for _, attributes in Tags(other + svg(panels(2)[0])).tags if "id" in attributes]
+    assert plain == []
+    # A hatch cannot do without; of two that are the same, either is right.
+    ids = [attributes["id"] for _, attributes in Tags(one + other).tags if "id" in attributes]
+    assert len(ids) == len(set(ids)) == 1
+    assert set(re.findall(r"url\(#(.*?)\)", one)) == set(ids)
+    assert not re.search(r"<style|clip-path|<use|xmlns|<!|<\?", one)
+
+
+def test_nothing_keeps_a_color_that_a_dark_page_would_swallow() -> None:
+    text = svg(everything())
+    fixed = re.sub(r"var\(--[\w-]+,#\w{6}\)", "", text)
+    assert not re.search(r"#[0-9a-f]{6}\b", re.sub(r"url\(#.*?\)|base64,[^\"]*", "", fixed))
+    assert "currentColor" in text and CSS[SERIES[0]] == f"var(--leaky-attacks-dlg,{SERIES[0]})"
+    for color in (*SERIES, PALETTE["mechanisms"]["TopK"]["light"], "#808080"):
+        assert CSS[color] in text
+    shapes = [a.get("style", "") for tag, a in Tags(text).tags if tag in ("text", "tspan")]
+    assert not any(re.search(r"fill:(?!currentColor|var)", style) for style in shapes)
+
+
+def test_text_stays_text_in_the_font_of_the_page() -> None:
+    text = svg(everything())
+    said = Tags(text).text
+    assert {"A title", "evaluations", "loss", "here & <now>", "two", "lines", "a", "gray"} <= set(said)
+    assert "DejaVu" not in text
+    sizes = {float(size) for size in re.findall(r"font-size:([\d.]+)px", text)}
+    assert min(sizes) >= 7 and 10 in sizes, "only exponents are smaller than 10"
+    centered = re.findall(r"<text[^>]*text-anchor:middle[^>]*>(?:two|lines)<", text)
+    assert len(centered) == 0 or len(centered) == 2
+
+
+def test_pictures_keep_their_pixels() -> None:
+    some = pictures(1)
+    for figure in (show_images({"original": some}), everything()):
+        (image,) = [a for tag, a in Tags(svg(figure)).tags if tag == "image"]
+        assert image["style"] == "image-rendering:pixelated"
+        data = base64.b64decode(image["href"].removeprefix("data:image/png;base64,"))
+        stored = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        assert stored.shape == (8, 8, 3)
+        assert np.abs(stored / 255 - some[0].permute(1, 2, 0).numpy()).max() <= 1 / 255
+
+
+def test_it_is_as_wide_as_its_column_and_text_keeps_its_size() -> None:
+    wide, narrow = svg(panels(2)[0]), svg(panels(2, width=PAGE / 2)[0])
+    assert 'viewBox="0 0 388.8 144" style="width:100%;max-width:38.00rem;' in wide
+    assert 'viewBox="0 0 194.4 144" style="width:100%;max-width:19.00rem;' in narrow
+
+
+def test_very_many_dots_become_a_picture() -> None:
+    figure, ((axis,),) = panels(2)
+    axis.scatter(*torch.rand(2, 6000, generator=generator(0, "dots")), color=SERIES[0])
+    text = svg(figure)
+    assert "<image" in text and "<circle" not in text and len(text) <= LIMIT
+    assert not axis.collections[0].get_rasterized()
+    axis.plot(*torch.rand(2, 20000, generator=generator(1, "dots")))
+    assert figure._repr_html_() is None, "the notebook shows the PNG"
+
+
+def test_the_png_stands_on_white_and_the_svg_on_the_page() -> None:
+    figure = everything()
+    target = io.BytesIO()
+    figure.savefig(target)
+    assert Image.open(target).convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+    grounds = [
+        a for tag, a in Tags(svg(figure)).tags if tag in ("path", "rect") and "--leaky-ink-page" in str(a)
+    ]
+    assert len(grounds) == 1, "of the legend's frame alone"

@@ -1,18 +1,50 @@
 """One browser for all tests that look at pages: a second one in the same process would not start."""
 
-import shutil
+import re
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+sys.path.append(str(Path(__file__).parents[2] / "scripts"))
+import pages
+
+SOURCES = [
+    "_config.yml",
+    "_toc.yml",
+    "_ext",
+    "_vendor",
+    "chapters",
+    "leaklib/palette.json",
+    "leaklib/report.py",
+]
+HIDDEN = re.compile(r"/(__pycache__|\.[^/]+)/")  # what tools leave behind
 
 
 @pytest.fixture(scope="session")
 def browser():
     """Debian's Chromium, which finds no host but this one."""
-    if CHROMIUM is None:
+    if pages.CHROMIUM is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
-    arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield playwright.chromium.launch(executable_path=pages.CHROMIUM, args=pages.ARGUMENTS)
+
+
+def files(*names):
+    for path in map(pages.ROOT.joinpath, names):
+        found = path.rglob("*") if path.is_dir() else [path]
+        yield from (path for path in found if path.is_file() and not HIDDEN.search(path.as_posix()))
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the website, which must be there and newer than what it is made of."""
+    last = pages.SITE / "searchindex.js"  # written at the end of a build
+    if not last.exists():
+        pytest.fail("there is no complete website in _build/html: run `make book`")
+    newer = [path for path in files(*SOURCES) if path.stat().st_mtime > last.stat().st_mtime]
+    if newer:
+        names = ", ".join(str(path.relative_to(pages.ROOT)) for path in newer)
+        pytest.fail(f"the website in _build/html is older than {names}: run `make book`")
+    return pages.SITE

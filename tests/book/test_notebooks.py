@@ -6,6 +6,7 @@ are stored, `chapters/conftest.py` looks at pictures, numbers and solutions whil
 tried on broken ones.
 """
 
+import copy
 import json
 import re
 import shutil
@@ -62,6 +63,11 @@ def is_plain(output):
     return output.output_type == "stream" or set(output.get("data", {})) == {"text/plain"}
 
 
+def is_figure(output):
+    """Whether an output is a figure as HTML, which the site shows instead of the PNG beside it."""
+    return str(output.get("data", {}).get("text/html", "")).startswith('<svg class="leaky-figure"')
+
+
 def cell_problems(cell):
     tags, outputs = cell.metadata.get("tags", []), cell.get("outputs", [])
     for tag in set(tags) - TAGS:
@@ -106,6 +112,8 @@ def cell_problems(cell):
         if any(re.search(r" at 0x[0-9a-f]{6,}", text) for text in texts(output)):
             yield "an address in memory is shown, which differs at each run"
 
+    if any(is_figure(output) and "image/png" not in output.data for output in outputs):
+        yield "a figure is stored as HTML without its PNG"
     pictures = sum("image/png" in output.get("data", {}) for output in outputs)
     alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
     if pictures > 1:
@@ -152,7 +160,7 @@ def test_chapter_is_stored_as_it_ran(path):
 
 def test_every_notebook_is_a_chapter():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    listed = {Path(page["file"]).name for page in toc["chapters"]}
+    listed = {Path(page["file"]).name for part in toc["parts"] for page in part["chapters"]}
     assert CHAPTERS, "there is no notebook at all"
     assert {path.stem for path in CHAPTERS} <= listed
 
@@ -238,6 +246,17 @@ BROKEN = {
     "alternative text, no picture": (lambda cells: cells[2].update(outputs=[]), "no picture is stored"),
     "two pictures": (lambda cells: cells[2].outputs.append(cells[2].outputs[0]), "two pictures in one cell"),
     "svg": (add_output(new_output("display_data", data={"image/svg+xml": "<svg/>"})), "another format"),
+    "a figure without its PNG": (
+        add_output(new_output("display_data", data={"text/html": '<svg class="leaky-figure" role="img" />'})),
+        "without its PNG",
+    ),
+    "a figure without alternative text": (
+        lambda cells: (
+            cells[2].metadata.clear(),
+            cells[2].outputs[0].data.update({"text/html": '<svg class="leaky-figure" role="img" />'}),
+        ),
+        "without a sentence",
+    ),
     "widget view": (
         add_output(new_output("display_data", data={WIDGET_VIEW: {"model_id": "1"}})),
         "widget's view",
@@ -320,6 +339,48 @@ def test_a_picture_that_is_no_longer_drawn_is_caught(tmp_path):
     failed, passed, said = rerun(tmp_path, notebooks)
     assert failed == {f"{name}::Cell 1" for name in again.keys() - {"same"}}, said
     assert "same::Cell 1" in passed
+
+
+FIGURE = """\
+from leaklib.plots import panels
+figure, axes = panels(1)
+axes[0, 0].plot([1, 2], [3, 4])
+figure"""
+
+
+@pytest.mark.slow
+def test_a_figure_is_stored_as_html_and_png_and_neither_may_go_or_be_blank(tmp_path):
+    path = tmp_path / "stored.ipynb"
+    notebook = sound()
+    notebook.cells[2].source = FIGURE
+    run = [sys.executable, ROOT / "scripts" / "run_notebooks.py", store(notebook, path)]
+    subprocess.run(run, check=True, cwd=ROOT)
+    drawn = nbformat.read(path, as_version=4)
+    path.unlink()
+    (output,) = drawn.cells[2].outputs
+    assert set(output.data) == {"text/html", "image/png", "text/plain"}
+    assert output.data["text/html"].startswith('<svg class="leaky-figure" role="img" ')
+    drawn.cells[2].metadata.tags = [CHECK]
+    assert problems(store(drawn, tmp_path / "stored.ipynb")) == []
+    path.unlink()
+    again = {
+        "same": FIGURE,
+        "moved": FIGURE.replace("4]", "5]"),
+        "gone": "None",
+        "blank": FIGURE.replace("axes[0, 0].plot([1, 2], [3, 4])", 'axes[0, 0].axis("off")'),
+        "html only": FIGURE.replace(
+            "\nfigure", "\nfrom IPython.display import HTML\nHTML(figure._repr_html_())"
+        ),
+        "png only": FIGURE.replace("\nfigure", "\ntype(figure)._repr_html_ = lambda self: None\nfigure"),
+        "other html": FIGURE.replace("\nfigure", "\ntype(figure)._repr_html_ = lambda self: '<p>'\nfigure"),
+    }
+    notebooks = {name.replace(" ", "_"): copy.deepcopy(drawn) for name in again}
+    for name, source in again.items():
+        notebooks[name.replace(" ", "_")].cells[2].source = source
+    failed, passed, said = rerun(tmp_path, notebooks)
+    fine = {"same::Cell 1", "moved::Cell 1"}
+    assert failed == {f"{name}::Cell 1" for name in notebooks} - fine, said
+    assert fine <= passed
 
 
 LINE = "PSNR: 66 dB, above 50 (±8 across machines)"

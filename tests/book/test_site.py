@@ -16,33 +16,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
+from pages import READY
 
 ROOT = Path(__file__).parents[2]
-SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-PAGES = [f"{file}.html" for file in (TOC["root"], *(page["file"] for page in TOC["chapters"]))] + [
-    "search.html"
-]
-SOURCES = ("_config.yml", "_toc.yml", "_ext", "_vendor", "chapters", "leaklib/palette.json")
+LISTED = [page["file"] for part in TOC["parts"] for page in part["chapters"]]
+PAGES = [f"{file}.html" for file in (TOC["root"], *LISTED, "search")]
 SIZES = {"desktop": (1280, 900), "phone": (380, 800)}
-
-
-def files(*names):
-    for path in map(ROOT.joinpath, names):
-        yield from (path.rglob("*") if path.is_dir() else [path])
-
-
-@pytest.fixture(scope="session")
-def site():
-    """The folder of the website, which must be there and newer than what it is made of."""
-    last = SITE / "searchindex.js"  # written at the end of a build
-    if not last.exists():
-        pytest.fail("there is no complete website in _build/html: run `make book`")
-    sources = (path for path in files(*SOURCES) if path.is_file() and "__pycache__" not in path.parts)
-    newer = [str(path.relative_to(ROOT)) for path in sources if path.stat().st_mtime > last.stat().st_mtime]
-    if newer:
-        pytest.fail(f"the website in _build/html is older than {', '.join(newer)}: run `make book`")
-    return SITE
 
 
 # What can be seen in the files
@@ -128,11 +108,6 @@ def test_pictures_have_alternative_text(site, name):
 OPEN_ALL = """() => {
   document.querySelectorAll("button.toggle-button-hidden").forEach(button => button.click());
   document.querySelectorAll("details").forEach(box => { box.open = true; });
-}"""
-READY = """async () => {
-  await (window.MathJax?.startup?.promise);
-  await document.fonts.ready;
-  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
 LOOK = """() => {
   const seen = [], name = element => element.outerHTML.slice(0, 120);

@@ -1,0 +1,45 @@
+"""The book's own part of the site: stylesheet, script, the palette that page and figures share, boxes."""
+
+import json
+from pathlib import Path
+
+from leaky import cells, pages
+
+ROOT = Path(__file__).resolve().parents[2]
+PALETTE = ROOT / "leaklib" / "palette.json"
+
+
+def palette_css(palette):
+    """One CSS custom property per colour, such as `--leaky-attacks-dlg`, in light and in dark."""
+
+    def block(selector, theme):
+        lines = (
+            f"  --leaky-{group}-{name.lower()}: {colour[theme]};"
+            for group, colours in palette.items()
+            for name, colour in colours.items()
+        )
+        return f"{selector} {{\n  color-scheme: {theme};\n" + "\n".join(lines) + "\n}\n"
+
+    # Paper is light, whatever the screen was.
+    return block("html", "light") + "@media screen {\n" + block('html[data-theme="dark"]', "dark") + "}\n"
+
+
+def write_palette(app, config):
+    folder = Path(app.doctreedir) / "leaky"
+    folder.mkdir(parents=True, exist_ok=True)
+    css = palette_css(json.loads(PALETTE.read_text(encoding="utf8")))
+    (folder / "palette.css").write_text(css, encoding="utf8")
+    config.html_static_path.append(str(folder))
+
+
+def setup(app):
+    app.connect("config-inited", write_palette)
+    app.connect("doctree-read", cells.on_read)
+    app.connect("doctree-resolved", pages.tidy_boxes)
+    app.connect("html-page-context", pages.finish)
+    app.connect("builder-inited", pages.keep_solutions_out_of_the_search)
+    # After the theme's own sheets (500), so that ours has the last word.
+    app.add_css_file("palette.css", priority=800)
+    app.add_css_file("leaky.css", priority=810)
+    app.add_js_file("leaky.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,58 @@
+"""Cells of a notebook, as pages show them: how much is folded, what a figure says, which numbers hold."""
+
+from html import escape
+
+from docutils import nodes
+
+from leaklib.report import Line
+
+FIGURE = '<svg class="leaky-figure" role="img" '
+MARK = '<span class="ok" aria-hidden="true">✓</span>'  # a line whose bound does not hold is never stored
+
+
+def on_read(app, doctree):
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") == "cell_code":
+            say_how_much_is_folded(cell)
+            name_figure(cell)
+            show_checks(cell)
+
+
+def say_how_much_is_folded(cell):
+    source = next(cell.findall(nodes.literal_block), None)
+    if cell.get("hide_mode") and source is not None:
+        lines = len(source.astext().splitlines())
+        cell["prompt_show"] = f"Show the code · {lines} line{'s' * (lines > 1)}"
+
+
+def name_figure(cell):
+    """A figure drawn as SVG takes its alternative text from the cell, as one drawn as PNG does."""
+    alt = cell["cell_metadata"].get("mystnb", {}).get("image", {}).get("alt")
+    for raw in cell.findall(nodes.raw):
+        if alt and raw.astext().lstrip().startswith(FIGURE):
+            text = raw.astext().replace(FIGURE, f'{FIGURE}aria-label="{escape(alt)}" ', 1)
+            raw.children = [nodes.Text(text)]
+            raw.rawsource = text
+
+
+def show_checks(cell):
+    """What `leaklib.report` printed becomes a line with its mark, its number in bold and its bound."""
+    for output in list(cell.findall(nodes.literal_block)):
+        lines = output.astext().splitlines()
+        if "stream" in output["classes"] and any(map(Line.read, lines)):
+            html = f'<ul class="checks">{"".join(map(check, lines))}</ul>'
+            output.replace_self(nodes.raw("", html, format="html", classes=["checks"]))
+
+
+def check(text):
+    if not text.strip():
+        return ""
+    if Line.read(text) is None:
+        return f'<li class="said">{escape(text)}</li>'
+    name, _, rest = text.rpartition(": ")
+    number, _, bound = rest.partition(", ")
+    bound = bound.replace(" across machines)", ")")  # what ± means is said once, among the notation
+    return (
+        f'<li>{MARK}<span class="what">{escape(name)}</span> <b>{escape(number)}</b> '
+        f'<span class="bound">{escape(bound)}</span></li>'
+    )

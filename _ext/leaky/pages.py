@@ -1,0 +1,114 @@
+"""Boxes and links of a page: what the themes and extensions leave undone, or do in a way that we mend."""
+
+import copy
+
+from bs4 import BeautifulSoup
+from docutils import nodes
+
+REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
+OUTSIDE = (nodes.section, nodes.document)
+NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "corollary", "algorithm")
+
+
+def tidy_boxes(app, doctree, docname):
+    """Mend two habits of sphinx-proof and sphinx-exercise, after all cross-references are resolved."""
+    for node in doctree.findall(nodes.Element):
+        # The inside of every box gets the same id, which nothing links to and HTML forbids.
+        in_box = isinstance(node, nodes.section) and not isinstance(node.parent, OUTSIDE)
+        if in_box or "proof" in node["classes"]:
+            node["ids"] = [name for name in node["ids"] if name not in REPEATED]
+        # "Proof." is glued to the first sentence.
+        if node.tagname == "proof_node" and node.astext().startswith("Proof. "):
+            text = next(node.findall(nodes.Text))
+            at = text.parent.index(text)
+            text.parent[at : at + 1] = [
+                nodes.emphasis(text="Proof."),
+                nodes.Text(text.removeprefix("Proof.")),
+            ]
+
+
+def keep_solutions_out_of_the_search(app):
+    """Who searches the book is not shown the answers."""
+    feed = getattr(app.builder, "index_page", None)
+    if feed is None:
+        return
+
+    def index_page(pagename, doctree, title):
+        doctree = copy.deepcopy(doctree)
+        for node in list(doctree.findall(lambda node: node.tagname == "solution_node")):
+            node.parent.remove(node)
+        feed(pagename, doctree, title)
+
+    app.builder.index_page = index_page
+
+
+def finish(app, pagename, templatename, context, doctree):
+    if "body" not in context:
+        return
+    body = BeautifulSoup(context["body"], "html.parser")
+    fold_solutions(body)
+    name_boxes(body)
+    link_boxes(body)
+    explain_links(body, glossary(app.env))
+    # Sphinx puts entries of a deprecated role into a list; a list holds list items.
+    for entry in body.select('[role="doc-biblioentry"]'):
+        entry["role"] = "listitem"
+    context["body"] = str(body)
+
+
+def fold_solutions(body):
+    """A solution opens without a script, stays closed on paper, and is found where its exercise is."""
+    for box in body.select("div.solution.dropdown"):
+        title = box.find("p", class_="admonition-title", recursive=False)
+        box.name = "details"
+        box["class"] = ["solution"]
+        title.name, title["class"] = "summary", ["solution-title"]
+        for link in title.select("a"):
+            link.unwrap()  # a link inside a control is no control
+        title.string = " ".join(title.get_text(" ").split()).replace("Solution to Exercise", "Solution")
+
+
+def name_boxes(body):
+    """Titles stand after a dot, as chapters' do, and not in brackets."""
+    for title in body.select(".admonition > .admonition-title"):
+        number = title.find("span", class_="caption-number", recursive=False)
+        rest = number.next_sibling if number else None
+        if isinstance(rest, str) and rest.strip().startswith("(") and title.get_text().strip().endswith(")"):
+            rest.replace_with(" · " + rest.strip().removeprefix("("))
+            last = title.find_all(string=True)[-1]
+            last.replace_with(last.rstrip().removesuffix(")"))
+    for title in body.select("summary.solution-title"):
+        text = title.get_text()
+        if text.endswith(")") and " (" in text:
+            title.string = text[:-1].replace(" (", " · ", 1)
+
+
+def link_boxes(body):
+    """Exercises, theorems and their like can be linked to, as sections and figures can."""
+    for box in body.select(",".join(f"div.{kind}.admonition[id]" for kind in NUMBERED)):
+        title = box.find("p", class_="admonition-title", recursive=False)
+        link = body.new_tag("a", href=f"#{box['id']}", title="Link to this box")
+        link["class"], link.string = "headerlink", "#"
+        title.append(link)
+
+
+def glossary(env):
+    """What each term of the glossary means, by the address that a link to it ends with."""
+    found = {}
+    for _, docname, label in (o[1:2] + o[3:5] for o in env.get_domain("std").get_objects() if o[2] == "term"):
+        for item in env.get_doctree(docname).findall(nodes.definition_list_item):
+            if any(label in term["ids"] for term in item.findall(nodes.term)):
+                found[f"#{label}"] = item[-1].astext().replace("\n", " ")
+    return found
+
+
+def explain_links(body, terms):
+    """A citation and a term say what they stand for in a box, on hovering and on focus."""
+    for link in body.select("a.reference.internal[href]"):
+        address = link["href"]
+        where = "#" + address.partition("#")[2]
+        if "bibliography.html#" in address and link.get("title"):
+            link["data-tip"] = link.attrs.pop("title")
+        elif where in terms:
+            link["data-tip"] = terms[where]
+            link["class"] = [*link["class"], "term"]
