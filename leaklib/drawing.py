@@ -30,6 +30,14 @@ INK, MUTED, LINE = (PALETTE["ink"][name]["light"] for name in ("text", "muted", 
 
 PAGE = 5.4  # inches: on a phone of 390 pixels, text of 10 points is 9 pixels high
 DPI = 110
+
+# JupyterLab, VS Code and Colab each say in their own way that they are dark, and know no color of ours.
+NOTEBOOKS = (
+    'html[theme="dark"]',
+    'body[data-jp-theme-light="false"]',
+    'body[data-vscode-theme-kind="vscode-dark"]',
+    'body[data-vscode-theme-kind="vscode-high-contrast"]',
+)
 LIMIT = 150_000  # bytes
 REM = 38 / PAGE  # of a wide page, per inch of a figure
 
@@ -67,7 +75,20 @@ class Drawing(Figure):
     def _repr_html_(self) -> str | None:
         """None where the SVG would be too large: then the PNG is shown."""
         text = svg(self)
-        return text if len(text.encode()) <= LIMIT else None
+        return _dark(text) if len(text.encode()) <= LIMIT else None
+
+
+def _dark(text: str) -> str:
+    """The same with the palette's dark colors in a dark notebook."""
+    colors = "".join(
+        f"--leaky-{group}-{name.lower()}:{color['dark']};"
+        for group, named in PALETTE.items()
+        for name, color in named.items()
+        if f"var(--leaky-{group}-{name.lower()},#" in text
+    )
+    start = text.index(">") + 1
+    roots = ",".join(f"{root} .leaky-figure" for root in NOTEBOOKS)
+    return f"{text[:start]}<style>@media screen{{{roots}{{{colors}}}}}</style>{text[start:]}"
 
 
 def svg(figure: Figure) -> str:
@@ -138,19 +159,19 @@ def _convert(root: Node, figure: Figure) -> str:
         for name, node in defined.items()
         if node.tag == "clipPath" and node[0].tag == "rect"
     }
-    kept: dict[str, str] = {}
     nodes = [new for child in root for new in _node(child, defined, clips)]
-    # What cannot do without an id, such as a hatch, is kept, under a name made from what it is.
-    for name in sorted({name for node in nodes for name in _references(node)}):
-        body = _text(*_node(defined[name], defined, clips, keep=True))
-        kept[name] = f"leaky-{sha256(body.encode()).hexdigest()[:12]}"
+    # What cannot do without an id, such as a hatch, is kept.
+    kept = sorted({name for node in nodes for name in _references(node)})
+    for name in kept:
         definition = Node("defs")
         definition.extend(_node(defined[name], defined, clips, keep=True))
         nodes.insert(0, definition)
     width, height = figure.get_size_inches()
     style = f"width:100%;max-width:{REM * width:.2f}rem;{ROOT}"
     body = "".join(map(_text, nodes))
-    for name, new in kept.items():
+    key = sha256(body.encode()).hexdigest()[:12]  # figures of one page may share a hatch, and no id
+    for i, name in enumerate(kept):
+        new = f"leaky-{key}-{i}"
         body = body.replace(f'id="{name}"', f'id="{new}"').replace(f"url(#{name})", f"url(#{new})")
     box = f"0 0 {_short(72 * width)} {_short(72 * height)}"
     return f'<svg class="leaky-figure" role="img" viewBox="{box}" style="{style}">{body}</svg>'

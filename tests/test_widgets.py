@@ -23,6 +23,7 @@ from leaklib.data import Photos
 from leaklib.experiment import Experiment
 from leaklib.mechanisms.identity import Identity
 from leaklib.models.parts.build import seeded
+from leaklib.plots import SERIES, panels, svg
 from leaklib.rng import generator
 from leaklib.types import Labels, Progress, Reconstruction
 from leaklib.widgets import explore, live
@@ -172,6 +173,49 @@ def test_text_stays_text() -> None:
     assert page.text.count("onerror=alert(1)") >= 4
 
 
+def sketch(height: float, size: float = 2.0, **style):
+    figure, ((axis,),) = panels(size)
+    axis.bar([1, 2], [height, 1], color=SERIES[0], **style)
+    axis.set(ylim=(0, 5))
+    return figure
+
+
+def test_a_drawing_is_stored_once_and_says_what_it_shows() -> None:
+    """Its place is named, and its verdict; the same drawing again is named, not repeated."""
+    heights = {1: 3, 2: 4, 4: 3}
+    results = [
+        Position((c,), drawing=sketch(height), verdict=f"{c} is <few>.") for c, height in heights.items()
+    ]
+    html = explore(results, [CHANNELS], title="Toy").html
+    drawings = [
+        attributes for tag, attributes in Page(html).tags if attributes.get("class") == "leaky-figure"
+    ]
+    assert [d["aria-label"] for d in drawings] == ["channels: 1. 1 is <few>.", "channels: 2. 2 is <few>."]
+    assert all(d["role"] == "img" for d in drawings)
+    assert "the same drawing as channels: 1</i>" in html
+    assert [frame["drawing"] for frame in data(html)["frames"]] == [0, 1, 0]
+    body = svg(sketch(3)).partition(" viewBox")[2]
+    assert html.count(body) == 1
+    assert html == explore(results, [CHANNELS], title="Toy").html
+
+
+def test_a_drawing_has_the_colors_of_its_explorer_in_both_themes() -> None:
+    results = [Position((c,), drawing=sketch(c, edgecolor="white"), verdict="One.") for c in (1, 2, 4)]
+    style = explore(results, [CHANNELS], title="Toy").html.partition("</style>")[0]
+    palette = json.loads((ROOT / "leaklib" / "palette.json").read_text())
+    for theme in ("light", "dark"):
+        assert f"--leaky-attacks-dlg:{palette['attacks']['DLG'][theme]};" in style
+        assert f"--leaky-ink-page:{palette['ink']['surface'][theme]};" in style, "white is the ground"
+    assert "--leaky-attacks-recursive" not in style
+    assert "--leaky-" not in three().html.partition("</style>")[0].replace("--leaky-sans", "")
+
+
+def test_drawings_of_two_sizes_are_refused() -> None:
+    results = [Position((c,), drawing=sketch(1, size), verdict="One.") for c, size in ((1, 2.0), (2, 3.0))]
+    with pytest.raises(ValueError, match=r"one size, got 388\.8 144 and, at channels: 2, 388\.8 216"):
+        explore(results, [CHANNELS], title="Toy")
+
+
 def test_a_verdict_has_a_mark_besides_its_color() -> None:
     results = [position(1), position(2, holds=True), position(4, holds=None, verdict="Open.")]
     text = Page(three(results=results).html).text
@@ -215,6 +259,7 @@ def test_numbers_are_short(value, text) -> None:
         (lambda: Pictures("x", pictures(1) * float("nan")), r"in \[0, 1\], got nan"),
         (lambda: Pictures("x", pictures(2), ("one",)), "got 1 for 2"),
         (lambda: Pictures("x", pictures(2)[:, :2]), "C = 1 or 3"),
+        (lambda: Position((1,)), "a verdict in words"),
         (lambda: position(1, low=80.0, high=90.0), "low ≤ value ≤ high"),
         (lambda: position(1, low=70.0), "low ≤ value ≤ high"),
         (lambda: position(1, value=float("inf")), "finite"),

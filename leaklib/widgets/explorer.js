@@ -38,7 +38,7 @@
       sizes.set(name, Math.max(sizes.get(name) ?? 0, pictures.length));
       if (captions.length) captioned.add(name);
     }
-    const names = [...sizes.keys()], size = Math.max(...sizes.values());
+    const names = [...sizes.keys()], size = Math.max(0, ...sizes.values());
     const slots = names.map(name => Array.from({length: sizes.get(name)}, () => ({figure: make("figure"),
       image: make("img", {decoding: "sync"}), caption: captioned.has(name) && make("figcaption")})));
     const pictures = make("div", {class: "lx-pictures"}, ...names.map((name, k) => make("div", {}, make("p", {}, name),
@@ -47,16 +47,25 @@
   }
 
   function build(box) {
-    const strip = box.querySelector(".lx-strip"), stored = [...strip.querySelectorAll("img")];
+    const strip = box.querySelector(".lx-strip"), stored = [...strip.querySelectorAll("img")], drawn = [...strip.querySelectorAll(".lx-drawing > svg")];
     const {names, slots, pictures, size} = gallery();
     const sliders = axes.map((axis, i) => slider(axis, spec.start[i]));
     const svg = make("svg", {role: "img"}), reading = make("b"), numbers = make("dl");
+    const drawing = make("div", {class: "lx-drawing"});
     const mark = make("span", {"aria-hidden": "true"}), sentence = make("span");
     const verdict = make("p", {class: "lx-verdict", "aria-live": "polite"}, mark, sentence);
     const top = make("p", {class: "lx-top"}, make("span", {}, `${curve?.name} over ${axes[0].name}`), reading);
     const plot = make("div", {class: "lx-plot", style: `--gutter:${gutter}px`}, ...curve ? [top, svg] : [], ...sliders.map(({label}) => label));
-    const live = make("div", {class: `lx-live ${size > 4 ? "lx-many" : size > 1 ? "lx-some" : "lx-few"}`, role: "group", "aria-label": spec.title},
-      pictures, plot, verdict, numbers);
+    const kind = `${size > 4 ? "lx-many" : size > 1 ? "lx-some" : size || !drawn.length ? "lx-few" : "lx-bare"}${drawn.length ? " lx-drawn" : ""}`;
+    const live = make("div", {class: `lx-live ${kind}`, role: "group", "aria-label": spec.title},
+      ...size ? [pictures] : [], ...drawn.length ? [drawing] : [], plot, verdict, numbers);
+
+    // A copy under other ids, or an empty one that keeps the place.
+    function draft(number) {
+      const copy = drawn[number ?? 0].cloneNode(number !== null);
+      if (copy.querySelector("[id]")) copy.innerHTML = copy.innerHTML.replaceAll(/\bleaky-[0-9a-f]{12}-\d+\b/g, "$&-live");
+      return copy;
+    }
 
     function draw() {
       const here = +sliders[0].input.value, from = n * +(sliders[1]?.input.value ?? 0);
@@ -114,6 +123,12 @@
           image.alt = `${name}${row[1].length > 1 ? ` ${i + 1} of ${row[1].length}` : ""}, ${where}${text && `: ${text}`}`;
         });
       });
+      if (drawn.length) {
+        const copy = draft(frame?.drawing ?? null);
+        if (frame?.drawing == null) copy.setAttribute("aria-hidden", "true");
+        else copy.setAttribute("aria-label", `${where}. ${frame.verdict[1]}`);
+        drawing.replaceChildren(copy);
+      }
       const [sign, said] = frame?.verdict ?? ["", `Not measured at ${where}.`];
       verdict.className = `lx-verdict ${{"✓": "lx-holds", "✗": "lx-fails"}[sign[0]] ?? ""}`;
       [mark.textContent, sentence.textContent] = [sign, said];
@@ -127,8 +142,14 @@
     for (const {input} of sliders) input.addEventListener("input", show);
     new ResizeObserver(() => { sliders.forEach(tick); if (curve) draw(); }).observe(plot);
     // On paper every frame has all its pictures; on the screen each is stored once.
-    addEventListener("beforeprint", () => strip.querySelectorAll("[data-again]").forEach(text =>
-      text.replaceChildren(...text.dataset.again.split(" ").map(i => stored[i].cloneNode()))));
+    addEventListener("beforeprint", () => {
+      strip.querySelectorAll("[data-again]").forEach(text =>
+        text.replaceChildren(...text.dataset.again.split(" ").map(i => stored[i].cloneNode())));
+      strip.querySelectorAll("[data-drawn]").forEach(text => {
+        text.parentElement.className = "lx-drawing";
+        text.replaceWith(draft(+text.dataset.drawn));
+      });
+    });
     show();
   }
 

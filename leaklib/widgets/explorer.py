@@ -12,6 +12,7 @@ from itertools import product
 
 from matplotlib.ticker import MaxNLocator
 
+from leaklib.drawing import svg
 from leaklib.widgets.page import Page, page
 from leaklib.widgets.pictures import Store
 from leaklib.widgets.results import Axis, Curve, Position, Value, show
@@ -42,7 +43,8 @@ def explore(
     store = Store()
     grid = product(*(range(len(axis.values)) for axis in reversed(axes)))
     names = {place[::-1]: _name(place[::-1], axes) for place in grid}  # the first axis runs fastest
-    strip = "".join(_frame(places[p], names[p], store) for p in names if p in places)
+    drawn = {place: svg(position.drawing) for place, position in places.items() if position.drawing}
+    strip = "".join(_frame(places[p], names[p], store, drawn.get(p)) for p in names if p in places)
     missing = "; ".join(escape(names[p]) for p in names if p not in places)
     strip += f"<p>Not measured: {missing}.</p>" if missing else ""
     spec = {
@@ -50,9 +52,12 @@ def explore(
         "axes": [{"name": axis.name, "values": axis.shown()} for axis in axes],
         "start": first,
         "curve": None if curve is None else _scale(curve, results),
-        "frames": [_data(places[p], curve, store) if p in places else None for p in names],
+        "frames": [_data(places[p], curve, store, drawn.get(p)) if p in places else None for p in names],
     }
-    advice = f"with {len(store)} different pictures: show fewer per position or leave positions out"
+    advice = (
+        f"with {len(store)} different pictures and {len(store.drawn)} drawings: "
+        "show fewer per position or leave positions out"
+    )
     return Explorer(page("explorer", "strip", title, strip, spec, advice), title)
 
 
@@ -85,15 +90,17 @@ def _mark(position: Position) -> str:
     return {True: "✓ ", False: "✗ ", None: ""}[position.holds]
 
 
-def _frame(position: Position, name: str, store: Store) -> str:
+def _frame(position: Position, name: str, store: Store, drawing: str | None) -> str:
     """One frame of the film strip."""
     rows = "".join(store.row(row, name) for row in position.pictures)
+    if drawing is not None:
+        rows += store.drawing(drawing, name, f"{name}. {position.verdict}")
     numbers = escape("; ".join(f"{number.name} {number}" for number in position.numbers))
     verdict, numbers = escape(_mark(position) + position.verdict), f"<p>{numbers}</p>" if numbers else ""
     return f"<figure><figcaption>{escape(name)}</figcaption>{rows}{numbers}<p>{verdict}</p></figure>"
 
 
-def _data(position: Position, curve: Curve | None, store: Store) -> dict[str, object]:
+def _data(position: Position, curve: Curve | None, store: Store, drawing: str | None) -> dict[str, object]:
     """A frame as the script reads it: pictures as numbers of the store, all else as text to be shown."""
     spread = [v if v is None else float(v) for v in (position.value, position.low, position.high)]
     text = ""
@@ -106,6 +113,7 @@ def _data(position: Position, curve: Curve | None, store: Store) -> dict[str, ob
         "numbers": [[number.name, str(number)] for number in position.numbers],
         "verdict": [_mark(position), position.verdict],
         "curve": [*spread, text],
+        "drawing": None if drawing is None else store.drawn[drawing][0],
     }
 
 

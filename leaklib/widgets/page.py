@@ -4,21 +4,19 @@ Chapters: 4, 8 to 15.
 """
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
+from leaklib.drawing import NOTEBOOKS, PALETTE
+
 LIMIT = 1_500_000  # bytes
 
-# The website, JupyterLab, VS Code and Colab each say in their own way which theme is on.
-DARK = (
-    'html[data-theme="dark"]',
-    'html[theme="dark"]',
-    'body[data-jp-theme-light="false"]',
-    'body[data-vscode-theme-kind="vscode-dark"]',
-    'body[data-vscode-theme-kind="vscode-high-contrast"]',
-)
+# The website says in its own way which theme is on, too.
+DARK = 'html[data-theme="dark"]', *NOTEBOOKS
 # Where none of them speaks, the reader's system does.
 SILENT = "html:not([data-theme],[theme]) body:not([data-jp-theme-light],[data-vscode-theme-kind])"
 
@@ -47,7 +45,7 @@ def page(widget: str, kind: str, title: str, content: str, spec: dict[str, objec
     # "<" would end the script early where a caption holds "</script>".
     data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
     script = files("leaklib.widgets").joinpath(f"{widget}.js").read_text(encoding="utf8").strip()
-    style = stylesheet(widget)
+    style = stylesheet(widget, re.findall(r"var\(--leaky-((?:attacks|mechanisms|ink)-[\w-]+)", content))
     key = sha256("".join([style, content, script, data]).encode()).hexdigest()[:12]
     html = (
         f'<style>{style}</style><div class="leaky-{widget}" data-key="{key}">'
@@ -60,12 +58,21 @@ def page(widget: str, kind: str, title: str, content: str, spec: dict[str, objec
     return html
 
 
-def stylesheet(widget: str) -> str:
-    """CSS with one ``--lx-*`` property per color of the palette's ink, and the layout of ``widget``."""
-    here = files("leaklib")
-    ink = json.loads(here.joinpath("palette.json").read_text(encoding="utf8"))["ink"]
+def stylesheet(widget: str, used: Iterable[str] = ()) -> str:
+    """CSS with one ``--lx-*`` property per color of the palette's ink, and the layout of ``widget``.
+
+    ``used`` names the palette's colors in drawings, such as "attacks-dlg", on the widget's ground.
+    """
+    drawn = {
+        name: PALETTE["ink"]["surface"] if name == "ink-page" else color
+        for group, colors in PALETTE.items()
+        for name, color in ((f"{group}-{key.lower()}", color) for key, color in colors.items())
+        if name in set(used)
+    }
     light, dark = (
-        "".join(f"--lx-{name}:{color[theme]};" for name, color in ink.items()) + f"color-scheme:{theme}"
+        "".join(f"--lx-{name}:{color[theme]};" for name, color in PALETTE["ink"].items())
+        + "".join(f"--leaky-{name}:{color[theme]};" for name, color in drawn.items())
+        + f"color-scheme:{theme}"
         for theme in ("light", "dark")
     )
     chosen = ",".join(f"{root} .leaky-{widget}" for root in DARK)
@@ -75,4 +82,4 @@ def stylesheet(widget: str) -> str:
         f"@media screen{{{chosen}{{{dark}}}}}\n"
         f"@media screen and (prefers-color-scheme:dark){{{SILENT} .leaky-{widget}{{{dark}}}}}\n"
     )
-    return colors + here.joinpath(f"widgets/{widget}.css").read_text(encoding="utf8").strip()
+    return colors + files("leaklib").joinpath(f"widgets/{widget}.css").read_text(encoding="utf8").strip()

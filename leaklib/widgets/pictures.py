@@ -1,6 +1,7 @@
-"""Pictures inside a page: each stored once, as PNG in its own size, and enlarged by the browser."""
+"""Pictures and drawings inside a page: each stored once, and enlarged by the browser."""
 
 import base64
+import re
 from dataclasses import dataclass, field
 from html import escape
 
@@ -10,10 +11,14 @@ from leaklib.widgets.results import Pictures
 
 @dataclass
 class Store:
-    """Numbers pictures in the order in which the film strip first shows them, and says where that was."""
+    """Numbers pictures in the order in which the film strip first shows them, and says where that was.
+
+    Drawings, as SVG, are numbered for themselves.
+    """
 
     seen: dict[bytes, tuple[int, str]] = field(default_factory=dict)
     rows: dict[tuple[int, ...], str] = field(default_factory=dict)
+    drawn: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -34,12 +39,34 @@ class Store:
             parts = [_again(numbers, where, ", ".join(row.captions))]
         return f"<div><b>{escape(row.name)}</b> {' '.join(parts)}</div>"
 
+    def drawing(self, svg: str, position: str, label: str) -> str:
+        """A drawing of the film strip at the named position, with ``label`` for who cannot see it.
+
+        ValueError where it is larger or smaller than those before: below, a slider would jump.
+        """
+        if svg in self.drawn:
+            number, where = self.drawn[svg]
+            return f'<div><i data-drawn="{number}">the same drawing as {escape(where)}</i></div>'
+        (box,) = _box(svg)
+        for other in map(_box, self.drawn):
+            if other != [box]:
+                raise ValueError(f"expected drawings of one size, got {other[0]} and, at {position}, {box}")
+        self.drawn[svg] = len(self.drawn), position
+        start = '<svg class="leaky-figure" role="img" '
+        labelled = f'{start}aria-label="{escape(label)}" ' + svg.removeprefix(start)
+        return f'<div class="lx-drawing">{labelled}</div>'
+
     def _picture(self, data: bytes, name: str, caption: str) -> str:
         if data in self.seen:
             number, where = self.seen[data]
             return _again((number,), where, caption)
         self.seen[data] = len(self.seen), name
         return figure(data, name, caption)
+
+
+def _box(svg: str) -> list[str]:
+    """Width and height."""
+    return re.findall(r'viewBox="0 0 (.*?)"', svg)[:1]
 
 
 def _of(i: int, count: int) -> str:

@@ -1,4 +1,4 @@
-"""What an explorer shows: positions on one or two axes, each with pictures, numbers and a verdict.
+"""What an explorer shows: positions on one or two axes, each with pictures, a drawing, numbers, a verdict.
 
 Chapters: 4, 8 to 15.
 """
@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 Real = int | float
@@ -92,20 +93,24 @@ class Position:
     """What was measured at ``at``, which holds one value per axis.
 
     ``verdict`` is a sentence; ``holds`` gives it a tick or a cross, and None neither. ``value`` is the point
-    on the curve and ``low`` to ``high`` its spread; None leaves a gap. Raises ValueError for a spread that
-    does not contain the value.
+    on the curve and ``low`` to ``high`` its spread; None leaves a gap. ``drawing`` is a figure made with
+    ``panels``, as large as that of every other position. Raises ValueError for a spread that does not contain
+    the value, and for no verdict.
     """
 
     at: tuple[Value, ...]
-    pictures: tuple[Pictures, ...]
-    verdict: str
+    pictures: tuple[Pictures, ...] = ()
+    verdict: str = ""
     holds: bool | None = None
     numbers: tuple[Number, ...] = ()
     value: Real | None = None
     low: Real | None = None
     high: Real | None = None
+    drawing: Figure | None = None
 
     def __post_init__(self) -> None:
+        if not self.verdict:
+            raise ValueError(f"expected a verdict in words at {self.at}")
         given = [v for v in (self.low, self.value, self.high) if v is not None]
         if not all(map(math.isfinite, given)):
             raise ValueError(f"the curve needs finite numbers or None, got {given} at {self.at}")

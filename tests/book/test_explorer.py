@@ -8,6 +8,7 @@ import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 
+from leaklib.plots import SERIES, panels
 from leaklib.rng import generator
 from leaklib.widgets import explore
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
@@ -123,8 +124,9 @@ def state(box):
       shown: [...box.querySelectorAll(".lx-live img")].map(image => image.src),
       alts: [...box.querySelectorAll(".lx-live img")].map(image => image.alt),
       numbers: [...box.querySelectorAll("dd")].map(number => number.textContent),
-      curve: box.querySelector("svg")?.getAttribute("aria-label"),
-      point: box.querySelector("svg circle[r='7']")?.getAttribute("cx"),
+      curve: box.querySelector(".lx-plot svg")?.getAttribute("aria-label"),
+      drawing: box.querySelector(".lx-live .lx-drawing svg:not([aria-hidden])")?.getAttribute("aria-label"),
+      point: box.querySelector(".lx-plot svg circle[r='7']")?.getAttribute("cx"),
     })""")
 
 
@@ -161,7 +163,7 @@ def test_the_mouse_moves_it_and_the_point_stands_above_the_thumb(visit):
     page.mouse.move(x, place["y"] + place["height"] / 2, steps=4)
     page.mouse.up()
     assert state(explorer(page))["heard"] == ["9"]
-    point = explorer(page).locator("svg circle[r='7']").bounding_box()
+    point = explorer(page).locator(".lx-plot svg circle[r='7']").bounding_box()
     assert point["x"] + point["width"] / 2 == pytest.approx(x, abs=1)
     assert place["height"] >= 24, "large enough for a finger"
 
@@ -172,14 +174,14 @@ def test_what_was_not_measured_shows_as_such(visit):
     seen = state(explorer(page))
     assert seen["verdict"] == "Not measured at channels: 3." and seen["shown"] == []
     assert seen["numbers"] == [] and seen["point"] is None and "here not measured" in seen["curve"]
-    runs = explorer(page).locator("svg path[style*='fill:none']").count()
+    runs = explorer(page).locator(".lx-plot svg path[style*='fill:none']").count()
     assert runs == 2, "no line joins the positions before the gap with those after it"
 
 
 def test_two_sliders_choose_the_position_and_the_curve(visit):
     page = visit("both")
     box = explorer(page, 1)
-    before, curve = state(box), "svg path[style*='fill:none']"
+    before, curve = state(box), ".lx-plot svg path[style*='fill:none']"
     assert before["heard"] == ["4", "8 bits"] and before["verdict"] == "4 pictures in 8 bits."
     assert len(before["shown"]) == 8, "four victims and four guesses"
     line = box.locator(curve).get_attribute("d")
@@ -213,6 +215,100 @@ def test_two_explorers_on_a_page_do_not_meet(visit, name):
     explorer(page).get_by_role("slider").fill("7")
     assert state(explorer(page))["heard"] == ["8"] and state(explorer(page, 1)) == other
     assert page.locator(".lx-live").count() == 2, "each is built once"
+
+
+def sketch(k):
+    figure, ((left, right),) = panels(2.6, columns=2)
+    left.plot([0, 1, 2], [0, k, 1], "o-", color=SERIES[0])
+    left.set(xlabel="guess", ylabel="loss", ylim=(0, 6))
+    right.bar([1, 2], [k, 3], color=SERIES[1], hatch="//")
+    right.set(xlabel="unit", ylim=(0, 6))
+    return figure
+
+
+TOY = "toy-with-pictures", "toy"
+
+
+@pytest.fixture
+def toys(pages):
+    """Explorers of drawings: with pictures and a curve, and of nothing else; no 3, and 4 as 2."""
+    for name in TOY:
+        results = [
+            Position(
+                (k,),
+                (Pictures("guess", pictures(1, f"{k}")),) if name != "toy" else (),
+                f"The guess is wrong by {k}.",
+                k < 3,
+                (Number("loss", k * k),),
+                float(k) if name != "toy" else None,
+                drawing=sketch(2 if k == 4 else k),
+            )
+            for k in (1, 2, 4, 5)
+        ]
+        curve = Curve("loss") if name != "toy" else None
+        html = explore(results, [Axis("weight", (1, 2, 3, 4, 5))], title="A toy", curve=curve).html
+        (pages / f"{name}.html").write_text(
+            '<!doctype html><html lang="en"><meta charset="utf8"><title>Toys</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<body><main><h1>Toys</h1>{html}</main></body></html>",
+            encoding="utf8",
+        )
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_a_drawing_moves_with_the_slider_and_keeps_its_place(visit, toys, name):
+    page = visit(name)
+    box = explorer(page)
+    slider = box.get_by_role("slider")
+    live, seen, places, shapes = ".lx-live .lx-drawing svg[role=img]", [], [], []
+    for value in "01234":
+        slider.fill(value)
+        seen.append(state(box)["drawing"])
+        places.append(slider.bounding_box()["y"])
+        shapes.append(box.locator(live).inner_html())
+    assert seen == [(k != 3 and f"weight: {k}. The guess is wrong by {k}.") or None for k in range(1, 6)]
+    assert len(set(places)) == 1
+    assert shapes[1] == shapes[3] != shapes[0] and shapes[2] == ""
+    assert box.locator(".lx-strip .lx-drawing svg[role=img]").count() == 3, "each stored once"
+    slider.fill("0")
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    assert len(ids) == len(set(ids)) >= 2, "the hatch of the copy is its own"
+
+
+@pytest.mark.parametrize("name", TOY)
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_drawing_can_be_read_on_a_phone_and_the_verdict_is_on_its_screen(visit, toys, name, theme):
+    page = visit(name, width=390, scheme=theme)
+    box = explorer(page)
+    sizes = box.locator(".lx-live .lx-drawing text").evaluate_all("""all => all.map(text => {
+      const {a, b} = text.getScreenCTM(); // of a text that may stand upright
+      return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b);
+    })""")
+    assert sizes and min(sizes) >= 9
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    top, verdict = box.bounding_box()["y"], box.locator(".lx-verdict").bounding_box()
+    assert verdict["y"] + verdict["height"] - top <= 844
+    slider = box.get_by_role("slider").bounding_box()
+    assert slider["y"] + slider["height"] - top <= 844
+    ink = box.locator(".lx-live .lx-drawing text").first.evaluate("text => getComputedStyle(text).fill")
+    red, green, blue = bytes.fromhex(INK["text"][theme][1:])
+    assert ink == f"rgb({red}, {green}, {blue})"
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
+
+
+@pytest.mark.parametrize("how", ["no script", "print"])
+def test_drawings_are_in_the_film_strip(visit, toys, how):
+    page = visit("toy", script=how != "no script")
+    if how == "print":
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    box = explorer(page)
+    drawings = box.locator(".lx-strip svg.leaky-figure:visible")
+    assert drawings.count() == (3 if how == "no script" else 4)
+    assert box.locator("svg.leaky-figure:visible").count() == drawings.count()
+    assert box.get_by_text("the same drawing as weight: 2").count() == (1 if how == "no script" else 0)
+    assert min(width for width in drawings.evaluate_all("all => all.map(e => e.clientWidth)")) >= 350
 
 
 def test_it_can_do_without_a_curve(visit, pages):
