@@ -8,4 +8,11 @@ GIVEN = [
     "those that reach 30 dB",
     "and gets 15 dB",
     "Wrong: 15 dB shows",
+    "after 200 evaluations",
 ]
+
+
+def sentences(chapter):
+    gray = chapter.report("a gray picture")
+    yield "It is worse here; a gray picture scores {:.1f} dB", gray
+    yield "not far above gray's {:.1f} dB", gray
