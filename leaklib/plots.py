@@ -63,7 +63,7 @@ STYLE: dict[Any, Any] = {
     "ytick.labelsize": TEXT,
 }
 DASHES, MARKERS = ("-", "--", "-.", ":"), "oDs^vP"
-FEW_PICTURES, MANY_PICTURES = 5, 8  # in a row, with captions and without
+FEW_PICTURES, MANY_PICTURES = 5, 6  # in a row, with captions and without
 FEW = 10  # different places on an axis, each of which gets its own tick
 
 

@@ -78,6 +78,14 @@ def test_curves_hold_what_the_callback_collected() -> None:
     assert len(loss_curve({"one": trace}).axes) == 1
 
 
+def test_what_gray_scores_by_hand() -> None:
+    black, gray = torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.5)
+    # Against black every value is off by a half: 10 log10(1 / 0.25).
+    assert gray_floor(torch.cat([black, gray, 1 - black])).tolist() == pytest.approx(
+        [6.0206, torch.inf, 6.0206]
+    )
+
+
 @pytest.mark.parametrize("along", ["x", "y"])
 def test_the_gray_line_is_the_median_in_a_band_of_all(along) -> None:
     victims = pictures(5) * torch.linspace(0.2, 1, 5).view(-1, 1, 1, 1)
