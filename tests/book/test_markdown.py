@@ -31,7 +31,7 @@ YEARS = range(100, 10_000)
 
 
 def accidents(text):
-    """Lines of a paragraph that begin a list or a quote: no empty line stands before, or the number is a year."""
+    """Lines of a paragraph that begin a list or a quote: without an empty line before, or with a year."""
     text = prose.FENCES.sub(lambda found: re.sub(r"[^\n]", "", found[0]), text)
     text = OTHER.sub(lambda found: re.sub(r"[^\n]", "", found[0]), text)
     lines = text.splitlines()
