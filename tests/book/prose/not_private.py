@@ -5,7 +5,7 @@ from prose import spelled
 GIVEN = [
     "Three of the eight clients are drawn",
     "what guessing one of eight would give",
-    "20 dB for the first, 40 dB for the second, ten times closer is 20 dB more",
+    "20 dB for the first, 40 dB for the second, so ten times closer is 20 dB more",
     "within 60 dB of an original",
 ]
 
