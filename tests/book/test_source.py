@@ -27,7 +27,7 @@ PARTS = {
 VERDICTS = {"✓ holds", "✗ does not hold", "◑ half true", "–"}
 ROWS = [
     (part, *(cell.strip() for cell in row.strip("| ").split(" | ")))
-    for part, body in re.findall(r"^## (.+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    for part, body in re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     for row in body.strip().splitlines()[2:]
 ]
 
