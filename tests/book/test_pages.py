@@ -3,6 +3,8 @@
 `scripts/pages.py` counts and prints; here are the bounds.
 """
 
+import re
+
 import pages
 import pytest
 import yaml
@@ -49,6 +51,14 @@ def test_chapter_is_in_form(browser, site, name):
     page.context.close()
     if found:
         pytest.fail(f"{len(found)} in {name}:\n" + "\n".join(found), pytrace=False)
+
+
+def test_the_book_has_six_toys(site):
+    """Explorers of drawings: small numbers that a reader moves and checks by hand."""
+    explorer = re.compile(r'<div class="leaky-explorer".*?</script>', re.DOTALL)
+    pages = [(site / f"{name}.html").read_text(encoding="utf8") for name in CHAPTERS]
+    toys = [toy for page in pages for toy in explorer.findall(page) if 'class="lx-drawing"' in toy]
+    assert len(toys) >= 6
 
 
 # The count itself, on a small page and on broken ones.

@@ -22,7 +22,7 @@ from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.client import FedSGD, share
 from leaklib.data import Digits, Photos
 from leaklib.experiment import Experiment, run
-from leaklib.metrics import psnr, score
+from leaklib.metrics import gray_floor, psnr, score
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.mlp import Mlp
@@ -204,6 +204,20 @@ def test_every_network_below_the_border_has_two_pictures_with_one_gradient() -> 
     )
     assert sum((ours[name] - theirs[name]).square().sum().item() for name in ours) < 1e-10
     assert 0 <= twin.min() and twin.max() <= 1 and psnr(twin, cat.inputs.double()) < 25
+
+
+def test_with_a_weak_prior_quality_falls_gently_where_the_rank_is_lost() -> None:
+    """Nine channels leave the picture open, and the prior fills in most of it."""
+    scores: dict[int, list[float]] = {}
+    for row in IDENTIFIABILITY["priors"]:
+        assert row["label"]
+        scores.setdefault(row["case"]["channels"], []).append(row["psnr"])
+    assert list(scores) == list(range(1, 17)) and all(len(five) == 5 for five in scores.values())
+    assert min(scores[9]) > 25 and abs(median(scores[10]) - median(scores[9])) < 5
+    gray = gray_floor(torch.cat([Photos().batch(i, 1).inputs for i in range(2, 7)])).median().item()
+    assert abs(median(scores[1]) - gray) < 5 < median(scores[4]) - gray
+    cats = {r["case"]["channels"]: r["psnr"] for r in IDENTIFIABILITY["priors"] if "png" in r}
+    assert cats[9] > 30 and cats[6] > 25 and cats[4] > 20
 
 
 # --- sweeps ---
