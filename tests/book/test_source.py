@@ -27,7 +27,7 @@ PARTS = {
 VERDICTS = {"✓ holds", "✗ does not hold", "◑ half true", "–"}
 ROWS = [
     (part, *(cell.strip() for cell in row.strip("| ").split(" | ")))
-    for part, body in re.findall(r"^## (.+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    for part, body in re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     for row in body.strip().splitlines()[2:]
 ]
 
@@ -48,6 +48,8 @@ def test_no_part_of_the_section_is_missing() -> None:
 def test_every_claim_has_a_verdict_and_a_place(part: str) -> None:
     for _, claim, verdict, places in (row for row in ROWS if row[0] == part):
         links = re.findall(r"\[([^]]+)\]\((\w+\.ipynb)#([^)]+)\)", places)
-        assert verdict in VERDICTS and links, f"{claim}: expected a verdict and a link, got {verdict}, {places}"
+        assert verdict in VERDICTS and links, (
+            f"{claim}: expected a verdict and a link, got {verdict}, {places}"
+        )
         for heading, chapter, _ in links:
             assert heading in headings(chapter), f"{claim}: {chapter} has no section {heading!r}"

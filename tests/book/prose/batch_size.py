@@ -27,7 +27,10 @@ def sentences(chapter):
     yield "at least {} of {:,} directions", lost, two["unknowns"]
     yield "For two pictures {:.0f} % of the directions are missing", 100 * lost / two["unknowns"]
 
-    yield "one label for all cost DLG {:.0f} dB in a batch of two", chapter.report("batch of 2, one label costs")
+    yield (
+        "one label for all cost DLG {:.0f} dB in a batch of two",
+        chapter.report("batch of 2, one label costs"),
+    )
     ends = [chapter.report(f"{size} pictures, a label each, median") for size in (2, 64)]
     yield "falls from {:.1f} dB at 2 pictures to {:.1f} dB at 64", *ends
     measured = points(batch_sizes(), progress=False)

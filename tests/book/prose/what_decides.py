@@ -17,7 +17,9 @@ GIVEN = [
 def sentences(chapter):
     family = chapter.stored("family")
     runs = {
-        (*entry["case"].values(), run["picture"]): run for entry in family["switches"] for run in entry["runs"]
+        (*entry["case"].values(), run["picture"]): run
+        for entry in family["switches"]
+        for run in entry["runs"]
     }
 
     def middle(*case):
