@@ -30,7 +30,7 @@ from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import ImageFile, Photos
-from leaklib.metrics import score
+from leaklib.metrics import psnr, score
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.resnet import ResNet
@@ -252,11 +252,18 @@ def tabulate(rows: list[Case], part: str) -> str:
     return table(list(lines[0]), [list(line.values()) for line in lines]) if lines else ""
 
 
-def collect(rows: list[Case]) -> None:
+def gray(pictures: str) -> Case:
+    """What a mid-gray picture scores on each of the victims."""
+    inputs = ImageFile(pictures).batch(0, VICTIMS).inputs
+    return {"psnr": [round(value, 2) for value in psnr(torch.full_like(inputs, 0.5), inputs).tolist()]}
+
+
+def collect(rows: list[Case], pictures: str) -> None:
     """Store what the book shows, with the version and the date of the runs."""
     made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
     TARGET.parent.mkdir(exist_ok=True)
-    text = json.dumps({"made": made} | {part: settings(rows, part) for part in PARTS}, indent=1)
+    parts = {part: settings(rows, part) for part in PARTS}
+    text = json.dumps({"made": made, "gray": gray(pictures)} | parts, indent=1)
     TARGET.write_text(text + "\n")
 
 
@@ -276,7 +283,7 @@ def main() -> None:
         for part in PARTS:
             print(f"\n{PARTS[part].__doc__}\n\n{tabulate(rows, part)}")
     elif arguments.collect:
-        collect(rows)
+        collect(rows, arguments.pictures)
     else:
         lab = Lab(arguments.pictures)
         for part in arguments.only or list(PARTS):

@@ -20,6 +20,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import torch
 from runs import Case, Run, Runs, Witness, begun, command_line, ends, execute, read
@@ -39,11 +40,13 @@ from leaklib.models.lenet import LeNet
 from leaklib.models.lenet5 import LeNet5
 from leaklib.plots import table
 from leaklib.rng import generator
+from leaklib.sweep.rows import png
 from leaklib.types import Attack, Batch, Update
 
 CAT, ROCKET = 3, 5
 TARGET = Path(__file__).parent.parent / "leaklib" / "results" / "identifiability.json"
 SIGMAS = (1e-4, 1e-3, 1e-2, 1e-1)
+SMOOTH = 1e-3  # weight of total variation, in units of what mid-gray pictures score
 PRIOR = 0.25  # standard deviation of a pixel around mid-gray
 
 
@@ -147,6 +150,41 @@ def walk(spec) -> Case:
     }
 
 
+def priors() -> Runs:
+    """iDLG with a weak prior on smooth pictures, five photographs, whether the rank is full or not."""
+    attack = IDLG(steps=40, total_variation=SMOOTH)
+    for count in range(1, 17):
+        for picture in range(2, 7):
+            setting = attack, count, picture
+            case = {"channels": count, "picture": picture, "total variation": SMOOTH}
+            yield case, partial(attack_smooth, *setting), partial(smooth_begun, *setting)
+
+
+def lenet(count: int, picture: int) -> tuple[nn.Module, Batch, Update]:
+    """DLG's LeNet with so many channels, a photograph, and its gradient in 32-bit numbers."""
+    model, batch = LeNet(channels=count).build(0), Photos().batch(picture, 1)
+    return model, batch, share(model, batch, FedSGD())
+
+
+def smooth_begun(attack: Attack, count: int, picture: int) -> Witness:
+    model, _, update = lenet(count, picture)
+    return begun(attack, model, update, picture)
+
+
+def attack_smooth(attack: Attack, count: int, picture: int) -> Case:
+    """Decibels of one attack, and of the cat the picture itself."""
+    model, batch, update = lenet(count, picture)
+    start = time.process_time()
+    guess = attack(model, update, generator=generator(picture, "attack"))
+    shown = {"png": base64.b64encode(png(guess.inputs[0])).decode()} if picture == CAT else {}
+    return {
+        "psnr": psnr(guess.inputs, batch.inputs).item(),
+        "loss over gray": guess.loss / guess.baseline,
+        "label": torch.equal(guess.labels, batch.labels),
+        "seconds": time.process_time() - start,
+    } | shown
+
+
 def noise() -> Runs:
     """Attacks on noisy gradients of the small problem, against the bound: five pictures, three draws each."""
     for sigma in SIGMAS:
@@ -201,7 +239,7 @@ def small(picture: int) -> tuple[nn.Module, Batch]:
     return model, Photos(size=16, gray=True).batch(picture, 1).to("cpu", torch.float64)
 
 
-PARTS = {part.__name__: part for part in (ranks, channels, lenet5, batches, twins, noise)}
+PARTS = {part.__name__: part for part in (ranks, channels, lenet5, batches, twins, priors, noise)}
 
 
 def decibel(errors: list[float]) -> float:
@@ -224,6 +262,14 @@ def tabulate(rows: list[Case], part: str) -> str:
                 ]
                 for row in rows
             ],
+        )
+    if part == "priors":
+        lines = {}
+        for row in rows:
+            lines.setdefault(row["case"]["channels"], []).append(row["psnr"])
+        return table(
+            ["channels", "runs", "lowest, dB", "median, dB", "highest, dB"],
+            [[c, len(v), *(f"{x:.1f}" for x in (min(v), median(v), max(v)))] for c, v in lines.items()],
         )
     if part == "noise":
         heads = ["sigma", "attack", "runs", "attack, dB", "bound, dB", "linear-Gaussian, dB"]

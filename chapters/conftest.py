@@ -29,7 +29,30 @@ NOT_STORED = {"application/vnd.jupyter.widget-view+json"}
 FIGURE = '<svg class="leaky-figure"'
 MARKS = re.compile(r"<(path|image|circle|text)\b")
 SOLUTION = re.compile(r"\{solution\} (\S+)")
-CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+CODE = re.compile(r"^```python\n(.*?)^```\n?", re.DOTALL | re.MULTILINE)
+# What the code of a solution printed, behind it; with a comment, not compared.
+DIFFERS = "<!-- differs between machines -->"
+PRINTED = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def solution_cell(text):
+    """The code of a solution as a cell, run in a copy of the state; or None."""
+    label, source = SOLUTION.search(text)[1], "\n".join(CODE.findall(text))
+    run = f"exec(compile({source!r}, {label!r}, 'exec'), dict(globals()))"
+    return new_code_cell(run, execution_count=1) if source else None
+
+
+def printed(outputs):
+    """What the cell of a solution printed."""
+    streams = (out for out in outputs if out.get("name") == "stdout")
+    lines = "".join(out["text"] for out in streams).splitlines()
+    return "\n".join(map(str.rstrip, lines)).strip("\n")
+
+
+def readers_picture(folder):
+    """The picture that the reader of the exercises brings along."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(Path(folder) / "me.jpg")
 
 
 def kinds(outputs):
@@ -105,12 +128,20 @@ class Cell(IPyNbCell):
 
 
 class Solution(IPyNbCell):
-    """A hidden solution, which may show what it likes, but no warning."""
+    """A hidden solution, which prints what stands under it, and no warning."""
 
     def runtest(self):
         super().runtest()
         warned = kinds(self.test_outputs)["stderr"]
         assert not warned, f"{self.name} warns: {self.test_outputs}"
+        block = PRINTED.search(self.text)
+        stored = block[1].strip("\n") if block else ""
+        shown = settled(printed(self.test_outputs), stored)
+        assert bool(shown) == bool(stored), (
+            f"{self.name} prints {shown!r}, stored is {stored!r}: run it again"
+        )
+        if DIFFERS not in self.text:
+            assert shown == stored
 
     def reportinfo(self):
         return self.path, 0, f"{self.path.name}::{self.name}"
@@ -130,26 +161,26 @@ class Chapter(IPyNbFile):
             )
         for number, cell in enumerate(self.nb.cells):
             if cell.cell_type == "markdown" and SOLUTION.search(cell.source):
-                yield self.solution(number, cell.source)
+                run = solution_cell(cell.source)
+                if run:
+                    yield self.solution(number, cell.source, run)
 
-    def solution(self, number, text):
-        label, source = SOLUTION.search(text)[1], "\n".join(CODE.findall(text))
-        run = f"exec(compile({source!r}, {label!r}, 'exec'), dict(globals()))"
-        return Solution.from_parent(
+    def solution(self, number, text, run):
+        solution = Solution.from_parent(
             self,
-            name=f"Solution {label}",
+            name=f"Solution {SOLUTION.search(text)[1]}",
             cell_num=number,
-            cell=new_code_cell(run, execution_count=1),
+            cell=run,
             options=defaultdict(bool),
         )
+        solution.text = text
+        return solution
 
     def setup(self):
         super().setup()
         # A folder that is no checkout, with the reader's own picture in it.
         self.folder = tempfile.TemporaryDirectory()
-        pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3))
-        picture = Image.fromarray(pixels.astype(np.uint8))
-        picture.save(Path(self.folder.name) / "me.jpg")
+        readers_picture(self.folder.name)
         enter = self.kernel.execute_cell_input(f"%cd -q {self.folder.name}")
         self.kernel.await_reply(enter, timeout=60)
 

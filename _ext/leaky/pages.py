@@ -1,6 +1,7 @@
 """Boxes and links of a page: what the themes and extensions leave undone, or do in a way that we mend."""
 
 import copy
+import functools
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -92,13 +93,15 @@ def link_boxes(body):
         title.append(link)
 
 
+@functools.cache
 def glossary(env):
     """What each term of the glossary means, by the address that a link to it ends with."""
+    terms = [entry for entry in env.get_domain("std").get_objects() if entry[2] == "term"]
     found = {}
-    for _, docname, label in (o[1:2] + o[3:5] for o in env.get_domain("std").get_objects() if o[2] == "term"):
+    for docname in {entry[3] for entry in terms}:
         for item in env.get_doctree(docname).findall(nodes.definition_list_item):
-            if any(label in term["ids"] for term in item.findall(nodes.term)):
-                found[f"#{label}"] = item[-1].astext().replace("\n", " ")
+            for name in (name for term in item.findall(nodes.term) for name in term["ids"]):
+                found[f"#{name}"] = item[-1].astext().replace("\n", " ")
     return found
 
 

@@ -84,7 +84,7 @@ HIDDEN = re.compile(
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
 # A line that begins something of its own: an item, a row of a table, a heading, a box.
-BEGINS = re.compile(r"\s*(?:[-*+] |\d+[.)] |\||#+ |:::|```|> |▮)")
+BEGINS = re.compile(r"\s*(?:[-*+] |\d+[.)] |\||#+ |:::|```|> |▮+ *$)")
 
 
 def hidden(found: re.Match[str]) -> str:
@@ -138,9 +138,9 @@ class Page:
         self.sections = [Section()]
         text = path.read_text(encoding="utf8")
         is_notebook = path.suffix == ".ipynb"
-        cells = json.loads(text)["cells"] if is_notebook else [{"cell_type": "markdown", "source": text}]
-        self.outputs = "\n".join(texts(output) for cell in cells for output in cell.get("outputs", []))
-        for cell in cells:
+        self.cells = json.loads(text)["cells"] if is_notebook else [{"cell_type": "markdown", "source": text}]
+        self.outputs = "\n".join(texts(output) for cell in self.cells for output in cell.get("outputs", []))
+        for cell in self.cells:
             source = "".join(cell["source"])
             figure = cell.get("metadata", {}).get("mystnb", {}).get("figure", {})
             if cell["cell_type"] == "code":
@@ -210,9 +210,10 @@ MEASURED = [
         rf"(?: is| of| was|:)?(?: at most| at least| about| above| below)? {SEVERAL}"
     ),
 ]
-# "One of two" rarely counts anything.
+# "One of ten" rarely counts anything.
 PAIR = re.compile(
-    rf"(?:{N}|{WORD})\** (?:out )?of (?:the |all |its |these |those |our )?(?:{N}(?! ?×)|{WORD})", re.I
+    rf"(?:{N}|(?!one\b){WORD})\** (?:out )?of (?:the |all |its |these |those |our )?(?:{N}(?! ?×)|{WORD})",
+    re.I,
 )
 METRIC = re.compile(r"\b(?:accurac(?:y|ies)|correlat\w+|SSIM|medians?|averages?|similarit(?:y|ies))\b", re.I)
 DECIMAL = re.compile(r"(?<![\w.,])\d+\.\d+(?![\w.]\d|\w)")

@@ -1,0 +1,46 @@
+"""Measured numbers in the sentences of the chapter on batch size, and where they come from."""
+
+import re
+from pathlib import Path
+
+from leaklib.results import batch_sizes
+from leaklib.sweep import points
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "README.md"
+GIVEN = [
+    "at most 1,200 evaluations",
+    "The 20 dB of the table",
+    "comes back whole above 60 dB",
+    "no picture passes 25 dB",
+    "with 800 evaluations",
+    "1 of 4 pictures",
+    "An attack reaches 15 dB",
+    "passed 20 dB",
+    "90 % of a batch of 64",
+]
+
+
+def sentences(chapter):
+    counted = {(row["network"], row["batch"]): row for row in chapter.stored("theory")["batches"]}
+    two = counted["LeNet", 2]
+    lost = two["unknowns"] - two["counting bound"]
+    yield "at least {} of {:,} directions", lost, two["unknowns"]
+    yield "For two pictures {:.0f} % of the directions are missing", 100 * lost / two["unknowns"]
+
+    yield (
+        "one label for all cost DLG {:.0f} dB in a batch of two",
+        chapter.report("batch of 2, one label costs"),
+    )
+    ends = [chapter.report(f"{size} pictures, a label each, median") for size in (2, 64)]
+    yield "falls from {:.1f} dB at 2 pictures to {:.1f} dB at 64", *ends
+    measured = points(batch_sizes(), progress=False)
+    few = [measured["ConvNet 64", size, "InvertingGradients"].median for size in (1, 2, 4)]
+    yield "{:.1f}, {:.1f} and {:.1f} dB at one, two and four pictures", *few
+
+    taken = dict(re.findall(r"batch of (\d+), (\d+) recovered", chapter.outputs))
+    yield "{} of 64 photographs, and {} of 240", taken["64"], taken["240"]
+    yield "{} come back instead of {}", taken["128"], taken["64"]
+
+    bins = r"\| FedSGD, ConvNet \| {} \| ([\d.]+)% \|"
+    stolen = [float(re.search(bins.format(n), BENCHMARKS.read_text())[1]) for n in (256, 512)]
+    yield "{:.0f} % of a batch of 64 come back with 256 bins and {:.1f} % with 512", *stolen
