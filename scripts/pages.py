@@ -55,7 +55,7 @@ LOOK = r"""() => {
   const questions = answers.filter(answer => !isAnswer(answer.previousElementSibling)).map(first => {
     const group = [first];
     while (isAnswer(group.at(-1).nextElementSibling)) group.push(group.at(-1).nextElementSibling);
-    return {asks: short(first.previousElementSibling ?? first),
+    return {asks: short(first.previousElementSibling ?? first), inCheck: !!first.closest("#quick-check"),
       right: group.filter(answer => answer.matches(".yes")).length,
       wrong: group.filter(answer => answer.matches(".no")).length};
   });
@@ -143,33 +143,38 @@ def unanswered(page: Page) -> list[str]:
     return [text for place, text in enumerate(texts) if place not in opened]
 
 
-COLUMNS = {
-    "code %": lambda found: f"{100 * found['codeShare']:.1f}",
-    "cell": lambda found: found["longestCell"],
-    "imports": lambda found: len(found["imports"]),
-    "first px": lambda found: "-" if found["firstFigure"] is None else found["firstFigure"],
-    "figures": lambda found: found["figures"],
-    "no number": lambda found: len(found["unnumbered"]),
-    "no caption": lambda found: len(found["uncaptioned"]),
-    "no alt": lambda found: len(found["undescribed"]),
-    "True/False": lambda found: len(found["truths"]),
-    "boxes": lambda found: found["verdicts"],
-    "no threat": lambda found: len(found["withoutThreat"]),
-    "exercises": lambda found: found["exercises"],
-    "no number ": lambda found: len(found["unnumberedExercises"]),
-    "questions": lambda found: len(found["questions"]),
-    "no reason": lambda found: len(found["unexplained"]),
-    "eqs": lambda found: found["equations"],
-    "toys": lambda found: found["toys"],
-    "cut at 390": lambda found: found["cutLine"] or "-",
-}
+# Of each chapter: a heading, what it means, and the number.
+COLUMNS = [
+    (
+        "code",
+        "visible code, in percent of the page's height",
+        lambda found: f"{100 * found['codeShare']:.1f}",
+    ),
+    ("cell", "lines of the longest visible cell", lambda found: found["longestCell"]),
+    ("import", "visible lines of imports", lambda found: len(found["imports"])),
+    ("first", "pixels above the first figure", lambda found: found["firstFigure"]),
+    ("figure", "figures and explorers", lambda found: found["figures"]),
+    ("-no", "of these without a number", lambda found: len(found["unnumbered"])),
+    ("-capt", "... without a caption", lambda found: len(found["uncaptioned"])),
+    ("-alt", "... without a text for who cannot see them", lambda found: len(found["undescribed"])),
+    ("truth", "True and False in outputs", lambda found: len(found["truths"])),
+    ("box", "verdicts and takeaways", lambda found: found["verdicts"]),
+    ("-model", "of these without a line on the threat model", lambda found: len(found["withoutThreat"])),
+    ("exerc", "exercises", lambda found: found["exercises"]),
+    ("-no", "of these without a number", lambda found: len(found["unnumberedExercises"])),
+    ("quiz", "questions of the quick check", lambda found: sum(one["inCheck"] for one in found["questions"])),
+    ("-why", "answers without a reason", lambda found: len(found["unexplained"])),
+    ("eq", "numbered equations", lambda found: found["equations"]),
+    ("toy", "explorers of drawings", lambda found: found["toys"]),
+    ("cut", "the longest line of code that a phone cuts, or 0", lambda found: found["cutLine"]),
+]
 
 
 def main() -> None:
     words = sys.argv[1:]
     paths = [path for path in sorted((SITE / "chapters").glob("*.html")) if re.match(r"\d", path.name)]
     paths = [path for path in paths if not words or any(word in path.name for word in words)]
-    print(f"{'':26}" + "".join(f"{name:>{len(name) + 2}}" for name in COLUMNS))
+    print(f"{'':24}" + "".join(f"{name:>7}" for name, _, _ in COLUMNS))
     toys = 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -178,9 +183,8 @@ def main() -> None:
             found = {**look(page), "cutLine": longest_cut(page)}
             page.context.close()
             toys += found["toys"]
-            cells = "".join(f"{cell(found)!s:>{len(name) + 2}}" for name, cell in COLUMNS.items())
-            print(f"{path.stem:26}{cells}")
-    print(f"toys: {toys}")
+            print(f"{path.stem:24}" + "".join(f"{count(found)!s:>7}" for _, _, count in COLUMNS))
+    print(f"{toys} toys. " + "; ".join(f"{name}: {meaning}" for name, meaning, _ in COLUMNS) + ".")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,11 @@ OTHER = re.compile(
 )
 
 
+YEARS = range(100, 10_000)
+
+
 def accidents(text):
-    """Lines of a paragraph that begin a list or a quote, since no empty line stands before them."""
+    """Lines of a paragraph that begin a list or a quote: without an empty line before, or with a year."""
     text = prose.FENCES.sub(lambda found: re.sub(r"[^\n]", "", found[0]), text)
     text = OTHER.sub(lambda found: re.sub(r"[^\n]", "", found[0]), text)
     lines = text.splitlines()
@@ -36,7 +39,7 @@ def accidents(text):
         if token.type in ("bullet_list_open", "ordered_list_open", "blockquote_open"):
             first = token.map[0]
             inner = token.level > 0 and token.markup == "-"  # a list within a list
-            if first and lines[first - 1].strip() and not inner:
+            if (first and lines[first - 1].strip() and not inner) or token.attrGet("start") in YEARS:
                 yield lines[first].strip()
 
 
@@ -52,6 +55,7 @@ def test_no_list_begins_by_accident(page):
         ("One.\n\n1. two\n2. three\n\n- four\n  - five\n- six", []),
         ("A rank of\n1. It is", ["1. It is"]),
         ("A rank of\n2. It is", []),
+        ("When?\n\n2021. It is", ["2021. It is"]),
         ("a sum $a$\n+ $b$ is", ["+ $b$ is"]),
         ("- a sum\n  + b", ["+ b"]),
         ("so $a\n> b$ holds", ["> b$ holds"]),

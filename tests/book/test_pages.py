@@ -34,8 +34,9 @@ def problems(found):
         yield f"a box without the line {{.threat}}: {title}"
     if not found["threatModels"]:
         yield "no box with the threat model"
-    if not 3 <= len(found["questions"]) <= 6:
-        yield f"{len(found['questions'])} questions in the quick check, not 3 to 6"
+    questions = sum(question["inCheck"] for question in found["questions"])
+    if not 3 <= questions <= 6:
+        yield f"{questions} questions in the quick check, not 3 to 6"
     for question in found["questions"]:
         if question["right"] != 1 or question["wrong"] < 2:
             yield f"{question['right']} right and {question['wrong']} wrong answers: {question['asks']}"
@@ -89,7 +90,7 @@ SOUND = f"""<article class="bd-article" style="height: 4000px"><h1>A chapter</h1
     <img src="x" alt="A cat." width="80" height="80">
     {CAPTION}</figure></div></div>
 <div class="verdict half admonition"><p class="admonition-title">Often said</p><p class="threat">Who</p></div>
-<section>{QUESTION * 3}</section>
+<section id="quick-check">{QUESTION * 3}</section>{QUESTION}
 <div class="exercise admonition">
   <p class="admonition-title"><span class="caption-number">Exercise 1.1</span></p></div>
 </article>"""
@@ -99,7 +100,7 @@ BROKEN = {
     "an import": ("x = 1", "  from os import sep", "a visible import: from os import sep"),
     "unfolded": ("<details>", "<details open>", "a visible import: import torch"),
     "a late figure": ("<h1>", "<h1 style='height: 900px'>", "the first figure begins at"),
-    "no figure": (SOUND[SOUND.index("<figure id") : SOUND.index("<section>")], "", "begins at None"),
+    "no figure": (SOUND[SOUND.index("<figure id") : SOUND.index("<section")], "", "begins at None"),
     "no number": ("caption-number", "number", "unnumbered figure fig-one"),
     "no caption": ("It leaks.", "", "uncaptioned figure fig-one"),
     "no name": ('<figure id="fig-two">', "<figure>", "uncaptioned figure without a name, at"),
@@ -113,6 +114,7 @@ BROKEN = {
     "a truth": ("above 30", "above 30: True", "True or False is shown 1 times"),
     "no threat": ('class="threat"', "", "a box without the line {.threat}: Often said"),
     "no threat model": ("threat-model", "note", "no box with the threat model"),
+    "no quick check": ('id="quick-check"', "", "0 questions"),
     "few questions": (QUESTION, "", "2 questions"),
     "two right": ("quiz no", "quiz yes", "2 right and 1 wrong answers: What?"),
     "none right": ("quiz yes", "quiz no", "0 right and 3 wrong answers: What?"),

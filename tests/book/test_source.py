@@ -48,6 +48,8 @@ def test_no_part_of_the_section_is_missing() -> None:
 def test_every_claim_has_a_verdict_and_a_place(part: str) -> None:
     for _, claim, verdict, places in (row for row in ROWS if row[0] == part):
         links = re.findall(r"\[([^]]+)\]\((\w+\.ipynb)#([^)]+)\)", places)
-        assert verdict in VERDICTS and links, f"{claim}: expected a verdict and a link, got {verdict}, {places}"
+        assert verdict in VERDICTS and links, (
+            f"{claim}: expected a verdict and a link, got {verdict}, {places}"
+        )
         for heading, chapter, _ in links:
             assert heading in headings(chapter), f"{claim}: {chapter} has no section {heading!r}"
