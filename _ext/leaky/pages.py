@@ -1,6 +1,5 @@
 """Boxes and links of a page: what the themes and extensions leave undone, or do in a way that we mend."""
 
-import copy
 import functools
 
 from bs4 import BeautifulSoup
@@ -29,16 +28,19 @@ def tidy_boxes(app, doctree, docname):
 
 
 def keep_solutions_out_of_the_search(app):
-    """Who searches the book is not shown the answers."""
+    """Who searches the book is not shown the answers, nor the insides of explorers and figures."""
     feed = getattr(app.builder, "index_page", None)
     if feed is None:
         return
 
     def index_page(pagename, doctree, title):
-        doctree = copy.deepcopy(doctree)
-        for node in list(doctree.findall(lambda node: node.tagname == "solution_node")):
-            node.parent.remove(node)
+        hidden = doctree.findall(lambda node: node.tagname in ("solution_node", "raw"))
+        places = [(node, node.parent, nodes.comment()) for node in list(hidden)]
+        for node, parent, stand_in in places:
+            parent.replace(node, stand_in)
         feed(pagename, doctree, title)
+        for node, parent, stand_in in places:
+            parent.replace(stand_in, node)
 
     app.builder.index_page = index_page
 
