@@ -66,18 +66,18 @@ def test_gradinversion_ends_at_the_level_of_gray_pictures() -> None:
     assert len(FAMILY["batch_norm"]) == 9
     for entry in FAMILY["batch_norm"]:
         size, over = entry["case"]["batch"], []
-        for run in entry["runs"]:
-            floors = FAMILY["gray"]["psnr"][run["client"] * size :][:size]
-            over += [value - floor for value, floor in zip(run["psnr"], floors, strict=True)]
+        for row in entry["runs"]:
+            floors = FAMILY["gray"]["psnr"][row["client"] * size :][:size]
+            over += [value - floor for value, floor in zip(row["psnr"], floors, strict=True)]
         assert -2 < median(over) < 0.5 and max(over) < 6
 
 
 def test_the_lower_loss_does_not_tell_which_prior_to_keep_until_a_search_has_arrived() -> None:
     pairs = {}
     for entry in FAMILY["switches"]:
-        for run in entry["runs"]:
-            setting = entry["case"]["activation"], entry["case"]["training"], run["picture"]
-            pairs.setdefault(setting, {})[entry["case"]["prior"]] = run
+        for row in entry["runs"]:
+            setting = entry["case"]["activation"], entry["case"]["training"], row["picture"]
+            pairs.setdefault(setting, {})[entry["case"]["prior"]] = row
     both = [(pair["annealed"], pair["none"]) for pair in pairs.values()]
     right = sum((a["loss"] < b["loss"]) == (a["psnr"] > b["psnr"]) for a, b in both)
     assert len(both) == 36 and 12 <= right <= 24

@@ -50,7 +50,7 @@ def sentences(chapter):
 
     # A step of 0.1 on an entry that is twice the pixel.
     error = 0.1 / math.sqrt(12)
-    yield "which is {:.0f} dB", -20 * math.log10(error / 2)
+    yield "a {{term}}`PSNR` of {:.0f} dB", -20 * math.log10(error / 2)
     bit = 20 * math.log10(2)
     yield "one bit more, {:.0f} dB more", bit
     yield "Each bit less costs {:.0f} dB", bit

@@ -40,6 +40,8 @@ def sentences(chapter):
     yield "the pixel prior by up to {:.0f} dB", chapter.report("the same at any noise, up to")
     low, high = chapter.report("every run with z of 0.01 or more")
     yield "every run lies between {:.0f} and {:.0f} dB", math.floor(low), math.ceil(high)
+    yield "picks {:.0f} of 20 victims", chapter.report("of 20 victims picked, z = 0.01")
+    yield "it still picks {:.0f} of 20", chapter.report("of 20 victims picked, z = 0.3")
     yield "right with probability {:.1f} %. On the scale", 100 * norm.cdf(-2)
     yield r"$\Phi(0) = {:.0f}$ %", 100 * reconstruction_bound(float(norm.cdf(-2)), 0.5)
     at_most = chapter.report("right angles below the bound, at most")

@@ -9,7 +9,6 @@ GIVEN = [
     "The 30 dB are what *we* measure",
     "one of five photographs",
     "the line marks 30 dB",
-    "a PSNR above 30 dB",
 ]
 
 
