@@ -19,8 +19,10 @@ def on_read(app, doctree):
 
 
 def say_how_much_is_folded(cell):
+    """Unless the cell has a prompt of its own."""
     source = next(cell.findall(nodes.literal_block), None)
-    if cell.get("hide_mode") and source is not None:
+    own = "code_prompt_show" in cell["cell_metadata"].get("mystnb", {})
+    if cell.get("hide_mode") in ("input", "all") and source is not None and not own:
         lines = len(source.astext().splitlines())
         cell["prompt_show"] = f"Show the code · {lines} line{'s' * (lines > 1)}"
 

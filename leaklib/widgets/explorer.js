@@ -98,7 +98,7 @@
       if (now !== null) parts.push(make("circle", {cx: x(here), cy: y(now), r: 7, style: "fill:var(--lx-accent);stroke:var(--lx-surface);stroke-width:3"}));
       svg.replaceChildren(...parts);
       reading.textContent = said || "not measured";
-      svg.setAttribute("aria-label", `Curve of ${curve.name} over ${axes[0].name}, here ${said || "not measured"}` + (name ? `; line at ${name}` : ""));
+      svg.setAttribute("aria-label", `Curve of ${curve.name} over ${axes[0].name}, at ${axes[0].values[here]}: ${said || "not measured"}` + (name ? `; line at ${name}` : ""));
     }
 
     function show() {
