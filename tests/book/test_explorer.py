@@ -141,7 +141,7 @@ def test_the_keyboard_moves_it(visit):
     second = state(box)
     assert second["heard"] == ["2"] and second["verdict"] == "✗ 2 channels are too few."
     assert second["alts"] == ["original, channels: 2", "reconstruction, channels: 2: 2 dB"]
-    assert second["curve"] == "Curve of rank over channels, at 4: 512; line at unknowns 3,072"
+    assert second["curve"] == "Curve of rank over channels, at 2: 512; line at unknowns 3,072"
     assert second["shown"][0] == first["shown"][0] and second["shown"][1] != first["shown"][1]
     assert float(second["point"]) > float(first["point"])
     page.keyboard.press("End")
