@@ -24,7 +24,8 @@ def say_how_much_is_folded(cell):
     own = "code_prompt_show" in cell["cell_metadata"].get("mystnb", {})
     if cell.get("hide_mode") in ("input", "all") and source is not None and not own:
         lines = len(source.astext().splitlines())
-        cell["prompt_show"] = f"Show the code · {lines} line{'s' * (lines > 1)}"
+        what = "code and its result" if cell["hide_mode"] == "all" else "code"
+        cell["prompt_show"] = f"Show the {what} · {lines} line{'s' * (lines > 1)}"
 
 
 def name_figure(cell):
