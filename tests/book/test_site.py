@@ -229,3 +229,42 @@ def test_a_wide_table_is_moved_from_the_keyboard(visit):
     page.wait_for_function("document.getElementById('wide').tabIndex === 0")
     assert page.evaluate("document.getElementById('narrow').tabIndex") == -1
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_citation_and_a_term_say_what_they_stand_for(visit):
+    page, trouble = visit("chapters/01_not_private.html")
+    for kind in ("a[data-tip][href*='bibliography']", "a.term"):
+        link = page.locator(kind).first
+        link.focus()
+        tip = page.get_by_role("tooltip")
+        assert tip.inner_text() == link.get_attribute("data-tip") and len(tip.inner_text()) > 30
+        assert link.get_attribute("aria-describedby") == tip.get_attribute("id")
+        page.keyboard.press("Escape")
+        assert tip.is_hidden()
+    assert trouble == []
+
+
+def test_solutions_open_by_keyboard_and_not_on_paper(visit):
+    page, _ = visit("chapters/03_dlg.html")
+    title = page.locator("details.solution > summary").first
+    title.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details.solution").first.get_attribute("open") is not None
+    page.emulate_media(media="print")
+    assert not any(box.is_visible() for box in page.locator("details.solution").all())
+
+
+def test_the_search_finds_exercises_and_no_solution(visit):
+    """Words of the conclusion: the first stands in an exercise, the second in its solution only."""
+    for word, found in (("keyboard", True), ("scanner", False)):
+        page, _ = visit(f"search.html?q={word}")
+        page.wait_for_function("document.querySelector('#search-results p')?.textContent.length > 20")
+        links = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
+        assert any("18_conclusion" in link for link in links) == found
+
+
+def test_checks_are_lines_with_a_number_and_its_bound(site):
+    text = (site / "chapters" / "03_dlg.html").read_text(encoding="utf8")
+    number, bound = r"<b>[\d.]+ dB</b>", r'<span class="bound">above 50 \(±8\)</span>'
+    assert re.search(rf'<span class="what">Recursive</span> {number} {bound}', text)
+    assert "across machines" not in re.sub(r"<script.*?</script>|<pre.*?</pre>", "", text, flags=re.DOTALL)
