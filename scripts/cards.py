@@ -37,7 +37,7 @@ CARD_OF = {
     "11_secure_aggregation": ("fig-secagg-opening", [[4, 5, 6, 7], [8, 9, 10, 11]]),
     "12_combined": ("fig-combined-attack", [[1, 3]]),
     "13_sparse_graphs": ("two rings", None),
-    "14_byzantine": ("fig-byz-liar", (0, 0, 1)),
+    "14_byzantine": ("fig-byz-liar", [[0, 1]]),
     "15_comparison": ("fig-comparison-rows", (0.26, 0.13, 1)),
     "16_production": ("fig-production-matrix", (0.38, 0.36, 1)),
     "17_history": ("fig-dlg-stock", [[1, 3]]),
