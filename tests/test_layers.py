@@ -20,6 +20,7 @@ ROOMS = [
     {"training"},
     {"sweep"},
     {"results"},
+    {"drawing"},
     {"plots", "widgets"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
