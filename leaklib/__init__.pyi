@@ -49,6 +49,7 @@ from leaklib.mechanisms.quantize import Quantize as Quantize
 from leaklib.mechanisms.sign import SignSGD as SignSGD
 from leaklib.mechanisms.top_k import TopK as TopK
 from leaklib.metrics import Score as Score
+from leaklib.metrics import gray_floor as gray_floor
 from leaklib.metrics import match_batch as match_batch
 from leaklib.metrics import psnr as psnr
 from leaklib.metrics import score as score
