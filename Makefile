@@ -24,7 +24,7 @@ book: environment
 
 # The tests read the website; one that is complete and current is not built again.
 SITE = _build/complete
-$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json leaklib/report.py -type f ! -name "*.pyc") | environment
+$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json leaklib/report.py leaklib/widgets/inpage.py leaklib/widgets/live -type f ! -name "*.pyc") | environment
 	@$(MAKE) book
 
 SAMPLE ?= $(shell date +%Y%m%d)
@@ -39,8 +39,9 @@ lint: environment
 	@$(RUN) -m ruff format --check .
 
 types: environment
-	@echo "Checking the types of leaklib."
+	@echo "Checking the types of leaklib and of its JavaScript."
 	@$(RUN) -m pyright
+	@.venv/bin/deno check --quiet leaklib/widgets/live/*.js tests/inpage/*.js
 
 size: environment
 	@$(RUN) scripts/size.py

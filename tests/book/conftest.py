@@ -18,6 +18,8 @@ SOURCES = [
     "chapters",
     "leaklib/palette.json",
     "leaklib/report.py",
+    "leaklib/widgets/inpage.py",
+    "leaklib/widgets/live",
 ]
 HIDDEN = re.compile(r"/(__pycache__|\.[^/]+)/")  # what tools leave behind
 

@@ -1,0 +1,90 @@
+"""The attack in the reader's own browser: one HTML file, with no kernel, library or network behind it.
+
+Its parts lie in ``widgets/live``: JavaScript modules, the network's kernel in C and as WebAssembly, a style
+sheet and a skeleton of the page. They become one document here, whose content policy allows exactly this
+script and this style and no connection to anywhere.
+
+Chapters: 1 to 4, 8 to 10.
+"""
+
+import base64
+import json
+import re
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+
+from leaklib.data import Photos
+from leaklib.drawing import PALETTE
+from leaklib.rng import generator
+from leaklib.widgets.pictures import png
+
+# In the order of their imports. What the worker runs comes first; the page has all of it.
+WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
+PAGE = "random", "network", "mechanisms", "counting", "address", "picture", "canvas", "page"
+SEEDS = 10  # networks, starts and draws that a page can show
+ROLES = "init", "LeNet", "attack", "mechanism"
+SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}
+IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
+EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
+TYPES = re.compile(r"^export \{\};\n", re.MULTILINE)
+
+
+def _read(name: str) -> str:
+    return files("leaklib.widgets").joinpath("live", name).read_text(encoding="utf8")
+
+
+def script(modules: tuple[str, ...]) -> str:
+    """The modules as one script: each is read once, after those that it imports from."""
+    texts = [IMPORT.sub("", TYPES.sub("", _read(f"{name}.js"))) for name in modules]
+    return "(() => {\n" + "\n".join(EXPORT.sub("", text).strip() for text in texts) + "\n})();"
+
+
+def constants() -> dict[str, object]:
+    """What the page is handed: seeds of leaklib's streams, samples, the kernel and the worker's script."""
+    # PyTorch's generator takes the lower half of the seed.
+    seeds = {role: [generator(s, role).initial_seed() % 2**32 for s in range(SEEDS)] for role in ROLES}
+    pictures = {
+        name: "data:image/png;base64," + base64.b64encode(png(Photos().batch(i, 1).inputs[0])).decode()
+        for name, i in SAMPLES.items()
+    }
+    kernel = files("leaklib.widgets").joinpath("live", "kernel.wasm").read_bytes()
+    return {
+        "seeds": seeds,
+        "samples": pictures,
+        "wasm": base64.b64encode(kernel).decode(),
+        "worker": script(WORKER),
+    }
+
+
+@lru_cache(maxsize=1)
+def document() -> str:
+    """The whole page as one HTML file. The same package gives the same bytes."""
+    colors = "".join(
+        f":root[data-theme={theme}]{{color-scheme:{theme};"
+        + "".join(f"--{name}:{color[theme]};" for name, color in PALETTE["ink"].items())
+        + "".join(f"--{name.lower()}:{color[theme]};" for name, color in PALETTE["attacks"].items())
+        + "}"
+        for theme in ("light", "dark")
+    )
+    style = colors + _read("live.css").strip()
+    data = json.dumps(constants(), separators=(",", ":")).replace("<", "\\u003c")
+    code = f"const CONSTANTS = {data};\n{script(PAGE)}"
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{_hash(code)}' 'wasm-unsafe-eval'",
+            "worker-src blob:",
+            f"style-src '{_hash(style)}'",
+            "img-src data: blob:",
+            "connect-src 'none'",
+            "form-action 'none'",
+            "base-uri 'none'",
+        ]
+    )
+    page = _read("live.html").replace("{policy}", policy)
+    return page.replace("{style}", style).replace("{script}", code)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(sha256(text.encode()).digest()).decode()
