@@ -1,5 +1,7 @@
 """The page's network against leaklib and PyTorch, in float64; both of its engines."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,15 +14,20 @@ from leaklib.models.lenet import LeNet
 from leaklib.named import flatten
 from leaklib.rng import generator
 
-ENGINES = {"js": "network.plainEngine(channels, examples)"}
+ENGINES = {
+    "js": "network.plainEngine(channels, examples)",
+    "wasm": "compiled.compiledEngine(await compiled.compileKernel(bytes), channels, examples)",
+}
 CASES = [(channels, 1) for channels in range(8, 17)] + [(8, 2), (9, 2), (12, 2), (16, 2)]
+KERNEL = Path(__file__).parents[2] / "leaklib" / "widgets" / "live" / "kernel.wasm"
 LABELS = torch.tensor([3, 5])
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request):
-    """An expression that makes an engine of ``channels`` and ``examples``."""
-    return ENGINES[request.param]
+    """JavaScript that makes an engine of ``channels`` and ``examples``."""
+    read = f"const bytes = Deno.readFileSync({str(KERNEL)!r});" if request.param == "wasm" else ""
+    return f"{read} const engine = {ENGINES[request.param]};"
 
 
 def error(value, reference):
@@ -64,7 +71,7 @@ def test_gradient_and_slope(deno, engine, channels, examples, init_scale):
     loss = torch.nn.functional.cross_entropy(model(guess), labels)
 
     found = deno(
-        f"""const engine = {engine};
+        f"""{engine}
         engine.weights.set(weights), engine.pictures.set(pictures), engine.targets.set(targets);
         const run = () => {{
           const loss = engine.evaluate();
@@ -98,7 +105,7 @@ def test_products_of_a_layer(deno, engine, channels, layer):
     kernel, picture = uniform(channels, inputs, 5, 5, role="kernel"), uniform(1, inputs, side, side, role="x")
     signal = uniform(1, channels, side // stride, side // stride, role="signal")
     found = deno(
-        f"""const engine = {engine}, make = values => engine.vector(values.length);
+        f"""{engine} const make = values => engine.vector(values.length);
         const filled = values => {{ const vector = make(values); vector.set(values); return vector; }};
         const [k, x, s] = [kernel, picture, signal].map(filled);
         const results = {{convolve: make(signal), correlate: make(kernel), transpose: make(picture)}};
@@ -125,7 +132,7 @@ def test_products_of_a_layer(deno, engine, channels, layer):
 def test_dot_and_add(deno, engine, length):
     a, b = uniform(length, role="a"), uniform(length, role="b")
     found = deno(
-        f"""const engine = {engine}, a = engine.vector(values.length), b = engine.vector(values.length);
+        f"""{engine} const a = engine.vector(values.length), b = engine.vector(values.length);
         const zeros = a.every(value => value === 0);
         a.set(values), b.set(others);
         const dot = engine.dot(a, b);
