@@ -2,27 +2,27 @@
 
 /** @typedef {import("./types.js").Initialisation} Initialisation */
 
-const STATE = 624; // words of the Mersenne twister
+const WORDS = 624; // words of the Mersenne twister
 const BLOCK = 16; // PyTorch makes normal numbers in blocks of 16, and fewer than 16 in another way
 
 /** PyTorch's CPU generator: the Mersenne twister MT19937, and its distributions in float32. */
 export class Torch {
   /** @param {number} seed of 32 bits; of a longer one PyTorch takes the lower half */
   constructor(seed) {
-    this.state = new Uint32Array(STATE);
+    this.state = new Uint32Array(WORDS);
     this.state[0] = seed;
-    for (let i = 1; i < STATE; i++) {
+    for (let i = 1; i < WORDS; i++) {
       const last = this.state[i - 1];
       this.state[i] = Math.imul(1812433253, last ^ (last >>> 30)) + i;
     }
-    this.next = STATE;
+    this.next = WORDS;
     /** @type {number | null} */
     this.spare = null; // normal numbers come in pairs where fewer than 16 are drawn
   }
 
   /** @returns {number} 32 random bits */
   bits() {
-    if (this.next === STATE) this.#twist();
+    if (this.next === WORDS) this.#twist();
     let word = this.state[this.next++];
     word ^= word >>> 11;
     word ^= (word << 7) & 0x9d2c5680;
@@ -32,9 +32,9 @@ export class Torch {
 
   #twist() {
     const {state} = this;
-    for (let i = 0; i < STATE; i++) {
-      const word = (state[i] & 0x80000000) | (state[(i + 1) % STATE] & 0x7fffffff);
-      state[i] = state[(i + 397) % STATE] ^ (word >>> 1) ^ (word & 1 ? 0x9908b0df : 0);
+    for (let i = 0; i < WORDS; i++) {
+      const word = (state[i] & 0x80000000) | (state[(i + 1) % WORDS] & 0x7fffffff);
+      state[i] = state[(i + 397) % WORDS] ^ (word >>> 1) ^ (word & 1 ? 0x9908b0df : 0);
     }
     this.next = 0;
   }
@@ -60,11 +60,11 @@ export class Torch {
   normal(n) {
     if (n < BLOCK) return Float32Array.from({length: n}, () => this.#single());
     const numbers = this.uniform(n, 0, 1);
-    for (let i = 0; i + BLOCK <= n; i += BLOCK) transform(numbers.subarray(i, i + BLOCK));
+    for (let i = 0; i + BLOCK <= n; i += BLOCK) boxMuller(numbers.subarray(i, i + BLOCK));
     if (n % BLOCK) {
       const last = numbers.subarray(n - BLOCK); // the last 16 are drawn anew, over those that are there
       last.set(this.uniform(BLOCK, 0, 1));
-      transform(last);
+      boxMuller(last);
     }
     return numbers;
   }
@@ -94,7 +94,7 @@ export class Torch {
  * float32 where PyTorch rounds.
  * @param {Float32Array} numbers
  */
-function transform(numbers) {
+function boxMuller(numbers) {
   const turn = Math.fround(2 * Math.PI);
   for (let i = 0; i < BLOCK / 2; i++) {
     const radius = Math.fround(Math.sqrt(-2 * Math.fround(Math.log(1 - numbers[i]))));
