@@ -12,13 +12,13 @@ from PIL import Image
 from leaklib.data import ImageFile, Photos
 from leaklib.widgets.inpage import script
 
-EXPOSED = "readFile, samplePicture, fromCanvas, fromClipboard, openCamera, dropped, drawingPad, PEN_COLORS, PEN_SIZES"
+EXPOSED = "readFile, samplePicture, fromCanvas, fromClipboard, openCamera, dropped, drawingPad, PEN_COLORS"
 ORIENTATION = 274
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A document with the page's own content policy, opened from disk, and the functions in reach of a test."""
+    """A document with the page's content policy, opened from disk, and its functions in reach of a test."""
     code = script(("picture",)).removesuffix("})();") + f"Object.assign(window, {{{EXPOSED}}});\n}})();"
     key = base64.b64encode(sha256(code.encode()).digest()).decode()
     policy = (
@@ -69,7 +69,9 @@ def levels_apart(read, path: Path) -> float:
 
 
 def noise(width: int, height: int, channels: int = 3) -> Image.Image:
-    levels = np.random.default_rng(width * 10007 + height).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    levels = np.random.default_rng(width * 10007 + height).integers(
+        0, 256, (height, width, channels), dtype=np.uint8
+    )
     return Image.fromarray(levels.squeeze())
 
 
@@ -79,7 +81,19 @@ def scene(width: int, height: int) -> Image.Image:
     return Image.fromarray(cat).resize((width, height), Image.Resampling.BICUBIC)
 
 
-SIZES = [(32, 32), (1, 1), (2, 3), (31, 33), (33, 31), (64, 64), (47, 101), (500, 333), (1500, 1100), (10000, 1), (1, 9)]
+SIZES = [
+    (32, 32),
+    (1, 1),
+    (2, 3),
+    (31, 33),
+    (33, 31),
+    (64, 64),
+    (47, 101),
+    (500, 333),
+    (1500, 1100),
+    (10000, 1),
+    (1, 9),
+]
 
 
 def test_pictures_without_loss_are_read_to_the_bit(read, tmp_path) -> None:
@@ -110,8 +124,9 @@ def test_a_picture_stands_upright_however_the_camera_was_held(read, tmp_path) ->
         assert orientation == 1 or np.abs(read(path) - read(tmp_path / "1.jpg")).max() > 0.2
 
 
-def _alpha(path: Path) -> None:
-    Image.merge("RGBA", [*scene(80, 80).split(), noise(80, 80, 1)]).save(path)
+def seen_through() -> Image.Image:
+    """Every pixel as transparent as chance has it."""
+    return Image.merge("RGBA", [*scene(80, 80).split(), noise(80, 80, 1)])
 
 
 def _transparent_gif(path: Path) -> None:
@@ -142,8 +157,8 @@ def _profile(path: Path) -> None:
 
 
 KINDS = {
-    "alpha.png": _alpha,
-    "alpha.webp": lambda path: Image.merge("RGBA", [*scene(80, 80).split(), noise(80, 80, 1)]).save(path, lossless=True),
+    "alpha.png": lambda path: seen_through().save(path),
+    "alpha.webp": lambda path: seen_through().save(path, lossless=True),
     "palette.png": lambda path: scene(70, 50).quantize(40).save(path),
     "bits16.png": _sixteen_bits,
     "gray.png": lambda path: scene(70, 50).convert("L").save(path),
@@ -161,7 +176,9 @@ KINDS = {
     "animated.webp": lambda path: scene(64, 64).save(
         path, save_all=True, append_images=[noise(64, 64)], duration=20, lossless=True
     ),
-    "animated.png": lambda path: scene(64, 64).save(path, save_all=True, append_images=[noise(64, 64)], duration=20),
+    "animated.png": lambda path: scene(64, 64).save(
+        path, save_all=True, append_images=[noise(64, 64)], duration=20
+    ),
     "profile.png": _profile,
 }
 

@@ -66,7 +66,8 @@ function whiteGround(width, height) {
 
 /** Some browsers blur what a page reads from a canvas, against tracking: then the picture would be noise. */
 function checkCanvas() {
-  const context = whiteGround(16, 1), painted = Array.from({length: 16}, (_, i) => [16 * i, 255 - 16 * i, (97 * i) % 256]);
+  const context = whiteGround(16, 1);
+  const painted = Array.from({length: 16}, (_, i) => [16 * i, 255 - 16 * i, (97 * i) % 256]);
   painted.forEach((color, i) => {
     context.fillStyle = `rgb(${color.join()})`;
     context.fillRect(i, 0, 1, 1);
@@ -111,8 +112,8 @@ async function averaged(source, width, height) {
   for (let c = 0; c < PICTURE_COLORS; c++) {
     for (let y = 0; y < PICTURE_SIDE; y++) {
       for (let x = 0; x < PICTURE_SIDE; x++) {
-        // leaklib's pictures are float32.
-        picture[(c * PICTURE_SIDE + y) * PICTURE_SIDE + x] = Math.fround(boxMean(means, x * PICTURE_COLORS + c, PICTURE_SIDE * PICTURE_COLORS, box[y]) / 255);
+        const level = boxMean(means, x * PICTURE_COLORS + c, PICTURE_SIDE * PICTURE_COLORS, box[y]);
+        picture[(c * PICTURE_SIDE + y) * PICTURE_SIDE + x] = Math.fround(level / 255); // as in leaklib, float32
       }
     }
   }
@@ -407,8 +408,8 @@ export function drawingPad(canvas, {changed = () => {}, say = () => {}} = {}) {
   };
   /** @param {PointerEvent} event @returns {[number, number]} in pixels of the picture */
   const place = event => {
-    const box = canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) * PICTURE_SIDE / box.width, (event.clientY - box.top) * PICTURE_SIDE / box.height];
+    const {left, top, width, height} = canvas.getBoundingClientRect();
+    return [(event.clientX - left) * PICTURE_SIDE / width, (event.clientY - top) * PICTURE_SIDE / height];
   };
   const undo = () => {
     const before = history.pop();
