@@ -34,3 +34,37 @@ if (document.querySelector("[data-tip]")) {
   }
   addEventListener("keydown", event => event.key === "Escape" && hideTip());
 }
+
+// The attack on the reader's own picture runs in a frame, whose document forbids every connection. It is told the
+// theme, it tells its height and what the reader has set; a picture never leaves it.
+function frameLive(place) {
+  const mirrored = "mirrored" in place.dataset, clean = /^[\w=&.,-]*$/;
+  const inAddress = () => mirrored && location.hash.startsWith("#live:") && location.hash.slice("#live:".length);
+  const theme = () => /^(light|dark)$/.exec(document.documentElement.dataset.theme)?.[0]; // at first it is "auto"
+  function source() {
+    const asked = inAddress(), settings = asked && clean.test(asked) ? asked : place.dataset.settings;
+    return `${place.dataset.src}#${settings}${theme() ? `&theme=${theme()}` : ""}`;
+  }
+  const frame = Object.assign(document.createElement("iframe"), {
+    title: "The attack, live in this page", loading: "lazy", allow: "camera; clipboard-read", src: source(),
+  });
+  const sendTheme = () => theme() && frame.contentWindow.postMessage({leaky: "theme", theme: theme()}, "*"); // files have no origin
+  addEventListener("message", ({source, data}) => {
+    if (source !== frame.contentWindow) return;
+    if (data?.leaky === "height" && data.height > 100 && data.height < 5000) frame.style.height = `${Math.ceil(data.height)}px`;
+    if (data?.leaky === "settings" && mirrored && clean.test(data.fragment)) history.replaceState(null, "", `#live:${data.fragment}`);
+  });
+  new MutationObserver(sendTheme).observe(document.documentElement, {attributeFilter: ["data-theme"]});
+  frame.addEventListener("load", sendTheme);
+  place.append(frame);
+  if (!mirrored) return;
+  function follow() {
+    if (!inAddress()) return;
+    // Only what stands behind the # differs, so the document and the picture in it stay.
+    frame.contentWindow.location.replace(new URL(source(), location.href).href);
+    place.scrollIntoView({block: "nearest"});
+  }
+  addEventListener("hashchange", follow);
+  if (inAddress()) place.scrollIntoView({block: "nearest"});
+}
+document.querySelectorAll(".leaky-live").forEach(frameLive);
