@@ -54,9 +54,9 @@ class Live(SphinxDirective):
             raise self.error(f"no settings of {DOCUMENT}: {settings}")
         if not self.content or "alt" not in self.options:
             raise self.error(f"{name} needs a caption and the option alt")
-        place = relative_uri(self.env.app.builder.get_target_uri(self.env.docname), DOCUMENT)
-        mirrored = " data-mirrored" if "address" in self.options else ""
-        frame = f'<div class="leaky-live" data-settings="{escape(settings)}" data-src="{place}"{mirrored}></div>'
+        source = relative_uri(self.env.app.builder.get_target_uri(self.env.docname), DOCUMENT)
+        data = f'data-src="{source}" data-settings="{escape(settings)}"'
+        frame = f'<div class="leaky-live" {data}{" data-mirrored" * ("address" in self.options)}></div>'
         figure = nodes.figure("", classes=["live", *self.options.get("class", [])])
         figure += nodes.raw("", frame, format="html")
         figure += nodes.image(uri=f"/{STRIPS}/{name}.png", alt=self.options["alt"])

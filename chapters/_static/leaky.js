@@ -51,8 +51,9 @@ function frameLive(place) {
   const sendTheme = () => theme() && frame.contentWindow.postMessage({leaky: "theme", theme: theme()}, "*"); // files have no origin
   addEventListener("message", ({source, data}) => {
     if (source !== frame.contentWindow) return;
-    if (data?.leaky === "height" && data.height > 100 && data.height < 5000) frame.style.height = `${Math.ceil(data.height)}px`;
-    if (data?.leaky === "settings" && mirrored && clean.test(data.fragment)) history.replaceState(null, "", `#live:${data.fragment}`);
+    const {leaky, height, fragment} = Object(data);
+    if (leaky === "height" && Number.isFinite(height) && height > 100 && height < 5000) frame.style.height = `${Math.ceil(height)}px`;
+    if (leaky === "settings" && mirrored && typeof fragment === "string" && clean.test(fragment)) history.replaceState(null, "", `#live:${fragment}`);
   });
   new MutationObserver(sendTheme).observe(document.documentElement, {attributeFilter: ["data-theme"]});
   frame.addEventListener("load", sendTheme);

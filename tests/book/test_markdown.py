@@ -4,6 +4,7 @@ import re
 
 import prose
 import pytest
+import strips
 from markdown_it import MarkdownIt
 from pybtex.database import parse_file
 
@@ -123,9 +124,10 @@ def test_loose_references_are_seen(tmp_path, text, found):
 
 
 def figures(page):
-    """Metadata of the figures of a page."""
+    """Metadata of the figures of a page, and the same of its live ones."""
     meta = (cell.get("metadata", {}).get("mystnb", {}).get("figure") for cell in page.cells)
-    return [figure for figure in meta if figure]
+    live = (figure for text in sources(page) for figure in strips.figures(text))
+    return [*filter(None, meta), *({"name": figure.name, "caption": figure.caption} for figure in live)]
 
 
 REFERRED = {
