@@ -103,8 +103,8 @@ def run(settings: dict[str, str], most: int | None = None) -> Run:
     scale = {"default": None, "uniform": 0.5}[given["weights"]]
     model = LeNet(channels=int(given["channels"]), init_scale=scale).build(seed).double()
     update = send(model, truth, mechanism_of(given["sent"]), seed)
-    # What explains a noisy update better than the truth does fits the noise. Of how signs and the largest entries
-    # are compared the truth is no minimum.
+    # What explains a noisy update better than the truth does fits the noise. The distances for signs and for
+    # the largest entries are lower elsewhere, without any noise.
     noisy = re.match(r"noise|\d+bits", given["sent"])
     floor = misfit(model, update, truth.inputs, truth.labels, squared_error).item() if noisy else 0.0
     lowest, guesses, scores = float("inf"), [], []

@@ -41,9 +41,10 @@ function frameLive(place) {
   const mirrored = "mirrored" in place.dataset, clean = /^[\w=&.,-]*$/;
   const inAddress = () => mirrored && location.hash.startsWith("#live:") && location.hash.slice("#live:".length);
   const theme = () => /^(light|dark)$/.exec(document.documentElement.dataset.theme)?.[0]; // at first it is "auto"
+  let sample = ""; // a link that names none keeps the one that is shown
   function source() {
     const asked = inAddress(), settings = asked && clean.test(asked) ? asked : place.dataset.settings;
-    return `${place.dataset.src}#${settings}${theme() ? `&theme=${theme()}` : ""}`;
+    return `${place.dataset.src}#${[sample, settings, theme() && `theme=${theme()}`].filter(Boolean).join("&")}`;
   }
   const frame = Object.assign(document.createElement("iframe"), {
     title: "The attack, live in this page", loading: "lazy", allow: "camera; clipboard-read", src: source(),
@@ -53,7 +54,10 @@ function frameLive(place) {
     if (source !== frame.contentWindow) return;
     const {leaky, height, fragment} = Object(data);
     if (leaky === "height" && Number.isFinite(height) && height > 100 && height < 5000) frame.style.height = `${Math.ceil(height)}px`;
-    if (leaky === "settings" && mirrored && typeof fragment === "string" && clean.test(fragment)) history.replaceState(null, "", `#live:${fragment}`);
+    if (leaky === "settings" && mirrored && typeof fragment === "string" && clean.test(fragment)) {
+      history.replaceState(null, "", `#live:${fragment.replace(/&?theme=\w*/, "")}`);
+      sample = /\bsample=\w+/.exec(fragment)?.[0] ?? "";
+    }
   });
   new MutationObserver(sendTheme).observe(document.documentElement, {attributeFilter: ["data-theme"]});
   frame.addEventListener("load", sendTheme);
