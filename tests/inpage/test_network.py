@@ -219,20 +219,20 @@ def test_exponential_and_logarithm(deno, engine):
 def test_memory_of_the_kernel(deno):
     """One reserve from the beginning: room for the longest search, views that stay, words where it ends."""
     found = deno(
-        f"""const engine = {ENGINES["wasm"]}, {{weights}} = engine, words = [];
-        const says = act => {{ try {{ act(); }} catch (error) {{ words.push(error.message); }} }};
+        f"""const engine = {ENGINES["wasm"]}, {{weights}} = engine, errors = [];
+        const says = act => {{ try {{ act(); }} catch (error) {{ errors.push(error.message); }} }};
         for (let i = 0; i < 210; i++) engine.vector(2 * 3072).fill(1); // 100 pairs, and some
         for (let i = 0; i < 12; i++) engine.vector(engine.layout.total).fill(1);
         says(() => engine.vector(2 ** 21));
         says(() => {{ for (;;) engine.vector(1).fill(1); }});
         says(() => engine.dot(weights, slope));
         const untouched = weights.every(value => value === 0);
-        return {{words, untouched, bytes: weights.buffer.byteLength}};""",
+        return {{errors, untouched, bytes: weights.buffer.byteLength}};""",
         channels=16,
         examples=2,
         slope=uniform(100),
     )
-    assert found["words"] == [
+    assert found["errors"] == [
         "the kernel's memory is full: no room for 2097152 more numbers",
         "the kernel's memory is full: no room for 1 more numbers",
         "the kernel reaches only what its engine's vector() made",
