@@ -328,8 +328,8 @@ def test_where_nothing_was_carried_a_sentence_says_so(visited) -> None:
     assert found == {
         "refused": "The browser did not let the page see the clipboard: press Ctrl+V or ⌘V instead.",
         "unknown": "This browser lets no button paste: press Ctrl+V or ⌘V instead.",
-        "link": "What was dropped is not a file: this page fetches nothing, so save the picture first and drop "
-        "its file.",
+        "link": "What was dropped is not a file: this page fetches nothing, so save the picture first and "
+        "drop its file.",
         "text": "There is no picture in the clipboard: copy one first.",
         "paste": "There is no picture in the clipboard: copy one first.",
         "canvas": "There is no picture yet: wait a moment and try again.",
