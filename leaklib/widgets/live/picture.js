@@ -253,52 +253,33 @@ export function fromCanvas(source) {
 }
 
 /**
- * The first picture among files or other parts of a clipboard or a drag.
- * @param {DataTransfer | null} transfer
- * @param {string} nothing the sentence where there is none
- * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
- */
-function fromTransfer(transfer, nothing) {
-  const files = [...transfer?.files ?? []];
-  const file = files.find(one => one.type.startsWith("image/")) ?? files[0];
-  return file ? readFile(file) : Promise.reject(new Error(nothing));
-}
-
-/**
- * A picture that was dropped onto the page. To be called while the event is handled, which it keeps from opening
- * the file instead of the page.
- * @param {DragEvent} event
- * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
- */
-export function dropped(event) {
-  event.preventDefault();
-  return fromTransfer(event.dataTransfer, "What was dropped is not a file: this page fetches nothing, so save the "
-    + "picture first and drop its file.");
-}
-
-/**
  * A picture that was pasted. To be called while a paste event is handled, or with what `navigator.clipboard.read()`
  * gave, or without anything: then it asks the browser for what is in the clipboard.
  * @param {ClipboardEvent | ClipboardItem[]} [source]
  * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
  */
 export async function fromClipboard(source) {
-  const nothing = "There is no picture in the clipboard: copy one first.";
-  if (source && "clipboardData" in source) return fromTransfer(source.clipboardData, nothing);
-  let items = source;
-  if (!items) {
-    if (!navigator.clipboard?.read) throw new Error("This browser lets no button paste: press Ctrl+V or ⌘V instead.");
-    try {
-      items = await navigator.clipboard.read();
-    } catch {
-      throw new Error("The browser did not let the page see the clipboard: press Ctrl+V or ⌘V instead.");
+  if (source && "clipboardData" in source) {
+    const files = [...source.clipboardData?.files ?? []];
+    const file = files.find(one => one.type.startsWith("image/")) ?? files[0];
+    if (file) return readFile(file);
+  } else {
+    for (const item of source ?? await clipboardItems()) {
+      const type = item.types.find(one => one.startsWith("image/") && one !== "image/svg+xml");
+      if (type) return readFile(await item.getType(type));
     }
   }
-  for (const item of items) {
-    const type = item.types.find(one => one.startsWith("image/") && one !== "image/svg+xml");
-    if (type) return readFile(await item.getType(type));
+  throw new Error("There is no picture in the clipboard: copy one first.");
+}
+
+/** @returns {Promise<ClipboardItem[]>} what the browser lets a page see after the reader agreed */
+async function clipboardItems() {
+  if (!navigator.clipboard?.read) throw new Error("This browser lets no button paste: press Ctrl+V or ⌘V instead.");
+  try {
+    return await navigator.clipboard.read();
+  } catch {
+    throw new Error("The browser did not let the page see the clipboard: press Ctrl+V or ⌘V instead.");
   }
-  throw new Error(nothing);
 }
 
 /** @typedef {"user" | "environment"} Facing the camera beside the screen, or the one on the back */
@@ -354,7 +335,14 @@ export async function openCamera(video, facing = "user") {
   return {
     facing: () => now,
     picture: () => fromCanvas(video),
-    turn: () => start(now === "user" ? "environment" : "user"),
+    turn: async () => {
+      try {
+        await start(now === "user" ? "environment" : "user");
+      } catch (error) {
+        await start(now); // there is no other one
+        throw error;
+      }
+    },
     close: () => {
       open = false;
       stop();
