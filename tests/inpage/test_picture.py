@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
 from leaklib.data import ImageFile, Photos
 from leaklib.widgets.inpage import script
@@ -146,14 +146,26 @@ def _sixteen_bits(path: Path) -> None:
     Image.fromarray(levels).save(path)
 
 
-def _profile(path: Path) -> None:
-    """A profile that would swap the colors, where one heeds it: ImageFile does not."""
-    from PIL import ImageCms
-
+def swapped() -> bytes:
+    """A color profile that would change red and blue where one heeds it: ImageFile does not."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, blue = profile.find(b"rXYZ"), profile.find(b"bXYZ")
     profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    scene(64, 64).save(path, icc_profile=bytes(profile))
+    return bytes(profile)
+
+
+def _gamma(path: Path) -> None:
+    """The levels of another screen, as a number in the file."""
+    extra = PngImagePlugin.PngInfo()
+    extra.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    scene(64, 64).save(path, pnginfo=extra)
+
+
+def _camera(path: Path) -> None:
+    """As phones write them: first a long EXIF part, then the profile."""
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x010E] = 6, "words " * 9000
+    scene(200, 100).save(path, quality=95, exif=exif, icc_profile=swapped())
 
 
 KINDS = {
@@ -179,7 +191,10 @@ KINDS = {
     "animated.png": lambda path: scene(64, 64).save(
         path, save_all=True, append_images=[noise(64, 64)], duration=20
     ),
-    "profile.png": _profile,
+    "profile.png": lambda path: scene(64, 64).save(path, icc_profile=swapped()),
+    "profile.webp": lambda path: scene(64, 64).save(path, lossless=True, icc_profile=swapped()),
+    "camera.jpg": _camera,
+    "gamma.png": _gamma,
 }
 
 

@@ -145,10 +145,14 @@ const SIGNATURES = /** @type {const} */ ([
   ["AVIF", /^[^]{4}ftypavi[fs]/], ["HEIC", /^[^]{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)/], ["TIFF", /^(II\*\0|MM\0\*)/],
 ]);
 const READABLE_FORMATS = "PNG, JPEG, WebP or GIF";
+// Where these say what their colors mean: profiles, or numbers in their place. They stand before the pixels.
+const COLOR_MARKS = /ICC_PROFILE|ICCP|iCCP|cICP|cHRM|gAMA/;
+const FILE_START = 2 ** 18; // bytes
 
 /**
  * @param {Blob} file
- * @returns {Promise<string>} the name of the format, "" for anything else
+ * @returns {Promise<{format: string, plain: boolean}>} `format` is "" for anything that is not known; `plain` where
+ *   there is certainly no color profile
  */
 async function formatOf(file) {
   if (file.size === 0) throw new Error("The file is empty: choose a picture.");
@@ -157,17 +161,18 @@ async function formatOf(file) {
   }
   let bytes;
   try {
-    bytes = new Uint8Array(await file.slice(0, 1024).arrayBuffer());
+    bytes = new Uint8Array(await file.slice(0, FILE_START).arrayBuffer());
   } catch {
     throw new Error("The file cannot be opened: is it a folder, or was it moved or changed?");
   }
-  const start = String.fromCharCode(...bytes);
+  const start = String.fromCharCode(...bytes.subarray(0, 1024));
   const format = SIGNATURES.find(([, signature]) => signature.test(start))?.[0] ?? "";
   // A drawing in SVG has no pixels, and is a program of a kind: nothing here runs what a file says.
   if (!format && /<svg[\s>]/i.test(start)) {
     throw new Error("A drawing in SVG has no pixels of its own: save it as PNG.");
   }
-  return format;
+  const plain = READABLE_FORMATS.includes(format || "none") && !COLOR_MARKS.test(new TextDecoder("latin1").decode(bytes));
+  return {format, plain};
 }
 
 /**
@@ -205,19 +210,22 @@ async function hasArrived(format, file) {
  * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
  */
 export async function readFile(file) {
-  const format = await formatOf(file), size = await sizeOf(file);
+  const {format, plain} = await formatOf(file), size = await sizeOf(file);
   const unreadable = ["HEIC", "TIFF", "AVIF"].includes(format)
     ? `This browser does not read ${format}: save the picture as ${READABLE_FORMATS}.`
     : format ? `The ${format} file is broken or not complete: try another copy of it.`
     : `This is not a picture that the browser reads: choose a ${READABLE_FORMATS}.`;
-  if (!size || !size.width || !size.height || !await hasArrived(format, file)) throw new Error(unreadable);
+  if (!size || !size.width || !size.height) throw new Error(unreadable);
   const megapixels = size.width * size.height / 1e6;
   if (size.width * size.height > LARGEST_PICTURE) {
     throw new Error(`The picture has ${Math.ceil(megapixels)} megapixels: at most 89 are read.`);
   }
+  if (!await hasArrived(format, file)) throw new Error(unreadable);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, {imageOrientation: "from-image", colorSpaceConversion: "none"});
+    // Chromium makes a second copy of the pixels for "none", so only where it matters.
+    const colorSpaceConversion = plain ? "default" : "none";
+    bitmap = await createImageBitmap(file, {imageOrientation: "from-image", colorSpaceConversion});
   } catch {
     throw new Error(megapixels > 12 ? `This device has no room for ${Math.ceil(megapixels)} megapixels, or the file `
       + "is broken: try a smaller picture." : unreadable);
