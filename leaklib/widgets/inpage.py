@@ -21,7 +21,18 @@ from leaklib.widgets.pictures import png
 
 # In the order of their imports. What the worker runs comes first; the page has all of it.
 WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
-PAGE = ("random", "network", "counting", "address", "picture", "pasted", "canvas", "curves", "words", "runs") + (
+PAGE = (
+    "random",
+    "network",
+    "counting",
+    "address",
+    "picture",
+    "pasted",
+    "canvas",
+    "curves",
+    "words",
+    "runs",
+) + (
     "phone",
     "controls",
     "page",
