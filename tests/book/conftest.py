@@ -1,14 +1,14 @@
-"""One browser for all tests that look at pages: a second one in the same process would not start."""
+"""The built website, which the tests of the book look at."""
 
+import functools
+import http.server
 import re
 import sys
+import threading
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import sync_playwright
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 import pages
+import pytest
 
 SOURCES = [
     "_config.yml",
@@ -22,15 +22,6 @@ SOURCES = [
     "leaklib/widgets/live",
 ]
 HIDDEN = re.compile(r"/(__pycache__|\.[^/]+)/")  # what tools leave behind
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Debian's Chromium, which finds no host but this one."""
-    if pages.CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=pages.CHROMIUM, args=pages.ARGUMENTS)
 
 
 def files(*names):
@@ -50,3 +41,18 @@ def site():
         names = ", ".join(str(path.relative_to(pages.ROOT)) for path in newer)
         pytest.fail(f"the website in _build/html is older than {names}: run `make book`")
     return pages.SITE
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """Where a server of this machine serves the website."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
