@@ -1,6 +1,8 @@
-"""Settings in the address of the page: written, read back, and replaced by the usual ones where they are wrong."""
+"""Settings in the address of the page: written, read back, and as usual where they are wrong."""
 
 import pytest
+
+from leaklib.widgets.inpage import SAMPLES
 
 STANDARD = {
     "sample": "cat",
@@ -14,7 +16,8 @@ STANDARD = {
     "start": "auto",
     "theme": "",
 }
-EXAMPLE = "#sample=rocket&weights=uniform&channels=9&batch=2&sent=8bits&method=race&seed=3&show=weights,sent&start=click&theme=dark"
+EXPERIMENT = "sample=rocket&weights=uniform&channels=9&batch=2&sent=8bits&method=race&seed=3"
+EXAMPLE = f"#{EXPERIMENT}&show=weights,sent&start=click&theme=dark"
 
 
 def read(deno, fragment):
@@ -60,23 +63,13 @@ def test_what_was_sent(deno, text, mechanism):
     assert read(deno, f"sent={text}")["sent"] == mechanism
 
 
-@pytest.mark.parametrize(
-    "part",
-    ["channels=7", "channels=17", "channels=12.5", "channels=", "batch=3", "batch=0", "seed=10", "seed=-1"]
-    + ["sample=dog", "weights=Default", "method=DLG", "start=now", "theme=blue", "show=weights,all", "show="]
-    + ["sent=0bits", "sent=17bits", "sent=bits", "sent=top0", "sent=top101", "sent=noise0", "sent=noise-1"]
-    + [
-        "sent=noise",
-        "sent=topNaN",
-        "sent=signs8",
-        "unknown=1",
-        "constructor=1",
-        "__proto__=1",
-        "cat",
-        "=",
-        "%",
-    ],
-)
+WRONG = """channels=7 channels=17 channels=12.5 channels= batch=3 batch=0 seed=10 seed=-1 sample=dog
+weights=Default method=DLG start=now theme=blue show=weights,all show= sent=0bits sent=17bits sent=bits
+sent=top0 sent=top101 sent=noise0 sent=noise-1 sent=noise sent=topNaN sent=signs8 unknown=1 constructor=1
+__proto__=1 cat = %"""
+
+
+@pytest.mark.parametrize("part", WRONG.split())
 def test_a_part_that_is_wrong_changes_nothing_and_is_named(deno, part):
     assert read(deno, part) == {**STANDARD, "ignored": [part]}
     assert read(deno, f"seed=4&{part}&batch=2") == {**STANDARD, "seed": 4, "batch": 2, "ignored": [part]}
@@ -87,11 +80,10 @@ def test_parts_arrive_as_a_browser_writes_them(deno):
     assert read(deno, "sample=%3Cimg%3E")["ignored"] == ["sample=<img>"]
 
 
-@pytest.mark.parametrize(
-    "fragment",
-    [EXAMPLE, ""]
-    + [f"sent={sent}" for sent in ("full", "signs", "4bits", "top0.1", "top7", "noise1e-7", "noise0.3")],
-)
+SENT = "full", "signs", "4bits", "top0.1", "top7", "noise1e-7", "noise0.3"
+
+
+@pytest.mark.parametrize("fragment", [EXAMPLE, "", *(f"sent={sent}" for sent in SENT)])
 def test_what_is_written_is_read_back(deno, fragment):
     code = "return address.readSettings(address.writeSettings(address.readSettings(fragment)))"
     assert deno(code, fragment=fragment) == read(deno, fragment)
@@ -106,6 +98,4 @@ def test_the_experiment_is_written_in_full_and_of_the_rest_only_what_differs(den
 
 
 def test_each_sample_of_the_build_has_a_name_here(deno):
-    from leaklib.widgets.inpage import SAMPLES
-
     assert deno("return address.SAMPLE_NAMES") == list(SAMPLES)

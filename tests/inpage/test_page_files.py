@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from leaklib import match_batch, psnr
 from leaklib.widgets.inpage import PAGE, WORKER, document, script
 
 LIVE = Path(__file__).parents[2] / "leaklib" / "widgets" / "live"
@@ -64,9 +66,8 @@ def test_the_policy_allows_this_script_and_this_style_and_no_connection(page):
         assert len(page.all(tag)) == 1
         digest = base64.b64encode(sha256("".join(page.content[tag]).encode()).digest()).decode()
         assert f"'sha256-{digest}'" in rules[rule].split()
-    assert (
-        rules["default-src"] == rules["connect-src"] == rules["form-action"] == rules["base-uri"] == "'none'"
-    )
+    for rule in ("default-src", "connect-src", "form-action", "base-uri"):
+        assert rules[rule] == "'none'"
     assert "unsafe-inline" not in policy
     assert "http" not in policy
 
@@ -151,10 +152,6 @@ def test_data_cannot_end_the_script(page):
 
 
 def test_psnr_of_the_page_is_that_of_leaklib(deno):
-    import torch
-
-    from leaklib import match_batch, psnr
-
     generator = torch.Generator().manual_seed(0)
     originals = torch.rand(2, 3, 32, 32, generator=generator, dtype=torch.float64)
     guesses = (originals.flip(0) + 0.05 * torch.randn(originals.shape, generator=generator)).clamp(0, 1)
@@ -174,7 +171,8 @@ def test_every_number_of_the_gradient_has_a_pixel_of_its_own(deno):
         const {width, height, weights, bias} = canvas.arrangement(shape, layer);
         const pixels = Array.from({length: shape.sizes[2 * layer]}, (_, i) => weights(i));
         pixels.push(...Array.from({length: shape.sizes[2 * layer + 1]}, (_, i) => bias(i)).flat());
-        counts.push([new Set(pixels).size === pixels.length, Math.min(...pixels) >= 0, Math.max(...pixels) < width * height]);
+        counts.push([new Set(pixels).size === pixels.length, Math.min(...pixels) >= 0,
+                     Math.max(...pixels) < width * height]);
       }
       return counts"""
     assert deno(code) == [[True, True, True]] * 4

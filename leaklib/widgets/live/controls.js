@@ -2,13 +2,13 @@
 
 import {CLIP} from "./address.js";
 import {byId} from "./phone.js";
-import {plainNumber} from "./words.js";
+import {scienceText, plainNumber} from "./words.js";
 
 /** @typedef {import("./address.js").Settings} Settings */
 /** @typedef {import("./types.js").Mechanism} Mechanism */
 
 const SHARES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]; // of all numbers
-const MULTIPLIERS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
+const MULTIPLIERS = [1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1];
 const QUIET = 200; // milliseconds after the last change before the attack begins anew
 
 /** @type {Record<Mechanism["kind"], string>} */
@@ -35,7 +35,7 @@ export class Controls {
     this.form.noise.max = this.multipliers.length - 1;
     this.form.bits.value = 4;
     this.form.top.value = this.shares.indexOf(0.1);
-    this.form.noise.value = this.multipliers.indexOf(0.001);
+    this.form.noise.value = this.multipliers.indexOf(1e-6);
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     this.form.addEventListener("input", (/** @type {Event} */ event) => {
@@ -91,7 +91,7 @@ export class Controls {
     tell("channels", String(settings.channels));
     tell("bits", form.bits.value);
     tell("top", `${plainNumber(100 * this.shares[form.top.value])} %`);
-    tell("noise", String(this.multipliers[form.noise.value]));
+    tell("noise", scienceText(this.multipliers[form.noise.value]));
     tell("seed", String(settings.seed));
     for (const slide of form.querySelectorAll("[data-for]")) slide.hidden = slide.dataset.for !== kind;
     byId("sent-hint").textContent = SENT_HINTS[kind];

@@ -10,7 +10,7 @@ import {readUpdate} from "./pasted.js";
 import {Phone, byId} from "./phone.js";
 import {initialWeights} from "./random.js";
 import {Helper} from "./runs.js";
-import {METHOD_NAMES, biasSentence, clockTime, counted, decibelText, endSentence, forecastSentence, graySentence, labelSentence, lossText, plainNumber, sentSentence, signsTell, standingSentence} from "./words.js";
+import {METHOD_NAMES, biasSentence, clockTime, counted, decibelText, endSentence, forecastSentence, graySentence, labelSentence, scienceText, plainNumber, sentSentence, signsTell, standingSentence} from "./words.js";
 
 /** @typedef {import("./types.js").Network} Network */
 /** @typedef {import("./types.js").Update} Update */
@@ -316,7 +316,7 @@ class LivePage {
     this.state("stopped");
     this.render();
     if (!run.lanes.some(lane => lane.frame)) this.status("Stopped.");
-    this.say("stopped", `Stopped. ${byId("status").textContent}`);
+    this.say("stopped", byId("status").textContent);
   }
 
   /** @param {Run} run */
@@ -481,7 +481,7 @@ class LivePage {
     }
     const score = /** @type {HTMLElement} */ (guess.querySelector(".score"));
     const work = /** @type {HTMLElement} */ (guess.querySelector(".work"));
-    score.textContent = lane.scores.length ? lane.scores.map(decibelText).join(" and ") : `loss ${lossText(frame.lowest)}`;
+    score.textContent = lane.scores.length ? lane.scores.map(decibelText).join(" and ") : `loss ${scienceText(frame.lowest)}`;
     const where = frame.layer && !lane.reason ? `${frame.layer}, ` : "";
     work.textContent = `${where}${counted(frame.evaluations, lane.method === "closed" ? "iteration" : "evaluation")}, ${clockTime(frame.seconds)}`;
   }
@@ -490,7 +490,7 @@ class LivePage {
   describe(run, lane) {
     const guess = this.guesses().find(one => one.dataset.method === lane.method);
     guess?.querySelectorAll("canvas").forEach((canvas, i) => {
-      const quality = lane.scores[i] === undefined ? `loss ${lossText(lane.frame?.lowest ?? 0)}` : `${decibelText(lane.scores[i])} against the original`;
+      const quality = lane.scores[i] === undefined ? `loss ${scienceText(lane.frame?.lowest ?? 0)}` : `${decibelText(lane.scores[i])} against the original`;
       canvas.setAttribute("aria-label", `Computed from the update alone, ${METHOD_NAMES[lane.method].toLowerCase()}: ${quality}`);
     });
   }
@@ -535,9 +535,9 @@ class LivePage {
     if (root.dataset.state !== "done" && root.dataset.state !== "stopped") return;
     const ends = chart.curves.filter(curve => curve.points.length).map(({method, points}) => {
       const [x, y] = points[points.length - 1];
-      return `${METHOD_NAMES[/** @type {Method} */ (method)]} ends at ${chart.logarithmic ? lossText(y) : decibelText(y)} after ${plainNumber(x)} ${chart.unit}`;
+      return `${METHOD_NAMES[/** @type {Method} */ (method)]} ends at ${chart.logarithmic ? scienceText(y) : decibelText(y)} after ${plainNumber(x)} ${chart.unit}`;
     });
-    svg.setAttribute("aria-label", `${name} over ${chart.unit}. ${ends.join("; ")}; ${chart.lines.map(line => `line at ${chart.logarithmic ? lossText(line.at) : decibelText(line.at)}: ${line.name}`).join("; ")}`);
+    svg.setAttribute("aria-label", `${name} over ${chart.unit}. ${ends.join("; ")}; ${chart.lines.map(line => `line at ${chart.logarithmic ? scienceText(line.at) : decibelText(line.at)}: ${line.name}`).join("; ")}`);
   }
 }
 
