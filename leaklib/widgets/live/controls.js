@@ -29,6 +29,8 @@ export class Controls {
   constructor(settings, changed, changing) {
     this.settings = settings;
     this.form = byId("controls");
+    /** @type {import("./types.js").Update | null} */
+    this.pasted = null;
     this.shares = withValue(SHARES, settings.sent.kind === "top" ? settings.sent.fraction : undefined);
     this.multipliers = withValue(MULTIPLIERS, settings.sent.kind === "noise" ? settings.sent.multiplier : undefined);
     this.form.top.max = this.shares.length - 1;
@@ -95,7 +97,8 @@ export class Controls {
     tell("seed", String(settings.seed));
     for (const slide of form.querySelectorAll("[data-for]")) slide.hidden = slide.dataset.for !== kind;
     byId("sent-hint").textContent = SENT_HINTS[kind];
-    const possible = settings.sent.kind === "full" && settings.batch === 1;
+    const {mechanism, examples} = this.pasted ?? {mechanism: settings.sent, examples: settings.batch};
+    const possible = mechanism.kind === "full" && examples === 1;
     for (const choice of form.elements.method) choice.disabled = !possible && choice.value !== "matching";
     byId("method-hint").textContent = possible ? "" : "The closed form needs the whole gradient of one picture.";
   }
@@ -108,9 +111,11 @@ export class Controls {
     byId("change").open = alone && show.length === 0;
   }
 
-  /** @param {boolean} fixed by a pasted update, which comes with its network and mechanism */
-  fix(fixed) {
-    for (const name of ["weights", "channels", "sent", "batch"]) byId(`group-${name}`).disabled = fixed;
+  /** @param {import("./types.js").Update | null} pasted comes with its network and mechanism */
+  fix(pasted) {
+    this.pasted = pasted;
+    for (const name of ["weights", "channels", "sent", "batch"]) byId(`group-${name}`).disabled = pasted !== null;
+    this.show();
   }
 }
 
