@@ -69,6 +69,7 @@ from leaklib.types import Reconstruction as Reconstruction
 from leaklib.types import Update as Update
 from leaklib.types import View as View
 from leaklib.widgets import explore as explore
+from leaklib.widgets import export_update as export_update
 from leaklib.widgets import live as live
 
 __version__: str

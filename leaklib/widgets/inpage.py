@@ -21,10 +21,22 @@ from leaklib.widgets.pictures import png
 
 # In the order of their imports. What the worker runs comes first; the page has all of it.
 WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
-PAGE = "random", "network", "mechanisms", "counting", "address", "picture", "canvas", "page"
+PAGE = ("random", "network", "counting", "address", "picture", "pasted", "canvas", "curves", "words", "runs") + (
+    "phone",
+    "controls",
+    "page",
+)
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
 SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}
+# Numbers of a gradient as colors: blue and orange, which color-blind readers tell apart, and gray for zero.
+GRADIENT = {
+    "negative": {"light": "#0739a2", "dark": "#7fa9ff"},
+    "nought": {"light": "#e9ecef", "dark": "#2a3038"},
+    "positive": {"light": "#b85a00", "dark": "#ffab4d"},
+    "minus": {"light": "#000000", "dark": "#000000"},
+    "plus": {"light": "#ffffff", "dark": "#ffffff"},
+}
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 TYPES = re.compile(r"^export \{\};\n", re.MULTILINE)
@@ -49,9 +61,11 @@ def constants() -> dict[str, object]:
         for name, i in SAMPLES.items()
     }
     kernel = files("leaklib.widgets").joinpath("live", "kernel.wasm").read_bytes()
+    labels = {name: int(Photos().batch(i, 1).labels[0]) for name, i in SAMPLES.items()}
     return {
         "seeds": seeds,
         "samples": pictures,
+        "labels": labels,
         "wasm": base64.b64encode(kernel).decode(),
         "worker": script(WORKER),
     }
@@ -60,16 +74,9 @@ def constants() -> dict[str, object]:
 @lru_cache(maxsize=1)
 def document() -> str:
     """The whole page as one HTML file. The same package gives the same bytes."""
-    colors = "".join(
-        f":root[data-theme={theme}]{{color-scheme:{theme};"
-        + "".join(f"--{name}:{color[theme]};" for name, color in PALETTE["ink"].items())
-        + "".join(f"--{name.lower()}:{color[theme]};" for name, color in PALETTE["attacks"].items())
-        + "}"
-        for theme in ("light", "dark")
-    )
-    style = colors + _read("live.css").strip()
+    style = _colors("light") + "@media screen{" + _colors("dark") + "}\n" + _read("live.css").strip()
     data = json.dumps(constants(), separators=(",", ":")).replace("<", "\\u003c")
-    code = f"const CONSTANTS = {data};\n{script(PAGE)}"
+    code = f"globalThis.CONSTANTS = {data};\n{script(PAGE)}"
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -84,6 +91,14 @@ def document() -> str:
     )
     page = _read("live.html").replace("{policy}", policy)
     return page.replace("{style}", style).replace("{script}", code)
+
+
+def _colors(theme: str) -> str:
+    """Paper is light whatever the screen was, so dark colors stand behind ``@media screen``."""
+    inks = {**PALETTE["ink"], **PALETTE["attacks"], **GRADIENT}
+    named = "".join(f"--{name.lower()}:{color[theme]};" for name, color in inks.items())
+    root = ":root" if theme == "light" else f":root[data-theme={theme}]"
+    return f"{root}{{color-scheme:{theme};{named}}}"
 
 
 def _hash(text: str) -> str:

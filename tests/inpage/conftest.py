@@ -62,3 +62,4 @@ def deno():
     yield server
     server.process.stdin.close()
     server.process.wait(timeout=10)
+    server.process.stdout.close()

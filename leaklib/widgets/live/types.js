@@ -74,6 +74,7 @@
  * @property {number} evaluations in all starts
  * @property {number} loss at this point
  * @property {number} lowest loss of all starts
+ * @property {Float64Array} best the pictures of the lowest loss: one array, which later steps overwrite
  * @property {number} restart from 0
  * @property {number} strays how often the search went back to its best point
  */

@@ -1,0 +1,147 @@
+// What the page says: sentences made from numbers, for eyes and for screen readers.
+
+/** @typedef {import("./types.js").Layout} Layout */
+/** @typedef {import("./types.js").Update} Update */
+/** @typedef {import("./types.js").Frame} Frame */
+
+/**
+ * How one method stands.
+ * @typedef {object} Standing
+ * @property {"matching" | "closed"} method
+ * @property {number[]} scores PSNR in dB of each picture, empty where the original is not known
+ * @property {number} evaluations of the network, or iterations of the closed form
+ * @property {number} seconds
+ * @property {number} lowest loss so far
+ * @property {number} restart
+ * @property {string} reason why it ended, "" while it runs
+ * @property {{evaluations: number, seconds: number} | null} clear when it passed 30 dB
+ */
+
+export const METHOD_NAMES = {matching: "Matching", closed: "Closed form"};
+
+/** @param {number} value */
+export function plainNumber(value) {
+  return value.toLocaleString("en", {maximumFractionDigits: 2});
+}
+
+/** @param {number} count @param {string} one */
+export function counted(count, one) {
+  return `${plainNumber(count)} ${one}${count === 1 ? "" : "s"}`;
+}
+
+/** @param {number} seconds */
+export function clockTime(seconds) {
+  return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+}
+
+/** @param {number} score in dB */
+export function decibelText(score) {
+  return score === Infinity ? "exact" : `${score.toFixed(score < 100 ? 1 : 0)} dB`;
+}
+
+/** @param {number[]} scores */
+function roundedDecibels(scores) {
+  const rounded = scores.map(score => score === Infinity ? "∞" : String(Math.round(score)));
+  return `${rounded.join(" and ")} dB`;
+}
+
+/** @param {number} loss */
+export function lossText(loss) {
+  const [digits, power] = loss.toExponential(1).split("e");
+  if (loss === 0 || (loss >= 0.01 && loss < 1000)) return String(Number(loss.toPrecision(2)));
+  return `${digits} · 10${power.replace("+", "").replace(/[-\d]/g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)])}`;
+}
+
+/**
+ * How much leaves the phone.
+ * @param {Update} update
+ * @param {Layout} layout
+ */
+export function sentSentence(update, layout) {
+  const {mechanism, bits} = update, all = plainNumber(layout.total), bytes = bits / 8, own = 3072 * update.examples;
+  const kept = update.sent.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
+  const what = {
+    full: `${all} numbers`,
+    bits: `${all} numbers of ${mechanism.kind === "bits" ? counted(mechanism.bits, "bit") : ""}`,
+    signs: `${all} signs`,
+    top: `The largest ${plainNumber(kept)} of ${all} numbers, and where they stand`,
+    noise: `${all} numbers, clipped and with noise`,
+  }[mechanism.kind];
+  const times = bytes / own, than = update.examples === 1 ? "the picture itself" : "the pictures themselves";
+  const compared = times >= 1.5 ? `${Math.round(times)} times as many as ${than} ${update.examples === 1 ? "has" : "have"}`
+    : `${Math.round(100 * times)} % of what ${than} ${update.examples === 1 ? "has" : "have"}`;
+  return `${what}: ${plainNumber(Math.ceil(bytes))} bytes, ${compared}.`;
+}
+
+/**
+ * Whether the labels stand in the signs of the last bias: of its ten numbers only theirs are negative.
+ * @param {number[]} labels
+ * @param {Update} update
+ * @param {Layout} layout
+ */
+export function signsTell(labels, update, layout) {
+  const bias = update.sent.subarray(layout.offsets[7], layout.offsets[7] + layout.sizes[7]);
+  const negative = [...bias.keys()].filter(k => bias[k] < 0);
+  return negative.length === labels.length && negative.every(k => labels.includes(k));
+}
+
+/**
+ * @param {number[]} labels inferred
+ * @param {number[] | null} truth null where it is not known
+ * @param {boolean} bySigns
+ */
+export function labelSentence(labels, truth, bySigns) {
+  const name = `${labels.length === 1 ? "Label" : "Labels"} ${labels.join(" and ")}`;
+  const how = bySigns ? "read off the signs" : "inferred from the last layer";
+  if (!truth) return `${name}, ${how}.`;
+  const right = [...labels].sort().join() === [...truth].sort().join();
+  return `${name}, ${how}: ${right ? "right" : `wrong, it is ${truth.join(" and ")}`}.`;
+}
+
+/** Where the labels are seen. @param {number[]} labels */
+export function biasSentence(labels) {
+  return labels.length === 1 ? `In the last column only the bias of row ${labels[0]} is below zero: the label.`
+    : `In the last column only the biases of rows ${labels.join(" and ")} are below zero: the labels.`;
+}
+
+/**
+ * Why the attack ended, where that needs a word.
+ * @param {Standing} standing
+ * @param {boolean} determined by counting
+ */
+export function endSentence({method, reason, restart}, determined) {
+  if (reason === "floor") return "It stopped where the noise begins: a lower loss would fit the noise, not the picture.";
+  if (method === "closed" || (reason !== "stuck" && reason !== "budget")) return "";
+  if (!determined) return "Many pictures have this gradient, and the search found another one.";
+  return reason === "stuck" ? `It got stuck ${counted(restart + 1, "time")}.` : "Its evaluations are spent.";
+}
+
+/**
+ * How far one method is.
+ * @param {Standing} standing
+ * @param {boolean} named with the method's name before it
+ */
+export function standingSentence({method, scores, evaluations, seconds, lowest, reason, clear}, named) {
+  const unit = method === "closed" ? "iteration" : "evaluation";
+  /** In a race only the clock can be compared. @param {{evaluations: number, seconds: number}} at */
+  const spent = at => `${named ? "" : `${counted(at.evaluations, unit)} and `}${clockTime(at.seconds)}`;
+  const result = scores.length ? roundedDecibels(scores) : reason === "solved" ? `Explained, with a loss of ${lossText(lowest)},` : `A loss of ${lossText(lowest)}`;
+  const ended = reason === "stopped" ? "Stopped at " : "";
+  const start = named ? `${METHOD_NAMES[method]}: ${ended.toLowerCase()}` : ended;
+  const passed = clear && Math.min(...scores) >= 35 ? `30 dB after ${spent(clear)}, ` : "";
+  return `${start}${passed}${ended ? result.replace(/^A loss/, "a loss") : result} after ${spent({evaluations, seconds})}.`;
+}
+
+/** @param {number[]} gray PSNR in dB of a gray picture against each original */
+export function graySentence(gray) {
+  return gray.length === 0 ? "" : `A plain gray picture scores ${roundedDecibels(gray)}.`;
+}
+
+/**
+ * What counting says about an experiment.
+ * @param {{equations: number, unknowns: number}} forecast
+ */
+export function forecastSentence({equations, unknowns}) {
+  const count = `${plainNumber(unknowns)} unknowns, at most ${plainNumber(equations)} equations`;
+  return equations < unknowns ? `${count}: cannot be determined.` : `${count}: counting does not forbid it.`;
+}
