@@ -36,10 +36,10 @@ LOOK = r"""() => {
     .filter(block => !block.parentElement.closest(".cell_input"));
   const lines = block => block.querySelector("pre").textContent.trimEnd().split("\n");
 
-  // Pictures, drawings and explorers, not what these consist of.
+  // Pictures, drawings, explorers and live figures, not what these consist of.
   const shown = "img, svg, div[class^='leaky-']";
   const inOutputs = all(".cell_output").flatMap(output => all(shown, output));
-  const figures = [...new Set([...inOutputs, ...all("p > img, figure > img")])]
+  const figures = [...new Set([...inOutputs, ...all("p > img, figure > img, .leaky-live")])]
     .filter(figure => !figure.parentElement.closest("div[class^='leaky-'], svg, button, summary"))
     .filter(figure => seen(figure) && figure.getBoundingClientRect().width > 60);
   const name = figure => figure.closest("figure[id]")?.id

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leaky import cells, pages
+from leaky import cells, live, pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
@@ -38,6 +38,9 @@ def setup(app):
     app.connect("doctree-resolved", pages.tidy_boxes)
     app.connect("html-page-context", pages.finish)
     app.connect("builder-inited", pages.keep_solutions_out_of_the_search)
+    app.connect("build-finished", live.write_document)
+    app.add_directive("live", live.Live)
+    app.add_role("live", live.Setting())
     # After the theme's own sheets (500), so that ours has the last word.
     app.add_css_file("palette.css", priority=800)
     app.add_css_file("leaky.css", priority=810)

@@ -34,3 +34,42 @@ if (document.querySelector("[data-tip]")) {
   }
   addEventListener("keydown", event => event.key === "Escape" && hideTip());
 }
+
+// The attack on the reader's own picture runs in a frame, whose document forbids every connection. It is told the
+// theme, it tells its height and what the reader has set; a picture never leaves it.
+function frameLive(place) {
+  const mirrored = "mirrored" in place.dataset, clean = /^[\w=&.,-]*$/;
+  const inAddress = () => mirrored && location.hash.startsWith("#live:") && location.hash.slice("#live:".length);
+  const theme = () => /^(light|dark)$/.exec(document.documentElement.dataset.theme)?.[0]; // at first it is "auto"
+  let sample = ""; // a link that names none keeps the one that is shown
+  function source() {
+    const asked = inAddress(), settings = asked && clean.test(asked) ? asked : place.dataset.settings;
+    return `${place.dataset.src}#${[sample, settings, theme() && `theme=${theme()}`].filter(Boolean).join("&")}`;
+  }
+  const frame = Object.assign(document.createElement("iframe"), {
+    title: "The attack, live in this page", loading: "lazy", allow: "camera; clipboard-read", src: source(),
+  });
+  const sendTheme = () => theme() && frame.contentWindow.postMessage({leaky: "theme", theme: theme()}, "*"); // files have no origin
+  addEventListener("message", ({source, data}) => {
+    if (source !== frame.contentWindow) return;
+    const {leaky, height, fragment} = Object(data);
+    if (leaky === "height" && Number.isFinite(height) && height > 100 && height < 5000) frame.style.height = `${Math.ceil(height)}px`;
+    if (leaky === "settings" && mirrored && typeof fragment === "string" && clean.test(fragment)) {
+      history.replaceState(null, "", `#live:${fragment.replace(/&?theme=\w*/, "")}`);
+      sample = /\bsample=\w+/.exec(fragment)?.[0] ?? "";
+    }
+  });
+  new MutationObserver(sendTheme).observe(document.documentElement, {attributeFilter: ["data-theme"]});
+  frame.addEventListener("load", sendTheme);
+  place.append(frame);
+  if (!mirrored) return;
+  function follow() {
+    if (!inAddress()) return;
+    // Only what stands behind the # differs, so the document and the picture in it stay.
+    frame.contentWindow.location.replace(new URL(source(), location.href).href);
+    place.scrollIntoView({block: "nearest"});
+  }
+  addEventListener("hashchange", follow);
+  if (inAddress()) place.scrollIntoView({block: "nearest"});
+}
+document.querySelectorAll(".leaky-live").forEach(frameLive);

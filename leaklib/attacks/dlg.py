@@ -25,6 +25,7 @@ from leaklib.attacks.search.matching import Search, mid_gray, misfit
 from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
+from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.types import Callback, Labels, Reconstruction, Update
 
 INNER = 20  # evaluations in one outer step of L-BFGS, as PyTorch and the paper count them
@@ -43,6 +44,7 @@ class _Matching(AttackBase):
     lr: Positive | None = None
     history: Several = 100
     total_variation: NonNegative = 0.0
+    stop_at_noise: bool = False
 
     def search(
         self, model: nn.Module, update: Update, labels: Labels | None, callback: Callback | None
@@ -64,9 +66,16 @@ class _Matching(AttackBase):
             evaluations=self.steps * (INNER if lbfgs else 1),
             restarts=self.restarts,
             stray=STRAY if lbfgs else None,
+            enough=self._floor(update),
             prior=None if unit is None else lambda images, spent: unit * total_variation(images),
             callback=callback,
         )
+
+    def _floor(self, update: Update) -> float:
+        """The loss at which the search is over; 0 if nothing but patience ends it."""
+        if self.stop_at_noise and isinstance(update.mechanism, MechanismBase):
+            return update.mechanism.noise_floor(update)
+        return 0.0
 
     def _unit(self, model: nn.Module, update: Update, labels: Labels | None) -> Tensor:
         """The weight of the prior: ``total_variation`` times the distance of mid-gray pictures."""
@@ -87,7 +96,9 @@ class DLG(_Matching):
     the same steps. ``history`` is how many pairs L-BFGS remembers: several hundred save evaluations on
     networks as badly conditioned as LeNet, together with a model and an update in float64.
     ``total_variation`` weighs a prior on smooth pictures, in units of what mid-gray ones score: 0 as
-    published, 0.001 to 0.01 for updates that compression left too coarse to determine the picture.
+    published, 0.001 to 0.01 for updates that compression left too coarse to determine the picture. With
+    ``stop_at_noise`` the search is over where it explains a noisy or rounded update as well as the true batch
+    is expected to (``MechanismBase.noise_floor``): what is left to explain is noise.
     """
 
     known_labels: bool = False

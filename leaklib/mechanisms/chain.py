@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from leaklib.fields import Range
+from leaklib.mechanisms.gaussian import ClipNorm
 from leaklib.mechanisms.parts.base import MechanismBase, Payload, draws, send
 from leaklib.types import Objective, Tensors, Update
 
@@ -41,3 +42,11 @@ class Chain(MechanismBase):
         for mechanism in reversed(self.mechanisms):
             objective = partial(mechanism.distance, objective=objective)
         return objective(candidate, observed)
+
+    def noise_floor(self, update: Update) -> float:
+        """The last mechanism's if the others clip; otherwise 0, since what several lose does not add up."""
+        clips = [m for m in self.mechanisms[:-1] if isinstance(m, ClipNorm)]
+        if len(clips) + 1 != len(self.mechanisms):
+            return 0.0
+        sensitivity = float(clips[-1].max_norm) if clips else None
+        return self.mechanisms[-1].noise_floor(replace(update, sensitivity=sensitivity))

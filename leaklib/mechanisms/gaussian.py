@@ -26,9 +26,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from leaklib.client import check_finite, clip
+from leaklib.client import FedSGD, check_finite, clip
 from leaklib.fields import FinitePositive
 from leaklib.mechanisms.parts.base import MechanismBase, draws, noise_scale, send
+from leaklib.named import flatten
 from leaklib.rng import add_noise
 from leaklib.types import Objective, Tensors, Update
 
@@ -65,3 +66,16 @@ class GaussianNoise(MechanismBase):
     def __call__(self, update: Update, *, generator: torch.Generator | None = None) -> Update:
         std = self.noise_multiplier * noise_scale(update, self)
         return send(update, add_noise(update.tensors, std, generator=draws(update, generator)), self)
+
+    def noise_floor(self, update: Update) -> float:
+        """The noise of all entries, squared, in units of what was sent.
+
+        ``update`` has the sensitivity from before the noise, or a step that clips, as this one was told it.
+        """
+        sensitivity, step = update.sensitivity, update.step
+        if sensitivity is None and isinstance(step, FedSGD) and step.max_grad_norm is not None:
+            sensitivity = step.max_grad_norm / update.num_examples
+        if sensitivity is None:
+            return 0.0
+        sent = flatten(update.tensors).double()
+        return len(sent) * (self.noise_multiplier * sensitivity) ** 2 / sent.square().sum().item()

@@ -14,6 +14,7 @@ Chapter: 9.
 """
 
 from dataclasses import dataclass, replace
+from math import log
 from typing import Annotated
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from leaklib.fields import within
 from leaklib.mechanisms.parts.base import SCALE, MechanismBase, Payload, draws, send
 from leaklib.mechanisms.sign import SignSGD
+from leaklib.named import flatten
 from leaklib.types import Objective, Tensors, Update
 
 COARSE = 4  # bits up to which an attacker compares intervals
@@ -69,11 +71,33 @@ class Quantize(MechanismBase):
         if self.bits == 1 and not self.stochastic:
             signs = {name: observed[name].sign() for name in candidate}
             return SignSGD().distance(candidate, signs, objective)
-        steps = {name: 2 * observed[name].abs().max() / self.gaps for name in candidate}
-        # A tensor that was zero everywhere has no step: it is zero in the candidate, or says nothing.
-        steps = {name: torch.where(step > 0, step, torch.ones_like(step)) for name, step in steps.items()}
+        steps = self._steps({name: observed[name] for name in candidate})
         levels = {name: observed[name] / steps[name] for name in candidate}
         guesses = {name: tensor / steps[name] for name, tensor in candidate.items()}
         if self.bits <= COARSE and not self.stochastic:
             guesses = {n: guess - (guess - levels[n]).clamp(-0.5, 0.5) for n, guess in guesses.items()}
         return objective(guesses, levels)
+
+    def noise_floor(self, update: Update) -> float:
+        """A twelfth of a squared step for each entry, which is off by anything up to half a step.
+
+        Entries at level 0 can be far smaller than that. How many lie within t of zero is taken to grow as a
+        power of t, and how many are at levels -1, 0 and 1 says which. 0 where signs or intervals are compared
+        or rounding is random.
+        """
+        if self.bits <= COARSE or self.stochastic:
+            return 0.0
+        steps = self._steps(update.tensors)
+        levels = flatten(
+            {name: t.double() / steps[name].double() for name, t in update.tensors.items()}
+        ).abs()
+        zeros, small = (levels < 0.5).sum().item(), (levels < 1.5).sum().item()
+        power = log(small / zeros, 3) if zeros else 1.0
+        lost = (len(levels) - zeros) / 12 + zeros / 4 * power / (power + 2)
+        return lost / levels.square().sum().item()
+
+    def _steps(self, observed: Tensors) -> Tensors:
+        """How far each tensor's levels lie apart."""
+        steps = {name: 2 * tensor.abs().max() / self.gaps for name, tensor in observed.items()}
+        # A tensor that was zero everywhere has no step: it is zero in the candidate, or says nothing.
+        return {name: torch.where(step > 0, step, torch.ones_like(step)) for name, step in steps.items()}

@@ -29,10 +29,10 @@ PAGE = ("random", "network", "counting", "address", "picture", "pasted", "canvas
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
 SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}
-# Numbers of a gradient as colors: blue and orange, which color-blind readers tell apart, and no color for zero.
+# Numbers of a gradient as colors: blue and orange, which color-blind readers tell apart, and gray for zero.
 GRADIENT = {
     "negative": {"light": "#0739a2", "dark": "#7fa9ff"},
-    "nought": {"light": "#ffffff", "dark": "#15191e"},
+    "nought": {"light": "#e9ecef", "dark": "#2a3038"},
     "positive": {"light": "#b85a00", "dark": "#ffab4d"},
     "minus": {"light": "#000000", "dark": "#000000"},
     "plus": {"light": "#ffffff", "dark": "#ffffff"},

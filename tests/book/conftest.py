@@ -1,6 +1,11 @@
 """The built website, which the tests of the book look at."""
 
+import functools
+import http.server
 import re
+import sys
+import threading
+from pathlib import Path
 
 import pages
 import pytest
@@ -36,3 +41,18 @@ def site():
         names = ", ".join(str(path.relative_to(pages.ROOT)) for path in newer)
         pytest.fail(f"the website in _build/html is older than {names}: run `make book`")
     return pages.SITE
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """Where a server of this machine serves the website."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

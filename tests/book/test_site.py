@@ -4,10 +4,8 @@ The tests read `_build/html`, which `make book` writes, and drive the Chromium o
 """
 
 import functools
-import http.server
 import json
 import re
-import threading
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,11 +27,11 @@ SIZES = {"desktop": (1280, 900), "phone": (380, 800)}
 
 
 class Page(HTMLParser):
-    """Ids, links, resources and pictures of one page."""
+    """Ids, links, resources and pictures of one page, and whether its address sets the attack in it."""
 
     def __init__(self, path):
         super().__init__()
-        self.ids, self.links, self.resources, self.pictures = [], [], [], []
+        self.ids, self.links, self.resources, self.pictures, self.takes_settings = [], [], [], [], False
         self.feed(path.read_text(encoding="utf8"))
 
     def handle_starttag(self, tag, attributes):
@@ -44,6 +42,7 @@ class Page(HTMLParser):
             self.links.append(found.get("href"))
         if tag == "img":
             self.pictures.append(found)
+        self.takes_settings |= "data-mirrored" in found
         if "src" in found or (tag == "link" and found.get("rel") in ("stylesheet", "icon")):
             self.resources.append(found.get("src") or found["href"])
 
@@ -65,6 +64,8 @@ def leads_nowhere(path, link):
     target = Path(unquote(address.path))
     if not target.is_file():
         return "no such file"
+    if address.fragment.startswith("live:"):
+        return None if parsed(target).takes_settings else "a page that takes no settings"
     if address.fragment and unquote(address.fragment) not in parsed(target).ids:
         return "no such place in the page"
     return None
@@ -73,7 +74,7 @@ def leads_nowhere(path, link):
 def test_the_site_has_these_pages_and_no_other(site):
     found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     found = {name for name in found if not name.startswith(("_static/", "_sources/", "vendor/"))}
-    assert found == {*PAGES, "index.html"}
+    assert found == {*PAGES, "index.html", "live.html"}
     assert f"url={PAGES[0]}" in (site / "index.html").read_text()
 
 
@@ -134,19 +135,6 @@ LOOK = """() => {
   if (document.querySelector("script[type*='jupyter.widget']")) seen.push("a widget that needs a kernel");
   return seen;
 }"""
-
-
-@pytest.fixture(scope="session")
-def address(site):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.fixture

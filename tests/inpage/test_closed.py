@@ -15,8 +15,14 @@ from leaklib.rng import generator
 from leaklib.types import Batch, Update
 from leaklib.widgets.inpage import SAMPLES
 
+ENGINES = {
+    "plain": "const engine = network.plainEngine(channels, 1);",
+    "compiled": """
+const kernel = await compiled.compileKernel(await Deno.readFile("leaklib/widgets/live/kernel.wasm"));
+const engine = compiled.compiledEngine(kernel, channels, 1);
+""",
+}
 PEEL = """
-const engine = network.plainEngine(channels, 1);
 engine.weights.set(weights);
 const update = {sent, mechanism: {kind: "full"}, examples: 1, bits: 64 * sent.length};
 const [steps, pictures] = [[], []];
@@ -62,6 +68,10 @@ def sample(name: str) -> Batch:
     return Photos().batch(SAMPLES[name], 1)
 
 
+def peel(deno, seen: Seen, engine: str = "compiled") -> dict:
+    return deno(ENGINES[engine] + PEEL, **seen.arguments)
+
+
 def decibel(picture: np.ndarray, truth: Tensor) -> float:
     return -10 * np.log10(np.square(picture - truth.numpy()).mean())
 
@@ -77,7 +87,7 @@ def decibel(picture: np.ndarray, truth: Tensor) -> float:
 )
 def test_it_finds_what_recursive_finds(deno, name: str, init_scale: float | None) -> None:
     seen = see(sample(name), init_scale)
-    found = deno(PEEL, **seen.arguments)["picture"]
+    found = peel(deno, seen)["picture"]
     known = Recursive()(seen.model, seen.update, generator=generator(0, "attack")).inputs.flatten().numpy()
     assert decibel(found, seen.truth) > 95
     assert abs(decibel(found, seen.truth) - decibel(known, seen.truth)) < 1
@@ -86,12 +96,12 @@ def test_it_finds_what_recursive_finds(deno, name: str, init_scale: float | None
 
 def test_in_double_precision_nothing_is_lost(deno) -> None:
     seen = see(sample("rocket"), None, dtype=torch.float64)
-    assert decibel(deno(PEEL, **seen.arguments)["picture"], seen.truth) > 200
+    assert decibel(peel(deno, seen)["picture"], seen.truth) > 200
 
 
 def test_the_picture_emerges_in_the_first_layer(deno) -> None:
     seen = see(sample("galaxies"), None)
-    found = deno(PEEL, **seen.arguments)
+    found = peel(deno, seen, "plain")
     layers = [layer for layer, _ in found["steps"]]
     assert layers == sorted(layers, reverse=True) and set(layers) == {"conv1", "conv2", "conv3"}
     assert len(layers) < 2500
@@ -114,7 +124,7 @@ def test_no_picture_is_special(deno, kind: str, init_scale: float | None) -> Non
         "text": lines,
     }[kind]
     seen = see(Batch(inputs[None], torch.tensor([3])), init_scale)
-    assert decibel(deno(PEEL, **seen.arguments)["picture"], seen.truth) > 90
+    assert decibel(peel(deno, seen)["picture"], seen.truth) > 90
 
 
 @pytest.mark.slow
@@ -122,7 +132,7 @@ def test_no_picture_is_special(deno, kind: str, init_scale: float | None) -> Non
 @pytest.mark.parametrize("channels", [10, 11, 16])
 def test_ten_channels_suffice(deno, channels: int, init_scale: float | None) -> None:
     seen = see(sample("cat"), init_scale, channels)
-    assert decibel(deno(PEEL, **seen.arguments)["picture"], seen.truth) > 80
+    assert decibel(peel(deno, seen)["picture"], seen.truth) > 80
 
 
 @pytest.mark.parametrize("channels", [8, 9])

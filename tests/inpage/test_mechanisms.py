@@ -15,18 +15,19 @@ from leaklib.identifiability.counting import counting_bounds
 from leaklib.mechanisms.chain import Chain
 from leaklib.mechanisms.gaussian import ClipNorm, GaussianNoise
 from leaklib.mechanisms.identity import Identity
+from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
 from leaklib.models.lenet import LeNet
 from leaklib.named import flatten, unflatten
 from leaklib.rng import generator
-from leaklib.types import Batch, Mechanism, Update
+from leaklib.types import Batch, Update
 
 CAT = 3
 INITIALISATIONS = {"default": None, "uniform": 0.5}
 # The clips: below and above the norm of the cat's gradient on either network.
-PAIRS: list[tuple[dict[str, object], Mechanism]] = [
+PAIRS: list[tuple[dict[str, object], MechanismBase]] = [
     ({"kind": "full"}, Identity()),
     *(({"kind": "bits", "bits": bits}, Quantize(bits)) for bits in (1, 2, 3, 4, 5, 8, 16)),
     ({"kind": "signs"}, SignSGD()),
@@ -63,6 +64,7 @@ def model(scale: float | None, channels: int = 12) -> torch.nn.Module:
     return LeNet(channels=channels, init_scale=scale).build(0)
 
 
+@cache
 def plain(scale: float | None, channels: int = 12) -> Update:
     return share(model(scale, channels), Photos().batch(CAT, 1), FedSGD())
 
@@ -76,7 +78,7 @@ def noise(update: Update) -> torch.Tensor:
     return torch.cat([torch.randn(t.shape, generator=draw).reshape(-1) for t in update.tensors.values()])
 
 
-def sent(mechanism: Mechanism, update: Update) -> Update:
+def sent(mechanism: MechanismBase, update: Update) -> Update:
     return mechanism(update, generator=generator(0, "mechanism"))
 
 
@@ -128,9 +130,26 @@ def guesses() -> list[torch.Tensor]:
     return [cat, cat + 0.1 * draw, 0.5 + 0.3 * draw, torch.full_like(cat, 0.5)]
 
 
+@cache
+def exact(scale: float | None) -> torch.nn.Module:
+    return LeNet(init_scale=scale).build(0).double()
+
+
+@cache
 def gradients(scale: float | None) -> list[dict[str, torch.Tensor]]:
-    exact = LeNet(init_scale=scale).build(0).double()
-    return [share(exact, Batch(x, torch.tensor([CAT])), FedSGD()).tensors for x in guesses()]
+    return [share(exact(scale), Batch(x, torch.tensor([CAT])), FedSGD()).tensors for x in guesses()]
+
+
+FLOOR = "return mechanisms.noiseFloor({sent, mechanism, examples: 1, bits: 0}, network.layout(12));"
+
+
+@pytest.mark.parametrize("scale", INITIALISATIONS.values(), ids=INITIALISATIONS)
+def test_the_noise_floor_is_that_of_the_package(deno, scale) -> None:
+    for ours, mechanism in PAIRS:
+        observed = double(sent(mechanism, plain(scale)))
+        floor = deno(FLOOR, sent=flatten(observed.tensors), mechanism=ours)
+        assert floor == pytest.approx(mechanism.noise_floor(observed), rel=1e-12, abs=0), mechanism
+    assert sum(mechanism.noise_floor(sent(mechanism, plain(scale))) > 0 for _, mechanism in PAIRS) == 5
 
 
 SLOPE = """
@@ -153,14 +172,13 @@ return pictures.map(picture => {
 def test_the_slope_of_the_distance_in_the_picture_is_that_of_the_package(
     deno, ours, mechanism, scale
 ) -> None:
-    observed, exact = double(sent(mechanism, plain(scale))), LeNet(init_scale=scale).build(0).double()
-    observed = replace(observed, mechanism=mechanism)
-    pictures, weights = guesses()[1:], torch.cat([w.reshape(-1) for w in exact.parameters()])
+    observed = replace(double(sent(mechanism, plain(scale))), mechanism=mechanism)
+    pictures, weights = guesses()[1:], torch.cat([w.reshape(-1) for w in exact(scale).parameters()])
     arguments = {"weights": weights, "label": CAT, "pictures": pictures}
     answers = deno(SLOPE, sent=flatten(observed.tensors), mechanism=ours, **arguments)
     for picture, answer in zip(pictures, answers, strict=True):
         point = picture.clone().requires_grad_()
-        expected = misfit(exact, observed, point, torch.tensor([CAT]), squared_error)
+        expected = misfit(exact(scale), observed, point, torch.tensor([CAT]), squared_error)
         (slope,) = torch.autograd.grad(expected, point)
         assert answer["distance"] == pytest.approx(expected.item(), rel=1e-12, abs=0)
         slope = slope.reshape(-1).numpy()

@@ -1,5 +1,7 @@
 """The page's network against leaklib and PyTorch, in float64; both of its engines."""
 
+import importlib.util
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +16,21 @@ from leaklib.models.lenet import LeNet
 from leaklib.named import flatten
 from leaklib.rng import generator
 
+ROOT = Path(__file__).parents[2]
+KERNEL = ROOT / "leaklib" / "widgets" / "live" / "kernel.wasm"
+READ = f"await compiled.compileKernel(Deno.readFileSync({str(KERNEL)!r}))"
 ENGINES = {
     "js": "network.plainEngine(channels, examples)",
-    "wasm": "compiled.compiledEngine(await compiled.compileKernel(bytes), channels, examples)",
+    "wasm": f"compiled.compiledEngine({READ}, channels, examples)",
 }
 CASES = [(channels, 1) for channels in range(8, 17)] + [(8, 2), (9, 2), (12, 2), (16, 2)]
-KERNEL = Path(__file__).parents[2] / "leaklib" / "widgets" / "live" / "kernel.wasm"
 LABELS = torch.tensor([3, 5])
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request):
     """JavaScript that makes an engine of ``channels`` and ``examples``."""
-    read = f"const bytes = Deno.readFileSync({str(KERNEL)!r});" if request.param == "wasm" else ""
-    return f"{read} const engine = {ENGINES[request.param]};"
+    return f"const engine = {ENGINES[request.param]};"
 
 
 def error(value, reference):
@@ -146,3 +149,109 @@ def test_dot_and_add(deno, engine, length):
     assert found["zeros"]
     assert abs(found["dot"] - (a @ b).item()) < 1e-14 * (a.norm() * b.norm()).item()
     assert error(found["b"], b - 0.7 * a) < 1e-15
+
+
+@pytest.mark.parametrize("scale", [0.1, 3])
+@pytest.mark.parametrize("channels, examples", CASES)
+def test_engines_agree(deno, channels, examples, scale):
+    """Everything that an engine offers, at small weights and at large ones: sigmoids at their ends."""
+    found = deno(
+        f"""return [run({ENGINES["js"]}), run({ENGINES["wasm"]})];
+        function run(engine) {{
+          const fill = (array, from) => array.forEach((_, i) => array[i] = numbers[(from + i) % 7919]);
+          ["weights", "pictures", "direction"].forEach((name, i) => fill(engine[name], 1000 * i));
+          engine.weights.forEach((value, i) => engine.weights[i] = scale * value);
+          for (let e = 0; e < examples; e++) engine.targets[10 * e + 3 + 4 * e] = 1;
+          const found = {{loss: engine.evaluate()}};
+          engine.mixed();
+          engine.layout.convolutions.forEach(({{inputs, height, width, outputs, rows, columns}}, layer) => {{
+            const sizes = [outputs * inputs * 25, inputs * height * width, outputs * rows * columns];
+            const [kernel, input, signal] = sizes.map(size => engine.vector(size));
+            [kernel, input, signal].forEach((array, i) => fill(array, 3000 + 500 * i + layer));
+            const [weight, upper, output] = sizes.map(size => engine.vector(size));
+            engine.convolve(layer, kernel, input, output);
+            engine.correlate(layer, signal, input, weight);
+            engine.transpose(layer, kernel, signal, upper);
+            Object.assign(found, {{[`convolve${{layer}}`]: output, [`correlate${{layer}}`]: weight,
+              [`transpose${{layer}}`]: upper}});
+          }});
+          engine.mixed(); // what evaluate left is still there
+          found.dot = engine.dot(engine.weights, engine.direction);
+          engine.add(0.3, engine.weights, engine.direction);
+          for (const name of ["gradient", "slope", "direction"]) found[name] = engine[name];
+          return found;
+        }}""",
+        channels=channels,
+        examples=examples,
+        scale=scale,
+        numbers=uniform(7919),
+    )
+    plain, compiled = found
+    assert compiled.pop("loss") == pytest.approx(plain.pop("loss"), rel=1e-12, abs=1e-14)
+    assert plain.keys() == compiled.keys()
+    for name, value in plain.items():
+        assert np.all(np.isfinite(value)), name
+        assert error(compiled[name], value) < 1e-12, name
+
+
+def test_exponential_and_logarithm(deno, engine):
+    """Each to its last places: a network of zeros but for the last biases gives their softmax."""
+    for logits in (
+        -(uniform(100, 10) + 1) * torch.logspace(-3, 2.54, 100, dtype=torch.float64)[:, None]
+    ).numpy():
+        found = deno(
+            f"""{engine}
+            engine.weights.set(logits, engine.layout.offsets[7]);
+            engine.evaluate(); // no target: the errors are the probabilities
+            const softmax = engine.gradient.slice(engine.layout.offsets[7]);
+            engine.targets[0] = 1;
+            return {{softmax, loss: engine.evaluate()}};""",
+            channels=8,
+            examples=1,
+            logits=logits,
+        )
+        exponentials = [math.exp(logit - max(logits)) for logit in logits]
+        assert found["softmax"] == pytest.approx(
+            np.array(exponentials) / math.fsum(exponentials), rel=2e-15, abs=0
+        )
+        assert found["loss"] == pytest.approx(
+            max(logits) - logits[0] + math.log(math.fsum(exponentials)), rel=1e-14
+        )
+
+
+def test_memory_of_the_kernel(deno):
+    """One reserve from the beginning: room for the longest search, views that stay, words where it ends."""
+    found = deno(
+        f"""const engine = {ENGINES["wasm"]}, {{weights}} = engine, words = [];
+        const says = act => {{ try {{ act(); }} catch (error) {{ words.push(error.message); }} }};
+        for (let i = 0; i < 210; i++) engine.vector(2 * 3072).fill(1); // 100 pairs, and some
+        for (let i = 0; i < 12; i++) engine.vector(engine.layout.total).fill(1);
+        says(() => engine.vector(2 ** 21));
+        says(() => {{ for (;;) engine.vector(1).fill(1); }});
+        says(() => engine.dot(weights, slope));
+        const untouched = weights.every(value => value === 0);
+        return {{words, untouched, bytes: weights.buffer.byteLength}};""",
+        channels=16,
+        examples=2,
+        slope=uniform(100),
+    )
+    assert found["words"] == [
+        "the kernel's memory is full: no room for 2097152 more numbers",
+        "the kernel's memory is full: no room for 1 more numbers",
+        "the kernel reaches only what its engine's vector() made",
+    ]
+    assert found["bytes"] == 16 * 2**20
+    assert found["untouched"]
+
+
+def test_kernel_is_what_its_source_compiles_to(tmp_path):
+    """The same bytes from the project and from another folder; a changed source is noticed."""
+    spec = importlib.util.spec_from_file_location("kernel", ROOT / "scripts" / "kernel.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    committed, source = KERNEL.read_bytes(), script.SOURCE.read_text()
+    copy = tmp_path / "kernel.c"
+    copy.write_text(source)
+    assert script.compiled() == script.compiled(copy) == committed
+    copy.write_text(source.replace("(1 - a[i])", "(1 + a[i])"))
+    assert script.compiled(copy) != committed

@@ -85,7 +85,7 @@ class Search:
     lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it returns one number per lane. A
     start is over after ``patience`` evaluations without progress (None: when the budget is spent, for
     optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to
-    its best point with a new optimizer; None: never.
+    its best point with a new optimizer; None: never. Once a loss is below ``enough`` the search is over.
 
     A point is the flat vector of the unknowns of all lanes: pictures and, where labels are unknown, logits.
     Pictures are in [0, 1] here, whatever the bounds, so that step sizes and priors mean the same everywhere.
@@ -100,6 +100,7 @@ class Search:
     lanes: int = 1
     stray: int | None = None
     patience: int | None = PATIENCE
+    enough: float = 0.0
     objective: Objective = squared_error
     prior: Callable[[Tensor, float], Tensor] | None = None
     callback: Callback | None = None
@@ -117,7 +118,8 @@ class Search:
             loss, lane, stopped = self.descend(self.draw(generator))
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
-            if stopped or self.evaluations - self.spent < self.lanes or best_loss <= STUCK * best.baseline:
+            over = stopped or self.evaluations - self.spent < self.lanes
+            if over or best_loss < self.enough or best_loss <= STUCK * best.baseline:
                 break
         assert best is not None
         return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1)
@@ -193,7 +195,7 @@ class Search:
             lowest, lane = best_losses.min(0)
             if lowest < 0.9 * milestone:
                 milestone, since = lowest.item(), count
-            over = self.patience and count - since >= self.patience
+            over = lowest < self.enough or (self.patience and count - since >= self.patience)
             if stopped or over or not torch.isfinite(losses).any():
                 break
             if more and count == PATIENCE and lowest > self.reconstruct(best[lane]).baseline:

@@ -64,6 +64,14 @@ class MechanismBase(Checked):
         """The objective as it is; of squared differences, that is the likelihood of Gaussian noise."""
         return objective(candidate, observed)
 
+    def noise_floor(self, update: Update) -> float:
+        """What ``distance`` of squares is expected to be between the true batch and ``update``, as sent.
+
+        From public knowledge alone. A guess that scores less explains what the mechanism added, too. 0 where
+        the true batch scores 0, and where nobody can say without it.
+        """
+        return 0.0
+
 
 def draws(update: Update, generator: torch.Generator | None) -> torch.Generator:
     """``generator``, or seed 0's for this client: the same noise from two would cancel in a difference."""

@@ -42,9 +42,7 @@ export function compiledEngine(module, channels, examples) {
   /** @param {number} length @returns {Float64Array} */
   const vector = length => {
     const address = kernel.allocate(length);
-    if (!address) {
-      throw new RangeError(`the kernel's memory of ${buffer.byteLength / 2 ** 20} MB has no room for ${length} more numbers`);
-    }
+    if (!address) throw new RangeError(`the kernel's memory is full: no room for ${length} more numbers`);
     return new Float64Array(buffer, address, length);
   };
   /** @param {Float64Array} array @returns {number} */

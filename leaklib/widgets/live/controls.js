@@ -39,7 +39,7 @@ export class Controls {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     this.form.addEventListener("input", (/** @type {Event} */ event) => {
-      if (event.target === byId("update-text")) return;
+      if (!(event.target instanceof HTMLInputElement && event.target.closest("fieldset"))) return;
       this.read();
       this.show();
       changing();

@@ -78,7 +78,7 @@ export function drawChart(svg, width, height, chart) {
       .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", at.toLocaleString("en"))),
     ...lines.flatMap(({at, name, kind}) => [
       chartPiece("line", {x1: GUTTER, x2: right, y1: y(at), y2: y(at), class: kind}),
-      chartText(right, y(at) + (kind === "goal" || y(at) > height - FOOT - 15 ? -5 : 13), "end", name),
+      chartText(right, y(at) + (kind === "goal" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name),
     ]),
     ...curves.filter(({points}) => points.length).flatMap(({method, points}) => {
       const [lastX, lastY] = points[points.length - 1];
@@ -93,8 +93,10 @@ export function drawChart(svg, width, height, chart) {
 /** @param {number[]} levels @returns {[number, number, number[]]} */
 function decibels(levels) {
   const most = Math.max(...levels), step = most > 100 ? 40 : most > 50 ? 20 : 10, least = Math.min(...levels);
-  const low = Math.floor(least / step) * step, high = Math.ceil(most / step) * step;
-  return [low, high, Array.from({length: Math.round((high - low) / step) + 1}, (_, i) => low + i * step)];
+  const first = Math.floor(least / step) * step, high = Math.ceil(most / step) * step;
+  // Room for the name of the lowest line.
+  const low = least - first < 0.15 * (high - first) ? first - step / 2 : first;
+  return [low, high, Array.from({length: Math.round((high - first) / step) + 1}, (_, i) => first + i * step)];
 }
 
 /** @param {number[]} levels @returns {[number, number, number[]]} */

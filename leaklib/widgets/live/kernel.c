@@ -9,7 +9,8 @@
 //   padded[channel][stride · i + a][column[b] + j],  j = 0, 1, 2, ...
 //
 // Convolution, weight gradient and input gradient are three loops over these runs. Each keeps a tile of sums in
-// registers, whose sides divide every size but an odd number of channels: then the last channel is computed twice.
+// registers: two channels or taps, and numbers that divide every size. Where their number is odd, the last one is
+// computed twice, to the same sums.
 
 enum { KERNEL = 5, PADDING = 2, TAPS = KERNEL * KERNEL, CLASSES = 10, LAYERS = 3, COLORS = 3, SIDE = 32 };
 enum { PIXELS = COLORS * SIDE * SIDE, MOST_EXAMPLES = 2, PAGE = 65536 };
@@ -18,6 +19,7 @@ typedef double pair __attribute__((vector_size(16), aligned(8)));
 typedef long long bits __attribute__((vector_size(16)));
 
 #define EXPORT(name) __attribute__((export_name(#name)))
+#define SHARED static __attribute__((noinline)) // a copy at each call would double the file and gain no time
 
 static pair load(const double *from) { return *(const pair *)from; }
 static void store(double *to, pair value) { *(pair *)to = value; }
@@ -90,34 +92,34 @@ typedef struct {
   int weight, bias;                        // where they lie among all weights
 } Layer;
 
-static double *channel_row(const Layer *l, const double *padded, int channel, int row) {
-  return (double *)padded + channel * l->plane + row * l->pitch;
-}
+static int start_of(const Layer *l, int channel, int row) { return channel * l->plane + row * l->pitch; }
 
 // Where column x of the input lies in its padded row
 static int place(const Layer *l, int x) {
   return (x + PADDING) % l->stride * (l->pitch / l->stride) + (x + PADDING) / l->stride;
 }
 
-// The rows of the padding stay as they are, zero.
-static void pad(const Layer *l, const double *input, double *padded) {
+// The padding stays as it is, zero.
+SHARED void pad(const Layer *l, const double *input, double *padded) {
   for (int c = 0; c < l->inputs; c++)
-    for (int y = 0; y < l->side; y++) {
-      double *row = channel_row(l, padded, c, y + PADDING);
-      for (int x = 0; x < l->side; x++) row[place(l, x)] = *input++;
-    }
+    for (int y = 0; y < l->side; y++, input += l->side)
+      for (int phase = 0; phase < l->stride; phase++) {
+        double *to = padded + start_of(l, c, y + PADDING) + place(l, phase);
+        for (int x = phase; x < l->side; x += l->stride) *to++ = input[x];
+      }
 }
 
-static void unpad(const Layer *l, const double *padded, double *input) {
+SHARED void unpad(const Layer *l, const double *padded, double *input) {
   for (int c = 0; c < l->inputs; c++)
-    for (int y = 0; y < l->side; y++) {
-      const double *row = channel_row(l, padded, c, y + PADDING);
-      for (int x = 0; x < l->side; x++) *input++ = row[place(l, x)];
-    }
+    for (int y = 0; y < l->side; y++, input += l->side)
+      for (int phase = 0; phase < l->stride; phase++) {
+        const double *from = padded + start_of(l, c, y + PADDING) + place(l, phase);
+        for (int x = phase; x < l->side; x += l->stride) input[x] = *from++;
+      }
 }
 
 // output += kernel ∗ input. The tile: 2 channels × 8 columns.
-static void add_convolution(const Layer *l, const double *kernel, const double *padded, double *output) {
+SHARED void add_convolution(const Layer *l, const double *kernel, const double *padded, double *output) {
   for (int o = 0; o < l->outputs; o += 2) {
     const int p = least(o + 1, l->outputs - 1);
     for (int i = 0; i < l->rows; i++)
@@ -128,7 +130,7 @@ static void add_convolution(const Layer *l, const double *kernel, const double *
         const double *w = kernel + o * l->taps, *v = kernel + p * l->taps;
         for (int c = 0; c < l->inputs; c++)
           for (int a = 0; a < KERNEL; a++, w += KERNEL, v += KERNEL) {
-            const double *row = channel_row(l, padded, c, l->stride * i + a) + j;
+            const double *row = padded + start_of(l, c, l->stride * i + a) + j;
             for (int b = 0; b < KERNEL; b++)
               for (int q = 0; q < 4; q++) {
                 const pair x = load(row + l->column[b] + 2 * q);
@@ -141,8 +143,8 @@ static void add_convolution(const Layer *l, const double *kernel, const double *
   }
 }
 
-// kernel += signal ⋆ input, the gradient in the weights. The tile: 2 channels × a row of a kernel.
-static void add_correlation(const Layer *l, const double *signal, const double *padded, double *kernel) {
+// kernel += signal ⋆ input, the gradient in the weights. The tile: 2 channels × the 5 taps in a row.
+SHARED void add_correlation(const Layer *l, const double *signal, const double *padded, double *kernel) {
   for (int o = 0; o < l->outputs; o += 2) {
     const int p = least(o + 1, l->outputs - 1);
     for (int c = 0; c < l->inputs; c++)
@@ -151,7 +153,7 @@ static void add_correlation(const Layer *l, const double *signal, const double *
         for (int b = 0; b < KERNEL; b++) s[b] = t[b] = both(0);
         const double *d = signal + o * l->cells, *e = signal + p * l->cells;
         for (int i = 0; i < l->rows; i++) {
-          const double *row = channel_row(l, padded, c, l->stride * i + a);
+          const double *row = padded + start_of(l, c, l->stride * i + a);
           for (int j = 0; j < l->rows; j += 2, d += 2, e += 2)
             for (int b = 0; b < KERNEL; b++) {
               const pair x = load(row + l->column[b] + j);
@@ -168,28 +170,32 @@ static void add_correlation(const Layer *l, const double *signal, const double *
   }
 }
 
-// padded += kernelᵀ signal, the gradient in the input. The tile: a column of a kernel × 4 columns. A tile adds to KERNEL
-// rows, so that no sum waits for the one stored just before it.
-static void add_transposed(const Layer *l, const double *kernel, const double *signal, double *padded) {
-  for (int c = 0; c < l->inputs; c++)
-    for (int b = 0; b < KERNEL; b++)
-      for (int i = 0; i < l->rows; i++)
-        for (int j = 0; j < l->rows; j += 4) {
-          pair s[KERNEL], t[KERNEL];
-          for (int a = 0; a < KERNEL; a++) s[a] = t[a] = both(0);
-          const double *d = signal + i * l->rows + j, *w = kernel + c * TAPS + b;
-          for (int o = 0; o < l->outputs; o++, d += l->cells, w += l->taps) {
-            const pair left = load(d), right = load(d + 2);
-            for (int a = 0; a < KERNEL; a++) {
-              s[a] += both(w[a * KERNEL]) * left;
-              t[a] += both(w[a * KERNEL]) * right;
-            }
+// padded += kernelᵀ signal, the gradient in the input. The tile: 2 taps × 8 columns. Neighbors among these taps lie in
+// different rows, so that no sum waits for the one stored just before it.
+SHARED void add_transposed(const Layer *l, const double *kernel, const double *signal, double *padded) {
+  for (int tap = 0; tap < l->taps; tap += 2) {
+    int weight[2], start[2]; // of both taps: among the kernel's weights, and in the padded input
+    for (int q = 0; q < 2; q++) {
+      const int t = least(tap + q, l->taps - 1), c = t / TAPS, b = t % TAPS / KERNEL, a = t % KERNEL;
+      weight[q] = c * TAPS + a * KERNEL + b, start[q] = start_of(l, c, a) + l->column[b];
+    }
+    for (int i = 0; i < l->rows; i++)
+      for (int j = 0; j < l->rows; j += 8) {
+        pair s[4], t[4];
+        for (int q = 0; q < 4; q++) s[q] = t[q] = both(0);
+        const double *d = signal + i * l->rows + j, *w = kernel + weight[0], *v = kernel + weight[1];
+        for (int o = 0; o < l->outputs; o++, d += l->cells, w += l->taps, v += l->taps)
+          for (int q = 0; q < 4; q++) {
+            const pair x = load(d + 2 * q);
+            s[q] += both(*w) * x;
+            t[q] += both(*v) * x;
           }
-          for (int a = 0; a < KERNEL; a++) {
-            double *to = channel_row(l, padded, c, l->stride * i + a) + l->column[b] + j;
-            store(to, load(to) + s[a]), store(to + 2, load(to + 2) + t[a]);
-          }
-        }
+        double *const corner = padded + start_of(l, 0, l->stride * i) + j;
+        double *const first = corner + start[0], *const second = corner + start[1];
+        for (int q = 0; q < 4; q++) s[q] += load(first + 2 * q), t[q] += load(second + 2 * q);
+        for (int q = 0; q < 4; q++) store(first + 2 * q, s[q]), store(second + 2 * q, t[q]);
+      }
+  }
 }
 
 // The network
@@ -290,11 +296,14 @@ static void backward(const double *weights, const double *error, double *gradien
     const Layer *l = layers + k;
     const double *a = states[k].activation, *u = states[k].upper;
     double *const d = states[k].sensitivity;
-    for (int o = 0, i = 0; o < l->outputs; o++)
-      for (int j = 0; j < l->cells; j++, i++) {
-        d[i] = u[i] * a[i] * (1 - a[i]);
-        gradient[l->bias + o] += d[i];
+    for (int o = 0, i = 0; o < l->outputs; o++) {
+      pair bias = both(0);
+      for (const int end = i + l->cells; i < end; i += 2) {
+        const pair sensitivity = load(u + i) * load(a + i) * (both(1) - load(a + i));
+        store(d + i, sensitivity), bias += sensitivity;
       }
+      gradient[l->bias + o] += sum(bias);
+    }
     add_correlation(l, d, states[k].padded, gradient + l->weight);
     if (!k) continue;
     fill(scattered, 0, l->inputs * l->plane);

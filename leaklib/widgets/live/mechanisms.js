@@ -75,6 +75,28 @@ export function distance(update, layout) {
   }
 }
 
+/**
+ * The distance that the true pictures are expected to have: what noise or rounding to the nearest level leaves. 0
+ * where they have none (all or the largest entries were sent, intervals are compared), and for signs, where it
+ * depends on how many entries are small.
+ * @param {Update} update
+ * @param {Layout} layout
+ * @returns {number}
+ */
+export function noiseFloor({sent, mechanism}, layout) {
+  if (mechanism.kind === "noise") {
+    return layout.total * (mechanism.multiplier * mechanism.clip) ** 2 / squaredNorm(sent);
+  }
+  if (mechanism.kind !== "bits" || mechanism.bits <= COARSE) return 0;
+  const steps = stepOfEntries(sent, layout, mechanism.bits);
+  const levels = sent.map((value, i) => Math.abs(value) / steps[i]);
+  const zeros = levels.filter(level => level < 0.5).length;
+  const small = levels.filter(level => level < 1.5).length;
+  // How many entries lie within t of zero grows as a power of t: 1 where they are spread evenly.
+  const power = zeros ? Math.log(small / zeros) / Math.log(3) : 1;
+  return ((layout.total - zeros) / 12 + zeros / 4 * power / (power + 2)) / squaredNorm(levels);
+}
+
 /** @param {Float64Array} values */
 function squaredNorm(values) {
   return values.reduce((sum, value) => sum + value * value, 0);

@@ -51,7 +51,8 @@ function gatherPatches({inputs, height, width, rows, columns, stride}, input, pa
       for (let row = 0; row < rows; row++) {
         const y = row * stride + down;
         const inside = y >= 0 && y < height;
-        for (let column = 0, x = right, start = (channel * height + y) * width; column < columns; column++, x += stride) {
+        const start = (channel * height + y) * width;
+        for (let column = 0, x = right; column < columns; column++, x += stride) {
           patches[at++] = inside && x >= 0 && x < width ? input[start + x] : 0;
         }
       }
@@ -74,7 +75,8 @@ function scatterPatches({inputs, height, width, rows, columns, stride}, patches,
       for (let row = 0; row < rows; row++) {
         const y = row * stride + down;
         const inside = y >= 0 && y < height;
-        for (let column = 0, x = right, start = (channel * height + y) * width; column < columns; column++, x += stride) {
+        const start = (channel * height + y) * width;
+        for (let column = 0, x = right; column < columns; column++, x += stride) {
           if (inside && x >= 0 && x < width) input[start + x] += patches[at];
           at++;
         }

@@ -10,7 +10,7 @@ import {readUpdate} from "./pasted.js";
 import {Phone, byId} from "./phone.js";
 import {initialWeights} from "./random.js";
 import {Helper} from "./runs.js";
-import {METHOD_NAMES, clockTime, counted, decibelText, endSentence, forecastSentence, graySentence, labelSentence, lossText, plainNumber, sentSentence, signsTell, standingSentence} from "./words.js";
+import {METHOD_NAMES, biasSentence, clockTime, counted, decibelText, endSentence, forecastSentence, graySentence, labelSentence, lossText, plainNumber, sentSentence, signsTell, standingSentence} from "./words.js";
 
 /** @typedef {import("./types.js").Network} Network */
 /** @typedef {import("./types.js").Update} Update */
@@ -76,7 +76,7 @@ class LivePage {
     this.jobs = 0; // numbers of jobs that were given out
     /** @type {Run | null} */
     this.run = null;
-    /** @type {{network: Network, update: Update} | null} */
+    /** @type {import("./pasted.js").Pasted | null} */
     this.pasted = null;
     this.lastCharts = 0;
     this.waiting = false; // for the next frame of the screen
@@ -102,7 +102,6 @@ class LivePage {
       failed: text => this.notice(text),
     });
     this.listen();
-    this.showNetwork();
     this.open();
   }
 
@@ -169,6 +168,7 @@ class LivePage {
   applyTheme() {
     root.dataset.theme = this.theme || (darkSystem.matches ? "dark" : "light");
     if (this.run?.update) this.showUpdate(this.run);
+    else this.showNetwork();
   }
 
   /** The address was changed by hand, or by going back. */
@@ -199,6 +199,9 @@ class LivePage {
   showNetwork() {
     const {channels, batch} = this.settings;
     byId("forecast").textContent = forecastSentence(forecast(channels, batch));
+    if (this.run) return;
+    const shape = layout(channels);
+    this.showLayers(new Float64Array(shape.total), shape, false);
   }
 
   /** @param {string} text */
@@ -235,7 +238,7 @@ class LivePage {
     if (!pasted && !originals.length) return;
     /** @type {Run} */
     const run = {
-      id: ++this.jobs, network: pasted?.network ?? this.network(), originals, truth: pasted ? null : this.phone.labels,
+      id: ++this.jobs, network: pasted?.network ?? this.network(), originals, truth: pasted ? pasted.labels ?? null : this.phone.labels,
       gray: originals.map(original => pictureScore(new Float64Array(PICTURE_VALUES).fill(0.5), original)),
       update: null, labelWords: "", lanes: [], said: new Set(),
     };
@@ -356,7 +359,14 @@ class LivePage {
   /** Shows what was sent, layer by layer. @param {Run} run */
   showUpdate({update, network}) {
     if (!update) return;
-    const shape = layout(network.channels), signs = update.mechanism.kind === "signs", style = getComputedStyle(root);
+    const shape = layout(network.channels);
+    this.showLayers(update.sent, shape, update.mechanism.kind === "signs");
+    byId("sent-words").textContent = sentSentence(update, shape);
+  }
+
+  /** @param {Float64Array} sent @param {import("./types.js").Layout} shape @param {boolean} signs */
+  showLayers(sent, shape, signs) {
+    const style = getComputedStyle(root);
     /** @param {string} name @returns {Color} */
     const color = name => /** @type {Color} */ ([1, 3, 5].map(i => parseInt(style.getPropertyValue(name).trim().slice(i, i + 2), 16)));
     const scale = signs ? {negative: color("--minus"), zero: color("--nought"), positive: color("--plus")}
@@ -370,16 +380,14 @@ class LivePage {
       const {inputs = 0, outputs = 0} = shape.convolutions[layer] ?? {};
       const name = layer < 3 ? `conv${layer + 1}` : "last layer";
       const kind = layer < 3 ? `${inputs} × ${outputs} filters of 5 × 5, and biases` : "10 rows, each ends in its bias";
-      paintLayer(canvas, update.sent, shape, layer, scale);
+      paintLayer(canvas, sent, shape, layer, scale);
       canvas.setAttribute("aria-label", `What is sent of ${name}: ${numbers} numbers as colors, ${kind}`);
       figure.setAttribute("title", kind);
       caption.textContent = numbers;
       caption.prepend(Object.assign(document.createElement("b"), {textContent: name}));
     });
-    byId("legend").hidden = false;
     byId("legend").classList.toggle("signs", signs);
     byId("legend-text").textContent = signs ? "−1 and +1" : "below zero to above; each layer has its own scale";
-    byId("sent-words").textContent = sentSentence(update, shape);
   }
 
   /** @param {Run} run @param {number[]} labels */
@@ -388,10 +396,7 @@ class LivePage {
     const shape = layout(run.network.channels), bySigns = signsTell(labels, run.update, shape);
     run.labelWords = labelSentence(labels, run.truth, bySigns);
     root.dataset.label = labels.join(" ");
-    const rows = labels.length === 1 ? `row ${labels[0]} is` : `rows ${labels.join(" and ")} are`;
-    byId("label-words").textContent = bySigns
-      ? `In the last column only the bias of ${rows} below zero: ${labels.length === 1 ? "the label" : "the labels"}.`
-      : run.labelWords;
+    byId("label-words").textContent = bySigns ? biasSentence(labels) : run.labelWords;
     byId("last-rows").append(...labels.map(label => {
       const mark = document.createElement("span");
       mark.className = "read-label";
@@ -490,16 +495,18 @@ class LivePage {
     });
   }
 
-  /** Whether curves run over seconds: iterations of the closed form are no evaluations. @param {Run} run */
-  overTime(run) {
-    return run.lanes.some(lane => lane.method === "closed");
+  /** Whether curves run over seconds: iterations of the closed form are no evaluations. @param {Pick<Run, "lanes">} run */
+  overTime({lanes}) {
+    return lanes.some(lane => lane.method === "closed");
   }
 
   /** @param {boolean} now even if they were drawn a moment ago */
   drawCharts(now) {
-    const {run} = this;
-    if (!run || (!now && performance.now() - this.lastCharts < CHART_PAUSE)) return;
+    /** @type {Pick<Run, "lanes" | "gray">} */
+    const run = this.run ?? {lanes: [], gray: []};
+    if ((!now && performance.now() - this.lastCharts < CHART_PAUSE)) return;
     this.lastCharts = performance.now();
+    /** @type {"s" | "evaluations"} */
     const unit = this.overTime(run) ? "s" : "evaluations", gray = Math.min(...run.gray);
     const frame = run.lanes.find(lane => lane.method === "matching")?.frame;
     this.drawCurves("psnr-chart", "PSNR in dB", {
@@ -509,14 +516,13 @@ class LivePage {
         {at: 30, name: "30 dB", kind: "goal"},
       ],
     });
-    if (!frame) return;
     this.drawCurves("loss-chart", "Loss", {
-      logarithmic: true, unit, range: [frame.gray, frame.gray],
+      logarithmic: true, unit, range: frame ? [frame.gray, frame.gray] : [1e-12, 1],
       curves: run.lanes.map(({method, losses}) => ({method, points: losses})),
-      lines: [
+      lines: frame ? [
         {at: frame.gray, name: "gray picture", kind: "gray"},
         ...frame.enough > 0 ? [{at: frame.enough, name: "noise floor", kind: "floor"}] : [],
-      ],
+      ] : [],
     });
   }
 
@@ -526,7 +532,7 @@ class LivePage {
     const svg = byId(id).querySelector("svg"), {width, height} = svg.getBoundingClientRect();
     if (!width || !height) return;
     drawChart(svg, width, height, chart);
-    if (root.dataset.state === "running") return;
+    if (root.dataset.state !== "done" && root.dataset.state !== "stopped") return;
     const ends = chart.curves.filter(curve => curve.points.length).map(({method, points}) => {
       const [x, y] = points[points.length - 1];
       return `${METHOD_NAMES[/** @type {Method} */ (method)]} ends at ${chart.logarithmic ? lossText(y) : decibelText(y)} after ${plainNumber(x)} ${chart.unit}`;

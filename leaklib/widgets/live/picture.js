@@ -171,6 +171,35 @@ async function formatOf(file) {
 }
 
 /**
+ * Whether all of a picture has arrived. Browsers show the upper part of half a photograph, and gray below.
+ * @param {string} format of the two that this is told of; others are left to the browser
+ * @param {Blob} file
+ * @returns {Promise<boolean>}
+ */
+async function hasArrived(format, file) {
+  if (format !== "JPEG" && format !== "PNG") return true;
+  const bytes = new DataView(await file.arrayBuffer()), end = bytes.byteLength;
+  if (format === "PNG") {
+    // Chunks: length, name, content and checksum.
+    for (let at = 8; at + 12 <= end; at += 12 + bytes.getUint32(at)) {
+      if (bytes.getUint32(at + 4) === 0x49454e44) return true; // IEND
+    }
+    return false;
+  }
+  const letters = new Uint8Array(bytes.buffer);
+  for (let at = 2; at >= 0 && at + 2 <= end; at = letters.indexOf(0xff, at)) {
+    const marker = letters[at + 1];
+    if (marker === 0xd9) return true; // the end of the picture, whatever follows it
+    const alone = marker === 0 || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8); // without content
+    if (marker === 0xff) at += 1;
+    else if (alone) at += 2;
+    else if (at + 4 <= end) at += 2 + bytes.getUint16(at + 2);
+    else return false;
+  }
+  return false;
+}
+
+/**
  * A picture from a file, of any format that the browser decodes.
  * @param {Blob} file of at most 100 MB and 89 megapixels
  * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
@@ -181,7 +210,7 @@ export async function readFile(file) {
     ? `This browser does not read ${format}: save the picture as ${READABLE_FORMATS}.`
     : format ? `The ${format} file is broken or not complete: try another copy of it.`
     : `This is not a picture that the browser reads: choose a ${READABLE_FORMATS}.`;
-  if (!size || !size.width || !size.height) throw new Error(unreadable);
+  if (!size || !size.width || !size.height || !await hasArrived(format, file)) throw new Error(unreadable);
   const megapixels = size.width * size.height / 1e6;
   if (size.width * size.height > LARGEST_PICTURE) {
     throw new Error(`The picture has ${Math.ceil(megapixels)} megapixels: at most 89 are read.`);

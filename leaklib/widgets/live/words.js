@@ -98,6 +98,12 @@ export function labelSentence(labels, truth, bySigns) {
   return `${name}, ${how}: ${right ? "right" : `wrong, it is ${truth.join(" and ")}`}.`;
 }
 
+/** Where the labels are seen. @param {number[]} labels */
+export function biasSentence(labels) {
+  return labels.length === 1 ? `In the last column only the bias of row ${labels[0]} is below zero: the label.`
+    : `In the last column only the biases of rows ${labels.join(" and ")} are below zero: the labels.`;
+}
+
 /**
  * Why the attack ended, where that needs a word.
  * @param {Standing} standing
@@ -116,12 +122,14 @@ export function endSentence({method, reason, restart}, determined) {
  * @param {boolean} named with the method's name before it
  */
 export function standingSentence({method, scores, evaluations, seconds, lowest, reason, clear}, named) {
-  const unit = method === "closed" ? "iteration" : "evaluation", work = counted(evaluations, unit);
+  const unit = method === "closed" ? "iteration" : "evaluation";
+  /** In a race only the clock can be compared. @param {{evaluations: number, seconds: number}} at */
+  const spent = at => `${named ? "" : `${counted(at.evaluations, unit)} and `}${clockTime(at.seconds)}`;
   const result = scores.length ? roundedDecibels(scores) : reason === "solved" ? `Explained, with a loss of ${lossText(lowest)},` : `A loss of ${lossText(lowest)}`;
   const ended = reason === "stopped" ? "Stopped at " : "";
   const start = named ? `${METHOD_NAMES[method]}: ${ended.toLowerCase()}` : ended;
-  const passed = clear && Math.min(...scores) >= 35 ? `30 dB after ${counted(clear.evaluations, unit)} and ${clockTime(clear.seconds)}, ` : "";
-  return `${start}${passed}${ended ? result.replace(/^A loss/, "a loss") : result} after ${work} and ${clockTime(seconds)}.`;
+  const passed = clear && Math.min(...scores) >= 35 ? `30 dB after ${spent(clear)}, ` : "";
+  return `${start}${passed}${ended ? result.replace(/^A loss/, "a loss") : result} after ${spent({evaluations, seconds})}.`;
 }
 
 /** @param {number[]} gray PSNR in dB of a gray picture against each original */
