@@ -171,8 +171,8 @@ async function formatOf(file) {
   if (!format && /<svg[\s>]/i.test(start)) {
     throw new Error("A drawing in SVG has no pixels of its own: save it as PNG.");
   }
-  const plain = READABLE_FORMATS.includes(format || "none") && !COLOR_MARKS.test(new TextDecoder("latin1").decode(bytes));
-  return {format, plain};
+  const marked = COLOR_MARKS.test(new TextDecoder("latin1").decode(bytes));
+  return {format, plain: !marked && ["PNG", "JPEG", "WebP", "GIF"].includes(format)};
 }
 
 /**
