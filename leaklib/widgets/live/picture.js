@@ -485,8 +485,10 @@ export function drawingPad(canvas, {changed = () => {}, say = () => {}} = {}) {
     changed();
   };
 
-  // On a line between two pixels for pens of even size, so that the frame is never at their edge.
-  const paint = () => dot(column + 0.5, row + 0.5);
+  const paint = () => {
+    const middle = size % 2 ? 0.5 : 1; // of a pen of even size, between pixels: the framed one is left above of it
+    dot(column + middle, row + middle);
+  };
   /** @type {Record<string, [number, number]>} */
   const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
   /** @param {KeyboardEvent} event */
