@@ -72,7 +72,7 @@ class LivePage {
     this.settings = readSettings(location.hash);
     this.theme = /** @type {string} */ (this.settings.theme);
     this.applyTheme();
-    root.classList.toggle("embedded", embedded);
+    root.classList.add("scripted", ...embedded ? ["embedded"] : []);
     this.jobs = 0; // numbers of jobs that were given out
     /** @type {Run | null} */
     this.run = null;
@@ -155,6 +155,8 @@ class LivePage {
       this.applyTheme();
     });
     darkSystem.addEventListener("change", () => this.applyTheme());
+    window.addEventListener("beforeprint", () => this.applyTheme("light"));
+    window.addEventListener("afterprint", () => this.applyTheme());
     window.addEventListener("hashchange", () => this.readdress());
     for (const chart of document.querySelectorAll(".charts svg")) {
       new ResizeObserver(() => this.drawCharts(true)).observe(chart);
@@ -173,8 +175,9 @@ class LivePage {
     byId("guesses").scrollIntoView({block: "nearest", behavior: still.matches ? "auto" : "smooth"});
   }
 
-  applyTheme() {
-    root.dataset.theme = this.theme || (darkSystem.matches ? "dark" : "light");
+  /** @param {string} theme the address's or the book's, otherwise the system's */
+  applyTheme(theme = this.theme) {
+    root.dataset.theme = theme || (darkSystem.matches ? "dark" : "light");
     if (this.run?.update) this.showUpdate(this.run);
     else this.showNetwork();
   }
@@ -520,14 +523,14 @@ class LivePage {
     /** @type {"s" | "evaluations"} */
     const unit = this.overTime(run) ? "s" : "evaluations", gray = Math.min(...run.gray);
     const frame = run.lanes.find(lane => lane.method === "matching")?.frame;
-    this.drawCurves("psnr-chart", "PSNR in dB", {
+    this.drawCurves("psnr-chart", "PSNR in dB", "", {
       logarithmic: false, unit, range: [10, 40], curves: run.lanes.map(({method, quality}) => ({method, points: quality})),
       lines: [
         ...Number.isFinite(gray) ? [{at: gray, name: `gray picture ${gray.toFixed(0)} dB`, kind: "gray"}] : [],
         {at: 30, name: "30 dB", kind: "goal"},
       ],
     });
-    this.drawCurves("loss-chart", "Loss", {
+    this.drawCurves("loss-chart", "Loss", ": how far the two gradients are apart", {
       logarithmic: true, unit, range: frame ? [frame.gray, frame.gray] : [1e-12, 1],
       curves: run.lanes.map(({method, losses}) => ({method, points: losses})),
       lines: frame ? [
@@ -537,9 +540,9 @@ class LivePage {
     });
   }
 
-  /** @param {string} id @param {string} name @param {import("./curves.js").Chart} chart */
-  drawCurves(id, name, chart) {
-    byId(id).querySelector("figcaption").textContent = `${name} over ${chart.unit === "s" ? "seconds" : chart.unit}`;
+  /** @param {string} id @param {string} name @param {string} meaning @param {import("./curves.js").Chart} chart */
+  drawCurves(id, name, meaning, chart) {
+    byId(id).querySelector("figcaption").textContent = `${name} over ${chart.unit === "s" ? "seconds" : chart.unit}${meaning}`;
     const svg = byId(id).querySelector("svg"), {width, height} = svg.getBoundingClientRect();
     if (!width || !height) return;
     drawChart(svg, width, height, chart);
