@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from leaklib.widgets.inpage import document
+
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # It finds no host but this one, and does nothing by itself.
@@ -332,3 +334,11 @@ def tab(request):
         opened = FirefoxTab(request.getfixturevalue("firefox"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory):
+    """A folder with live.html alone."""
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "live.html").write_text(document(), encoding="utf8")
+    return folder

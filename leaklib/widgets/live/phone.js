@@ -3,6 +3,7 @@
 import {SAMPLE_NAMES} from "./address.js";
 import {clearPicture, paintPicture} from "./canvas.js";
 import {PEN_COLORS, PEN_SIZES, drawingPad, fromClipboard, openCamera, readFile, samplePicture} from "./picture.js";
+import {updateText} from "./pasted.js";
 
 /**
  * @typedef {object} PhoneEvents
@@ -162,8 +163,12 @@ export class Phone {
 
   /** A file is a picture, or an update as JSON. @param {File} file @param {Slot} [slot] */
   async takeFile(file, slot) {
-    if (/\.json$/i.test(file.name) || file.type === "application/json") this.events.pasted(await file.text());
-    else await this.take(() => readFile(file), slot);
+    if (!/\.json$/i.test(file.name) && file.type !== "application/json") return this.take(() => readFile(file), slot);
+    try {
+      this.events.pasted(await updateText(file));
+    } catch (error) {
+      this.events.failed(error instanceof Error ? error.message : String(error));
+    }
   }
 
   /** @param {Slot} slot */
