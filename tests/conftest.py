@@ -5,11 +5,14 @@ With ``--sample all``, the default, everything runs. With a number for a seed, a
 """
 
 import random
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
 
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 torch.set_num_threads(1)  # the tests run side by side, and results do not depend on the number of cores
 
 
@@ -48,3 +51,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
         for item in set(cases) - set(drawn):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, which finds no host but this one. One for all: Playwright starts only once."""
+    import pages
+    from playwright.sync_api import sync_playwright
+
+    if pages.CHROMIUM is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=pages.CHROMIUM, args=pages.ARGUMENTS)

@@ -1,4 +1,4 @@
-"""One browser for all tests that look at pages: a second one in the same process would not start."""
+"""The built website, which the tests of the book look at."""
 
 import functools
 import http.server
@@ -7,11 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import sync_playwright
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 import pages
+import pytest
 
 SOURCES = [
     "_config.yml",
@@ -25,15 +22,6 @@ SOURCES = [
     "leaklib/widgets/live",
 ]
 HIDDEN = re.compile(r"/(__pycache__|\.[^/]+)/")  # what tools leave behind
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Debian's Chromium, which finds no host but this one."""
-    if pages.CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=pages.CHROMIUM, args=pages.ARGUMENTS)
 
 
 def files(*names):

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import firefox, live, tab
+
+__all__ = ["firefox", "live", "tab"]
 
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "leaklib" / "widgets" / "live"
