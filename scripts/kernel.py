@@ -26,7 +26,7 @@ OPTIONS = [
 ]
 
 
-def compiled(source: Path = SOURCE) -> bytes:
+def compiled(source: Path) -> bytes:
     """The WebAssembly module of ``source``. SystemExit where it does not compile."""
     # Zig would keep its caches in the home folder.
     caches = {"ZIG_GLOBAL_CACHE_DIR": str(CACHE / "global"), "ZIG_LOCAL_CACHE_DIR": str(CACHE / "local")}
@@ -41,7 +41,7 @@ def compiled(source: Path = SOURCE) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with the committed file, write nothing")
-    check, target, module = parser.parse_args().check, SOURCE.with_suffix(".wasm"), compiled()
+    check, target, module = parser.parse_args().check, SOURCE.with_suffix(".wasm"), compiled(SOURCE)
     if not check:
         target.write_bytes(module)
     elif not target.exists() or target.read_bytes() != module:

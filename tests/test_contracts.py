@@ -285,6 +285,7 @@ def differences_in_a_chain(mechanism: MechanismBase, update: Update) -> list[str
         "sensitivity": sent.sensitivity == chained.sensitivity,
         "bits_sent": mechanism.bits_sent(update) == chain.bits_sent(update),
         "distance": torch.equal(alone, within),
+        "noise_floor": mechanism.noise_floor(update) == chain.noise_floor(update),
     }
     return [name for name, agrees in same.items() if not agrees]
 

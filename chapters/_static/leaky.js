@@ -44,7 +44,8 @@ function frameLive(place) {
   let sample = ""; // a link that names none keeps the one that is shown
   function source() {
     const asked = inAddress(), settings = asked && clean.test(asked) ? asked : place.dataset.settings;
-    return `${place.dataset.src}#${[sample, settings, theme() && `theme=${theme()}`].filter(Boolean).join("&")}`;
+    const all = [sample, settings, theme() && `theme=${theme()}`].filter(Boolean).join("&");
+    return place.dataset.src + (all && `#${all}`); // a bare # would scroll the page to the frame
   }
   const frame = Object.assign(document.createElement("iframe"), {
     title: "The attack, live in this page", loading: "lazy", allow: "camera; clipboard-read", src: source(),

@@ -12,6 +12,7 @@ stopping thresholds (see search/optimizers.py), and a prior can be added, which 
 Chapters: 3, 8, 9.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,7 @@ from torch.optim import Adam, Optimizer
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import check_head, infer_label, num_classes
-from leaklib.attacks.search.matching import Search, mid_gray, misfit
+from leaklib.attacks.search.matching import Search, fitted, mid_gray, misfit
 from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
@@ -51,7 +52,8 @@ class _Matching(AttackBase):
     ) -> Search:
         """For the pictures, and for the labels as well where they are None."""
         lbfgs = self.optimizer == "lbfgs"
-        unit = self._unit(model, update, labels) if self.total_variation else None
+        weight = self.total_variation
+        unit = weight * _gray_distance(model, update, labels) if weight else None
 
         def optimizer(point: Tensor) -> Optimizer:
             if not lbfgs:
@@ -66,24 +68,28 @@ class _Matching(AttackBase):
             evaluations=self.steps * (INNER if lbfgs else 1),
             restarts=self.restarts,
             stray=STRAY if lbfgs else None,
-            enough=self._floor(update),
+            enough=self._enough(model, update, labels),
             prior=None if unit is None else lambda images, spent: unit * total_variation(images),
             callback=callback,
         )
 
-    def _floor(self, update: Update) -> float:
+    def _enough(self, model: nn.Module, update: Update, labels: Labels | None) -> float:
         """The loss at which the search is over; 0 if nothing but patience ends it."""
-        if self.stop_at_noise and isinstance(update.mechanism, MechanismBase):
-            return update.mechanism.noise_floor(update)
-        return 0.0
+        if not self.stop_at_noise or not isinstance(update.mechanism, MechanismBase):
+            return 0.0
+        unknowns = update.num_examples * math.prod(update.input_shape)
+        equations = sum(tensor.numel() for tensor in update.tensors.values())
+        gray = _gray_distance(model, update, labels).item()
+        return fitted(update.mechanism.noise_floor(update), gray, unknowns, equations)
 
-    def _unit(self, model: nn.Module, update: Update, labels: Labels | None) -> Tensor:
-        """The weight of the prior: ``total_variation`` times the distance of mid-gray pictures."""
-        gray, targets = mid_gray(model, update), labels
-        if targets is None:
-            classes = num_classes(update)
-            targets = gray.new_full((update.num_examples, classes), 1 / classes)
-        return self.total_variation * misfit(model, update, gray, targets, squared_error)
+
+def _gray_distance(model: nn.Module, update: Update, labels: Labels | None) -> Tensor:
+    """What mid-gray pictures score, with even labels where none are known."""
+    gray, targets = mid_gray(model, update), labels
+    if targets is None:
+        classes = num_classes(update)
+        targets = gray.new_full((update.num_examples, classes), 1 / classes)
+    return misfit(model, update, gray, targets, squared_error)
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,8 @@ class DLG(_Matching):
     networks as badly conditioned as LeNet, together with a model and an update in float64.
     ``total_variation`` weighs a prior on smooth pictures, in units of what mid-gray ones score: 0 as
     published, 0.001 to 0.01 for updates that compression left too coarse to determine the picture. With
-    ``stop_at_noise`` the search is over where it explains a noisy or rounded update as well as the true batch
-    is expected to (``MechanismBase.noise_floor``): what is left to explain is noise.
+    ``stop_at_noise`` the search is over where it has begun to explain the noise or the rounding of an update,
+    whose size is public (``MechanismBase.noise_floor``): it is not begun again, and ends nearer to the truth.
     """
 
     known_labels: bool = False

@@ -48,5 +48,6 @@ class Chain(MechanismBase):
         clips = [m for m in self.mechanisms[:-1] if isinstance(m, ClipNorm)]
         if len(clips) + 1 != len(self.mechanisms):
             return 0.0
-        sensitivity = float(clips[-1].max_norm) if clips else None
-        return self.mechanisms[-1].noise_floor(replace(update, sensitivity=sensitivity))
+        if clips:
+            update = replace(update, sensitivity=float(clips[-1].max_norm))
+        return self.mechanisms[-1].noise_floor(update)

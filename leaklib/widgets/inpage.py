@@ -19,13 +19,10 @@ from leaklib.drawing import PALETTE
 from leaklib.rng import generator
 from leaklib.widgets.pictures import png
 
-# In the order of their imports. What the worker runs comes first; the page has all of it.
+# Each in the order of its imports.
 WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
-PAGE = ("random", "network", "counting", "address", "picture", "pasted", "canvas", "curves", "words", "runs") + (
-    "phone",
-    "controls",
-    "page",
-)
+DATA = "random", "network", "counting", "address", "picture", "pasted"
+PAGE = *DATA, "canvas", "curves", "words", "runs", "phone", "controls", "page"
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
 SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from leaklib.attacks.search.matching import misfit
+from leaklib.attacks.search.matching import fitted, misfit
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
@@ -149,6 +149,15 @@ def test_the_noise_floor_is_that_of_the_package(deno, scale) -> None:
         observed = double(sent(mechanism, plain(scale)))
         floor = deno(FLOOR, sent=flatten(observed.tensors), mechanism=ours)
         assert floor == pytest.approx(mechanism.noise_floor(observed), rel=1e-12, abs=0), mechanism
+    for numbers in (
+        (0.1, 1.0, 3072, 15826),
+        (0.1, 1e3, 3072, 15826),
+        (0.0, 1.0, 3072, 15826),
+        (1.0, 1.0, 2, 1),
+    ):
+        assert deno("return search.fitted(...numbers)", numbers=list(numbers)) == pytest.approx(
+            fitted(*numbers)
+        )
     assert sum(mechanism.noise_floor(sent(mechanism, plain(scale))) > 0 for _, mechanism in PAIRS) == 5
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from leaklib.attacks.dlg import DLG, IDLG
-from leaklib.attacks.search.matching import misfit
+from leaklib.attacks.search.matching import STUCK, fitted, misfit
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
@@ -17,6 +17,7 @@ from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.sign import SignSGD
 from leaklib.mechanisms.top_k import TopK
+from leaklib.metrics import psnr
 from leaklib.models.lenet import LeNet
 from leaklib.rng import generator
 from leaklib.types import Update
@@ -91,22 +92,30 @@ def test_no_floor_where_the_truth_scores_zero_or_nobody_knows(mechanism: Mechani
     assert mechanism.noise_floor(mechanism(share(LeNet().build(0), Photos().batch(0, 1), FedSGD()))) == 0
 
 
-def test_an_attack_that_is_told_to_stops_at_the_floor_and_does_not_begin_again() -> None:
+def test_a_search_goes_on_below_the_floor_until_it_has_nearly_fitted_the_noise() -> None:
+    # Of 4 equations 3 unknowns can fit three quarters of the noise.
+    assert fitted(0.1, 1.0, 3, 4) == pytest.approx(1.05 * 0.1 / 4)
+    # A search that comes below a thousandth of gray is not begun again, so there is nothing to stop.
+    assert fitted(0.1, 1.05 * 0.1 / 4 / STUCK, 3, 4) == 0 < fitted(0.1, 25.0, 3, 4)
+    # With as many unknowns as equations all noise can be fitted.
+    assert fitted(0.1, 1.0, 4, 4) == fitted(0.1, 1.0, 5, 4) == fitted(0.0, 1.0, 3, 4) == 0
+
+
+def test_an_attack_that_is_told_to_stops_in_the_noise_and_does_not_begin_again() -> None:
     model, batch = LeNet().build(0), Photos().batch(3, 1)
     plain = share(model, batch, FedSGD(), reveal_labels=True)
     mechanism = noisy(3e-3)
     update = mechanism(plain, generator=generator(0, "mechanism"))
-    floor = mechanism.noise_floor(update)
-    for attack in (IDLG(steps=2, stop_at_noise=True), DLG(steps=2, stop_at_noise=True, known_labels=True)):
+    gray = misfit(model, update, torch.full_like(batch.inputs, 0.5), batch.labels, squared_error).item()
+    enough = fitted(mechanism.noise_floor(update), gray, 3072, 15826)
+    for attack in (IDLG(steps=6, stop_at_noise=True), DLG(steps=6, stop_at_noise=True, known_labels=True)):
         losses: list[float] = []
         found = attack(model, update, callback=lambda progress, to=losses: to.append(progress.loss))
-        assert losses[-1] < floor <= min(losses[:-1]) and found.restarts == 0
-        assert (
-            len(losses)
-            == found.evaluations
-            < 40
-            == replace(attack, stop_at_noise=False)(model, update).evaluations
-        )
+        assert losses[-1] < enough <= min(losses[:-1]) and found.restarts == 0
+        assert len(losses) == found.evaluations < 120
+    going = IDLG(steps=6)(model, update)
+    assert going.evaluations == 120
+    assert psnr(found.inputs, batch.inputs) > psnr(going.inputs, batch.inputs) + 2
     # Nothing was lost here, so there is nothing to stop for.
-    still = IDLG(steps=2, stop_at_noise=True)
-    assert still(model, plain).evaluations == 40 and still(model, TopK(0.5)(plain)).evaluations == 40
+    still = IDLG(steps=1, stop_at_noise=True)
+    assert still(model, plain).evaluations == 20 and still(model, TopK(0.5)(plain)).evaluations == 20

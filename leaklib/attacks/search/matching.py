@@ -31,6 +31,7 @@ from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconst
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
 STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
+SLACK = 1.05  # a search of noisy updates is over this near to where it is expected to end
 EXACT = 1e-7  # of what mid-gray scores: exact closed forms leave 1e-9, those that saturated units ruin 1e-5
 
 
@@ -73,6 +74,17 @@ def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labe
                 f"bounds {update.bounds}: hand the update the bounds of inputs normalized outside the model"
             )
     return found
+
+
+def fitted(floor: float, gray: float, unknowns: int, equations: int) -> float:
+    """The loss below which a search for so many ``unknowns`` can only fit noise; 0 if there is no such loss.
+
+    The truth scores ``floor``. A search goes on below it and gets better at first; once it has fitted noise
+    with all it has, 1 - unknowns / equations of that is left. Where the floor lets a search come below STUCK
+    of what mid-gray scores, the noise is too small to mislead it, and nothing is begun again.
+    """
+    end = SLACK * floor * (1 - unknowns / equations)
+    return end if end > STUCK * gray else 0.0
 
 
 @dataclass

@@ -7,8 +7,8 @@
 //   d ⋆ x = ∂L/∂W        one for each weight
 //
 // Each equation counts by how exactly it is known, as in leaklib's attacks/parts/peel.py. They are solved together by
-// conjugate gradients (CGLS, Björck 1996, algorithm 7.4.1, scaled by the diagonal), which need the layer, its weight
-// gradient and their transposes, but no matrix.
+// conjugate gradients for least squares (Hestenes and Stiefel 1952), scaled by the diagonal: they need the layer, its
+// weight gradient and the transposes of both, but no matrix.
 
 const SMALLEST_GAP = 2 ** -52; // a recovered activation may leave (0, 1) by its error
 const LOOK_BACK = 10; // iterations that tell how much is still to be gained

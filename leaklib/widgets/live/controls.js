@@ -2,13 +2,13 @@
 
 import {CLIP} from "./address.js";
 import {byId} from "./phone.js";
-import {plainNumber} from "./words.js";
+import {scienceText, plainNumber} from "./words.js";
 
 /** @typedef {import("./address.js").Settings} Settings */
 /** @typedef {import("./types.js").Mechanism} Mechanism */
 
 const SHARES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]; // of all numbers
-const MULTIPLIERS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
+const MULTIPLIERS = [1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1];
 const QUIET = 200; // milliseconds after the last change before the attack begins anew
 
 /** @type {Record<Mechanism["kind"], string>} */
@@ -29,13 +29,15 @@ export class Controls {
   constructor(settings, changed, changing) {
     this.settings = settings;
     this.form = byId("controls");
+    /** @type {import("./types.js").Update | null} */
+    this.pasted = null;
     this.shares = withValue(SHARES, settings.sent.kind === "top" ? settings.sent.fraction : undefined);
     this.multipliers = withValue(MULTIPLIERS, settings.sent.kind === "noise" ? settings.sent.multiplier : undefined);
     this.form.top.max = this.shares.length - 1;
     this.form.noise.max = this.multipliers.length - 1;
     this.form.bits.value = 4;
     this.form.top.value = this.shares.indexOf(0.1);
-    this.form.noise.value = this.multipliers.indexOf(0.001);
+    this.form.noise.value = this.multipliers.indexOf(1e-6);
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     this.form.addEventListener("input", (/** @type {Event} */ event) => {
@@ -91,11 +93,12 @@ export class Controls {
     tell("channels", String(settings.channels));
     tell("bits", form.bits.value);
     tell("top", `${plainNumber(100 * this.shares[form.top.value])} %`);
-    tell("noise", String(this.multipliers[form.noise.value]));
+    tell("noise", scienceText(this.multipliers[form.noise.value]));
     tell("seed", String(settings.seed));
     for (const slide of form.querySelectorAll("[data-for]")) slide.hidden = slide.dataset.for !== kind;
     byId("sent-hint").textContent = SENT_HINTS[kind];
-    const possible = settings.sent.kind === "full" && settings.batch === 1;
+    const {mechanism, examples} = this.pasted ?? {mechanism: settings.sent, examples: settings.batch};
+    const possible = mechanism.kind === "full" && examples === 1;
     for (const choice of form.elements.method) choice.disabled = !possible && choice.value !== "matching";
     byId("method-hint").textContent = possible ? "" : "The closed form needs the whole gradient of one picture.";
   }
@@ -108,9 +111,11 @@ export class Controls {
     byId("change").open = alone && show.length === 0;
   }
 
-  /** @param {boolean} fixed by a pasted update, which comes with its network and mechanism */
-  fix(fixed) {
-    for (const name of ["weights", "channels", "sent", "batch"]) byId(`group-${name}`).disabled = fixed;
+  /** @param {import("./types.js").Update | null} pasted comes with its network and mechanism */
+  fix(pasted) {
+    this.pasted = pasted;
+    for (const name of ["weights", "channels", "sent", "batch"]) byId(`group-${name}`).disabled = pasted !== null;
+    this.show();
   }
 }
 

@@ -78,7 +78,7 @@ export function drawChart(svg, width, height, chart) {
       .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", at.toLocaleString("en"))),
     ...lines.flatMap(({at, name, kind}) => [
       chartPiece("line", {x1: GUTTER, x2: right, y1: y(at), y2: y(at), class: kind}),
-      chartText(right, y(at) + (kind === "goal" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name),
+      chartText(right, y(at) + (kind !== "gray" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name),
     ]),
     ...curves.filter(({points}) => points.length).flatMap(({method, points}) => {
       const [lastX, lastY] = points[points.length - 1];

@@ -10,7 +10,7 @@ import {readUpdate} from "./pasted.js";
 import {Phone, byId} from "./phone.js";
 import {initialWeights} from "./random.js";
 import {Helper} from "./runs.js";
-import {METHOD_NAMES, biasSentence, clockTime, counted, decibelText, endSentence, forecastSentence, graySentence, labelSentence, lossText, plainNumber, sentSentence, signsTell, standingSentence} from "./words.js";
+import {METHOD_NAMES, biasSentence, clockTime, counted, decibelText, endSentence, forecastSentence, graySentence, labelSentence, scienceText, plainNumber, sentSentence, signsTell, standingSentence} from "./words.js";
 
 /** @typedef {import("./types.js").Network} Network */
 /** @typedef {import("./types.js").Update} Update */
@@ -89,8 +89,11 @@ class LivePage {
     this.controls = new Controls(this.settings, () => this.settled(), () => this.end("changing"));
     this.phone = new Phone(samples, sampleLabels, {
       chosen: sample => {
-        this.pasted = null;
-        this.controls.fix(false);
+        if (this.pasted) {
+          this.pasted = null;
+          this.controls.fix(null);
+          this.showNetwork();
+        }
         if (sample && sample !== this.settings.sample) {
           this.settings.sample = sample;
           this.tellSettings();
@@ -113,8 +116,7 @@ class LivePage {
   }
 
   async open() {
-    const {ignored} = this.settings;
-    if (ignored.length) this.notice(`Not understood in the address, so as usual: ${ignored.join(", ")}.`);
+    this.tellIgnored(this.settings.ignored);
     await this.phone.showSample(this.settings.sample);
     await this.phone.setBatch(this.settings.batch);
     await Promise.all([this.client.ready, this.server.ready]);
@@ -123,6 +125,12 @@ class LivePage {
     this.state("ready");
     this.status("Press Start, or choose a picture of your own.");
     if (this.settings.start === "auto" && !still.matches) this.beginWhenSeen();
+  }
+
+  /** @param {string[]} ignored parts of the address */
+  tellIgnored(ignored) {
+    byId("ignored").textContent = `Not understood in the address, so as usual: ${ignored.join(", ")}.`;
+    byId("ignored").hidden = !ignored.length;
   }
 
   beginWhenSeen() {
@@ -174,6 +182,7 @@ class LivePage {
   /** The address was changed by hand, or by going back. */
   async readdress() {
     const settings = readSettings(location.hash);
+    this.tellIgnored(settings.ignored);
     if (writeSettings(settings) === writeSettings(this.settings)) return;
     this.end("changing");
     Object.assign(this.settings, settings);
@@ -185,8 +194,8 @@ class LivePage {
   /** The reader's changes have come to rest. */
   async settled() {
     this.tellSettings();
-    this.showNetwork();
     if (!this.pasted) await this.phone.setBatch(this.settings.batch);
+    this.showNetwork();
     this.begin();
   }
 
@@ -197,8 +206,9 @@ class LivePage {
   }
 
   showNetwork() {
-    const {channels, batch} = this.settings;
-    byId("forecast").textContent = forecastSentence(forecast(channels, batch));
+    const {channels, batch} = this.settings, {network, update} = this.pasted ?? {network: {channels}, update: {examples: batch}};
+    byId("forecast").textContent = forecastSentence(forecast(network.channels, update.examples));
+    byId("channels-value").textContent = String(network.channels);
     if (this.run) return;
     const shape = layout(channels);
     this.showLayers(new Float64Array(shape.total), shape, false);
@@ -209,8 +219,9 @@ class LivePage {
     try {
       const pasted = readUpdate(text);
       this.pasted = pasted;
-      this.controls.fix(true);
+      this.controls.fix(pasted.update);
       this.phone.forget();
+      this.showNetwork();
       this.begin();
     } catch (error) {
       this.notice(error instanceof Error ? error.message : String(error));
@@ -316,7 +327,7 @@ class LivePage {
     this.state("stopped");
     this.render();
     if (!run.lanes.some(lane => lane.frame)) this.status("Stopped.");
-    this.say("stopped", `Stopped. ${byId("status").textContent}`);
+    this.say("stopped", byId("status").textContent);
   }
 
   /** @param {Run} run */
@@ -401,7 +412,7 @@ class LivePage {
       const mark = document.createElement("span");
       mark.className = "read-label";
       mark.textContent = `◂ ${label}`;
-      mark.style.setProperty("--row", String(label));
+      mark.style.setProperty("--label", String(label));
       return mark;
     }));
     this.say("label", run.labelWords);
@@ -481,7 +492,7 @@ class LivePage {
     }
     const score = /** @type {HTMLElement} */ (guess.querySelector(".score"));
     const work = /** @type {HTMLElement} */ (guess.querySelector(".work"));
-    score.textContent = lane.scores.length ? lane.scores.map(decibelText).join(" and ") : `loss ${lossText(frame.lowest)}`;
+    score.textContent = lane.scores.length ? lane.scores.map(decibelText).join(" and ") : `loss ${scienceText(frame.lowest)}`;
     const where = frame.layer && !lane.reason ? `${frame.layer}, ` : "";
     work.textContent = `${where}${counted(frame.evaluations, lane.method === "closed" ? "iteration" : "evaluation")}, ${clockTime(frame.seconds)}`;
   }
@@ -490,7 +501,7 @@ class LivePage {
   describe(run, lane) {
     const guess = this.guesses().find(one => one.dataset.method === lane.method);
     guess?.querySelectorAll("canvas").forEach((canvas, i) => {
-      const quality = lane.scores[i] === undefined ? `loss ${lossText(lane.frame?.lowest ?? 0)}` : `${decibelText(lane.scores[i])} against the original`;
+      const quality = lane.scores[i] === undefined ? `loss ${scienceText(lane.frame?.lowest ?? 0)}` : `${decibelText(lane.scores[i])} against the original`;
       canvas.setAttribute("aria-label", `Computed from the update alone, ${METHOD_NAMES[lane.method].toLowerCase()}: ${quality}`);
     });
   }
@@ -535,9 +546,9 @@ class LivePage {
     if (root.dataset.state !== "done" && root.dataset.state !== "stopped") return;
     const ends = chart.curves.filter(curve => curve.points.length).map(({method, points}) => {
       const [x, y] = points[points.length - 1];
-      return `${METHOD_NAMES[/** @type {Method} */ (method)]} ends at ${chart.logarithmic ? lossText(y) : decibelText(y)} after ${plainNumber(x)} ${chart.unit}`;
+      return `${METHOD_NAMES[/** @type {Method} */ (method)]} ends at ${chart.logarithmic ? scienceText(y) : decibelText(y)} after ${plainNumber(x)} ${chart.unit}`;
     });
-    svg.setAttribute("aria-label", `${name} over ${chart.unit}. ${ends.join("; ")}; ${chart.lines.map(line => `line at ${chart.logarithmic ? lossText(line.at) : decibelText(line.at)}: ${line.name}`).join("; ")}`);
+    svg.setAttribute("aria-label", `${name} over ${chart.unit}. ${ends.join("; ")}; ${chart.lines.map(line => `line at ${chart.logarithmic ? scienceText(line.at) : decibelText(line.at)}: ${line.name}`).join("; ")}`);
   }
 }
 

@@ -162,17 +162,15 @@ export function readUpdate(text) {
 }
 
 /**
- * An exported update from a file, which is not read where it is too long.
+ * What is written in a file that may be an exported update. One that is too long is not read.
  * @param {Blob} file
- * @returns {Promise<Pasted>}
+ * @returns {Promise<string>} for `readUpdate`
  */
-export async function readUpdateFile(file) {
+export async function updateText(file) {
   if (file.size > LONGEST_UPDATE) throw new Error("An exported update has at most 1 MB: this file has more.");
-  let text;
   try {
-    text = await file.text();
+    return await file.text();
   } catch {
     throw new Error("The file cannot be opened: is it a folder, or was it moved or changed?");
   }
-  return readUpdate(text);
 }

@@ -3,6 +3,7 @@
 import {SAMPLE_NAMES} from "./address.js";
 import {clearPicture, paintPicture} from "./canvas.js";
 import {PEN_COLORS, PEN_SIZES, drawingPad, fromClipboard, openCamera, readFile, samplePicture} from "./picture.js";
+import {updateText} from "./pasted.js";
 
 /**
  * @typedef {object} PhoneEvents
@@ -56,6 +57,7 @@ class Slot {
     this.picture = picture;
     this.name = name;
     paintPicture(this.canvas, picture);
+    this.root.closest(".phone")?.classList.remove("unknown");
     this.canvas.setAttribute("aria-label", `The picture on the phone: ${name || "your own"}, 32 by 32 pixels`);
   }
 }
@@ -70,6 +72,7 @@ export class Phone {
     this.samples = samples;
     this.sampleLabels = labels;
     this.events = events;
+    this.pane = byId("phone-name").closest("section");
     this.batch = 1;
     this.latest = 0; // counts choices: of two that are read at once, the later one counts
     const roots = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".slot")]);
@@ -104,28 +107,30 @@ export class Phone {
   async setBatch(batch) {
     this.batch = batch;
     this.slots[1].root.hidden = batch === 1;
-    byId("phone-name").closest("section").classList.toggle("two", batch === 2);
+    this.pane.classList.toggle("two", batch === 2);
+    if (!this.slots[0].picture) await this.fillWithSample(this.slots[0], "cat");
     if (batch === 2 && !this.slots[1].picture) {
       await this.fillWithSample(this.slots[1], this.slots[0].name === "astronaut" ? "cat" : "astronaut");
     }
-    this.keepDistinct(this.slots[0], this.slots[1]);
+    this.keepDistinct(this.slots[0]);
     this.markSample();
   }
 
   /** @param {string} name */
   async showSample(name) {
     await this.fillWithSample(this.slots[0], name);
-    this.keepDistinct(this.slots[0], this.slots[1]);
+    this.keepDistinct(this.slots[0]);
   }
 
   /** Nothing is known of the picture behind a pasted update. */
   forget() {
     for (const slot of this.slots) {
       slot.picture = null;
-      slot.name = "unknown";
+      slot.name = "";
       clearPicture(slot.canvas);
       slot.canvas.setAttribute("aria-label", "Not known: only its update is");
     }
+    this.pane.classList.add("unknown");
     this.markSample();
   }
 
@@ -146,9 +151,9 @@ export class Phone {
     try {
       const picture = await read();
       if (mine !== this.latest) return;
-      if (slot.name) slot.select.value = String(OWN_LABEL);
+      if (slot.name) slot.select.value = String(OWN_LABEL); // a second picture of the reader's keeps the chosen label
       slot.fill(picture, "");
-      this.keepDistinct(slot, this.slots[slot === this.slots[0] ? 1 : 0]);
+      this.keepDistinct(this.other(slot));
       this.markSample();
       this.events.chosen("");
     } catch (error) {
@@ -158,18 +163,28 @@ export class Phone {
 
   /** A file is a picture, or an update as JSON. @param {File} file @param {Slot} [slot] */
   async takeFile(file, slot) {
-    if (/\.json$/i.test(file.name) || file.type === "application/json") this.events.pasted(await file.text());
-    else await this.take(() => readFile(file), slot);
+    if (!/\.json$/i.test(file.name) && file.type !== "application/json") return this.take(() => readFile(file), slot);
+    try {
+      this.events.pasted(await updateText(file));
+    } catch (error) {
+      this.events.failed(error instanceof Error ? error.message : String(error));
+    }
   }
 
-  /** @param {Slot} kept @param {Slot} other gives way */
-  keepDistinct(kept, other) {
+  /** @param {Slot} slot */
+  other(slot) {
+    return this.slots[slot === this.slots[0] ? 1 : 0];
+  }
+
+  /** Two pictures have two labels. @param {Slot} kept the other one gives way */
+  keepDistinct(kept) {
+    const other = this.other(kept);
     if (this.batch === 2 && kept.label === other.label) other.select.value = String((kept.label + 1) % 10);
   }
 
   /** @param {number} i of the slot */
   relabel(i) {
-    this.keepDistinct(this.slots[i], this.slots[1 - i]);
+    this.keepDistinct(this.slots[i]);
     if (this.pictures.length) this.events.chosen(this.slots[0].name);
   }
 
@@ -191,9 +206,8 @@ export class Phone {
         this.closeEasel?.();
         const slot = this.active;
         await this.fillWithSample(slot, name);
-        this.keepDistinct(slot, this.slots[slot === this.slots[0] ? 1 : 0]);
-        if (this.pictures.length) this.events.chosen(this.slots[0].name);
-        else this.setBatch(/** @type {1 | 2} */ (this.batch)).then(() => this.events.chosen(this.slots[0].name));
+        this.keepDistinct(this.other(slot));
+        this.events.chosen(this.slots[0].name);
       });
       return button;
     }));
@@ -212,10 +226,10 @@ export class Phone {
     document.addEventListener("paste", event => this.pasteByKey(event));
     document.addEventListener("dragover", event => {
       event.preventDefault();
-      byId("phone-name").closest("section").classList.add("over");
+      this.pane.classList.add("over");
     });
     for (const name of ["dragleave", "drop"]) {
-      document.addEventListener(name, () => byId("phone-name").closest("section").classList.remove("over"));
+      document.addEventListener(name, () => this.pane.classList.remove("over"));
     }
     document.addEventListener("drop", event => {
       event.preventDefault(); // the browser would open the file instead of this page
@@ -243,15 +257,14 @@ export class Phone {
   /** Shows the pad or the video in the place of the pictures. @param {HTMLElement} tools @param {() => void} close */
   openEasel(tools, close) {
     this.closeEasel?.();
-    const phone = byId("phone-name").closest("section");
     const opener = document.activeElement;
-    phone.classList.add("at-easel");
+    this.pane.classList.add("at-easel");
     byId("easel").hidden = tools.hidden = false;
     byId("ways").hidden = true;
     this.closeEasel = () => {
       this.closeEasel = null;
       close();
-      phone.classList.remove("at-easel");
+      this.pane.classList.remove("at-easel");
       byId("easel").hidden = tools.hidden = true;
       byId("ways").hidden = false;
       if (opener instanceof HTMLElement) opener.focus();

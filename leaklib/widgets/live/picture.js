@@ -145,10 +145,14 @@ const SIGNATURES = /** @type {const} */ ([
   ["AVIF", /^[^]{4}ftypavi[fs]/], ["HEIC", /^[^]{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)/], ["TIFF", /^(II\*\0|MM\0\*)/],
 ]);
 const READABLE_FORMATS = "PNG, JPEG, WebP or GIF";
+// Where these say what their colors mean: profiles, or numbers in their place. They stand before the pixels.
+const COLOR_MARKS = /ICC_PROFILE|ICCP|iCCP|cICP|cHRM|gAMA/;
+const FILE_START = 2 ** 18; // bytes
 
 /**
  * @param {Blob} file
- * @returns {Promise<string>} the name of the format, "" for anything else
+ * @returns {Promise<{format: string, plain: boolean}>} `format` is "" for anything that is not known; `plain` where
+ *   there is certainly no color profile
  */
 async function formatOf(file) {
   if (file.size === 0) throw new Error("The file is empty: choose a picture.");
@@ -157,17 +161,18 @@ async function formatOf(file) {
   }
   let bytes;
   try {
-    bytes = new Uint8Array(await file.slice(0, 1024).arrayBuffer());
+    bytes = new Uint8Array(await file.slice(0, FILE_START).arrayBuffer());
   } catch {
     throw new Error("The file cannot be opened: is it a folder, or was it moved or changed?");
   }
-  const start = String.fromCharCode(...bytes);
+  const start = String.fromCharCode(...bytes.subarray(0, 1024));
   const format = SIGNATURES.find(([, signature]) => signature.test(start))?.[0] ?? "";
   // A drawing in SVG has no pixels, and is a program of a kind: nothing here runs what a file says.
   if (!format && /<svg[\s>]/i.test(start)) {
     throw new Error("A drawing in SVG has no pixels of its own: save it as PNG.");
   }
-  return format;
+  const plain = READABLE_FORMATS.includes(format || "none") && !COLOR_MARKS.test(new TextDecoder("latin1").decode(bytes));
+  return {format, plain};
 }
 
 /**
@@ -205,19 +210,22 @@ async function hasArrived(format, file) {
  * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
  */
 export async function readFile(file) {
-  const format = await formatOf(file), size = await sizeOf(file);
+  const {format, plain} = await formatOf(file), size = await sizeOf(file);
   const unreadable = ["HEIC", "TIFF", "AVIF"].includes(format)
     ? `This browser does not read ${format}: save the picture as ${READABLE_FORMATS}.`
     : format ? `The ${format} file is broken or not complete: try another copy of it.`
     : `This is not a picture that the browser reads: choose a ${READABLE_FORMATS}.`;
-  if (!size || !size.width || !size.height || !await hasArrived(format, file)) throw new Error(unreadable);
+  if (!size || !size.width || !size.height) throw new Error(unreadable);
   const megapixels = size.width * size.height / 1e6;
   if (size.width * size.height > LARGEST_PICTURE) {
     throw new Error(`The picture has ${Math.ceil(megapixels)} megapixels: at most 89 are read.`);
   }
+  if (!await hasArrived(format, file)) throw new Error(unreadable);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, {imageOrientation: "from-image", colorSpaceConversion: "none"});
+    // Chromium makes a second copy of the pixels for "none", so only where it matters.
+    const colorSpaceConversion = plain ? "default" : "none";
+    bitmap = await createImageBitmap(file, {imageOrientation: "from-image", colorSpaceConversion});
   } catch {
     throw new Error(megapixels > 12 ? `This device has no room for ${Math.ceil(megapixels)} megapixels, or the file `
       + "is broken: try a smaller picture." : unreadable);
@@ -253,52 +261,33 @@ export function fromCanvas(source) {
 }
 
 /**
- * The first picture among files or other parts of a clipboard or a drag.
- * @param {DataTransfer | null} transfer
- * @param {string} nothing the sentence where there is none
- * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
- */
-function fromTransfer(transfer, nothing) {
-  const files = [...transfer?.files ?? []];
-  const file = files.find(one => one.type.startsWith("image/")) ?? files[0];
-  return file ? readFile(file) : Promise.reject(new Error(nothing));
-}
-
-/**
- * A picture that was dropped onto the page. To be called while the event is handled, which it keeps from opening
- * the file instead of the page.
- * @param {DragEvent} event
- * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
- */
-export function dropped(event) {
-  event.preventDefault();
-  return fromTransfer(event.dataTransfer, "What was dropped is not a file: this page fetches nothing, so save the "
-    + "picture first and drop its file.");
-}
-
-/**
  * A picture that was pasted. To be called while a paste event is handled, or with what `navigator.clipboard.read()`
  * gave, or without anything: then it asks the browser for what is in the clipboard.
  * @param {ClipboardEvent | ClipboardItem[]} [source]
  * @returns {Promise<Float64Array>} 3×32×32 in [0, 1]
  */
 export async function fromClipboard(source) {
-  const nothing = "There is no picture in the clipboard: copy one first.";
-  if (source && "clipboardData" in source) return fromTransfer(source.clipboardData, nothing);
-  let items = source;
-  if (!items) {
-    if (!navigator.clipboard?.read) throw new Error("This browser lets no button paste: press Ctrl+V or ⌘V instead.");
-    try {
-      items = await navigator.clipboard.read();
-    } catch {
-      throw new Error("The browser did not let the page see the clipboard: press Ctrl+V or ⌘V instead.");
+  if (source && "clipboardData" in source) {
+    const files = [...source.clipboardData?.files ?? []];
+    const file = files.find(one => one.type.startsWith("image/")) ?? files[0];
+    if (file) return readFile(file);
+  } else {
+    for (const item of source ?? await clipboardItems()) {
+      const type = item.types.find(one => one.startsWith("image/") && one !== "image/svg+xml");
+      if (type) return readFile(await item.getType(type));
     }
   }
-  for (const item of items) {
-    const type = item.types.find(one => one.startsWith("image/") && one !== "image/svg+xml");
-    if (type) return readFile(await item.getType(type));
+  throw new Error("There is no picture in the clipboard: copy one first.");
+}
+
+/** @returns {Promise<ClipboardItem[]>} what the browser lets a page see after the reader agreed */
+async function clipboardItems() {
+  if (!navigator.clipboard?.read) throw new Error("This browser lets no button paste: press Ctrl+V or ⌘V instead.");
+  try {
+    return await navigator.clipboard.read();
+  } catch {
+    throw new Error("The browser did not let the page see the clipboard: press Ctrl+V or ⌘V instead.");
   }
-  throw new Error(nothing);
 }
 
 /** @typedef {"user" | "environment"} Facing the camera beside the screen, or the one on the back */
@@ -354,7 +343,14 @@ export async function openCamera(video, facing = "user") {
   return {
     facing: () => now,
     picture: () => fromCanvas(video),
-    turn: () => start(now === "user" ? "environment" : "user"),
+    turn: async () => {
+      try {
+        await start(now === "user" ? "environment" : "user");
+      } catch (error) {
+        await start(now); // there is no other one
+        throw error;
+      }
+    },
     close: () => {
       open = false;
       stop();

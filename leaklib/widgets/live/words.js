@@ -45,11 +45,11 @@ function roundedDecibels(scores) {
   return `${rounded.join(" and ")} dB`;
 }
 
-/** @param {number} loss */
-export function lossText(loss) {
-  const [digits, power] = loss.toExponential(1).split("e");
-  if (loss === 0 || (loss >= 0.01 && loss < 1000)) return String(Number(loss.toPrecision(2)));
-  return `${digits} · 10${power.replace("+", "").replace(/[-\d]/g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)])}`;
+/** A number of any size. @param {number} value */
+export function scienceText(value) {
+  const [digits, power] = value.toExponential(1).split("e");
+  if (value === 0 || (value >= 0.001 && value < 1000)) return String(Number(value.toPrecision(2)));
+  return `${digits === "1.0" ? "" : `${digits} · `}10${power.replace("+", "").replace(/[-\d]/g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)])}`;
 }
 
 /**
@@ -125,7 +125,7 @@ export function standingSentence({method, scores, evaluations, seconds, lowest, 
   const unit = method === "closed" ? "iteration" : "evaluation";
   /** In a race only the clock can be compared. @param {{evaluations: number, seconds: number}} at */
   const spent = at => `${named ? "" : `${counted(at.evaluations, unit)} and `}${clockTime(at.seconds)}`;
-  const result = scores.length ? roundedDecibels(scores) : reason === "solved" ? `Explained, with a loss of ${lossText(lowest)},` : `A loss of ${lossText(lowest)}`;
+  const result = scores.length ? roundedDecibels(scores) : reason === "solved" ? `Explained, with a loss of ${scienceText(lowest)},` : `A loss of ${scienceText(lowest)}`;
   const ended = reason === "stopped" ? "Stopped at " : "";
   const start = named ? `${METHOD_NAMES[method]}: ${ended.toLowerCase()}` : ended;
   const passed = clear && Math.min(...scores) >= 35 ? `30 dB after ${spent(clear)}, ` : "";

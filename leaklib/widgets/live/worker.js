@@ -7,7 +7,7 @@ import {inferLabels} from "./labels.js";
 import {distance, noiseFloor, send} from "./mechanisms.js";
 import {layout, plainEngine} from "./network.js";
 import {startNear, Torch} from "./random.js";
-import {misfit, search} from "./search.js";
+import {fitted, misfit, search} from "./search.js";
 
 /**
  * @typedef {import("./types.js").Engine} Engine
@@ -191,10 +191,10 @@ async function attack({id, network, update, method, seed}, job) {
   setTargets(engine, labels);
 
   const distanceOf = distance(update, layout);
-  const enough = noiseFloor(update, layout);
   pictures.fill(0.5);
   const gray = misfit(engine, distanceOf);
   if (!Number.isFinite(gray)) throw new Error("The update is zero or too large: no gradient can be compared with it.");
+  const enough = fitted(noiseFloor(update, layout), gray, pictures.length, layout.total);
   const torch = new Torch(seed);
   const draw = () => startNear(torch, pictures.length);
   /** @type {Generator<Progress, Reason, void>} */
