@@ -72,7 +72,7 @@ class LivePage {
     this.settings = readSettings(location.hash);
     this.theme = /** @type {string} */ (this.settings.theme);
     this.applyTheme();
-    root.classList.toggle("embedded", embedded);
+    root.classList.add("scripted", ...embedded ? ["embedded"] : []);
     this.jobs = 0; // numbers of jobs that were given out
     /** @type {Run | null} */
     this.run = null;
@@ -155,6 +155,8 @@ class LivePage {
       this.applyTheme();
     });
     darkSystem.addEventListener("change", () => this.applyTheme());
+    window.addEventListener("beforeprint", () => this.applyTheme("light"));
+    window.addEventListener("afterprint", () => this.applyTheme());
     window.addEventListener("hashchange", () => this.readdress());
     for (const chart of document.querySelectorAll(".charts svg")) {
       new ResizeObserver(() => this.drawCharts(true)).observe(chart);
@@ -173,8 +175,9 @@ class LivePage {
     byId("guesses").scrollIntoView({block: "nearest", behavior: still.matches ? "auto" : "smooth"});
   }
 
-  applyTheme() {
-    root.dataset.theme = this.theme || (darkSystem.matches ? "dark" : "light");
+  /** @param {string} theme the address's or the book's, otherwise the system's */
+  applyTheme(theme = this.theme) {
+    root.dataset.theme = theme || (darkSystem.matches ? "dark" : "light");
     if (this.run?.update) this.showUpdate(this.run);
     else this.showNetwork();
   }
@@ -297,8 +300,7 @@ class LivePage {
   hear(run, lane, reply) {
     if (reply.type === "labels") this.showLabels(run, reply.labels);
     if (reply.type !== "frame" && reply.type !== "done") return;
-    lane.frame = reply;
-    lane.fresh = true;
+    this.measure(run, lane, reply);
     if (reply.type === "done") {
       lane.reason = reply.reason;
       lane.helper.end(lane.id, false);
@@ -311,6 +313,21 @@ class LivePage {
         this.render();
       });
     }
+  }
+
+  /** Every frame counts for the curves, also where the screen shows fewer. @param {Run} run @param {Lane} lane @param {Frame} frame */
+  measure(run, lane, frame) {
+    const x = this.overTime(run) ? frame.seconds : frame.evaluations;
+    lane.frame = frame;
+    lane.fresh = true;
+    if (lane.method === "matching") addPoint(lane.losses, x, frame.loss);
+    if (!run.originals.length) return;
+    const before = lane.scores.length ? Math.min(...lane.scores) : -Infinity;
+    ({scores: lane.scores, order: lane.order} = scoreGuesses(frame.pictures, run.originals));
+    const now = Math.min(...lane.scores);
+    addPoint(lane.quality, x, now);
+    if (now >= 30) lane.clear ??= {evaluations: frame.evaluations, seconds: frame.seconds};
+    if (LANDMARKS.some(mark => before < mark && now >= mark)) this.describe(run, lane);
   }
 
   /**
@@ -471,16 +488,8 @@ class LivePage {
 
   /** @param {Run} run @param {Lane} lane */
   showFrame(run, lane) {
-    const frame = /** @type {Frame} */ (lane.frame), inTime = this.overTime(run);
+    const frame = /** @type {Frame} */ (lane.frame);
     lane.fresh = false;
-    if (run.originals.length) {
-      const before = lane.scores;
-      ({scores: lane.scores, order: lane.order} = scoreGuesses(frame.pictures, run.originals));
-      if (Math.min(...lane.scores) >= 30) lane.clear ??= {evaluations: frame.evaluations, seconds: frame.seconds};
-      addPoint(lane.quality, inTime ? frame.seconds : frame.evaluations, Math.min(...lane.scores));
-      if (LANDMARKS.some(mark => !(Math.min(...before) >= mark) && Math.min(...lane.scores) >= mark)) this.describe(run, lane);
-    }
-    if (lane.method === "matching") addPoint(lane.losses, inTime ? frame.seconds : frame.evaluations, frame.loss);
     const guess = /** @type {HTMLElement} */ (this.guesses().find(one => one.dataset.method === lane.method));
     // With still pictures, one is shown whenever the work has doubled.
     const due = !still.matches || lane.reason || !(frame.evaluations < 2 * Number(guess.dataset.shown ?? 0));
@@ -520,14 +529,14 @@ class LivePage {
     /** @type {"s" | "evaluations"} */
     const unit = this.overTime(run) ? "s" : "evaluations", gray = Math.min(...run.gray);
     const frame = run.lanes.find(lane => lane.method === "matching")?.frame;
-    this.drawCurves("psnr-chart", "PSNR in dB", {
+    this.drawCurves("psnr-chart", "PSNR in dB", ": higher is closer", {
       logarithmic: false, unit, range: [10, 40], curves: run.lanes.map(({method, quality}) => ({method, points: quality})),
       lines: [
         ...Number.isFinite(gray) ? [{at: gray, name: `gray picture ${gray.toFixed(0)} dB`, kind: "gray"}] : [],
         {at: 30, name: "30 dB", kind: "goal"},
       ],
     });
-    this.drawCurves("loss-chart", "Loss", {
+    this.drawCurves("loss-chart", "Loss", ": how far the two gradients are apart", {
       logarithmic: true, unit, range: frame ? [frame.gray, frame.gray] : [1e-12, 1],
       curves: run.lanes.map(({method, losses}) => ({method, points: losses})),
       lines: frame ? [
@@ -537,9 +546,9 @@ class LivePage {
     });
   }
 
-  /** @param {string} id @param {string} name @param {import("./curves.js").Chart} chart */
-  drawCurves(id, name, chart) {
-    byId(id).querySelector("figcaption").textContent = `${name} over ${chart.unit === "s" ? "seconds" : chart.unit}`;
+  /** @param {string} id @param {string} name @param {string} meaning @param {import("./curves.js").Chart} chart */
+  drawCurves(id, name, meaning, chart) {
+    byId(id).querySelector("figcaption").textContent = `${name} over ${chart.unit === "s" ? "seconds" : chart.unit}${meaning}`;
     const svg = byId(id).querySelector("svg"), {width, height} = svg.getBoundingClientRect();
     if (!width || !height) return;
     drawChart(svg, width, height, chart);
