@@ -138,7 +138,8 @@ def test_it_starts_with_labels_ends_with_done_and_shows_frames_at_a_pace_between
     lowest = [frame["lowest"] for frame in frames]
     assert evaluations == sorted(evaluations) and lowest == sorted(lowest, reverse=True)
     assert all(len(frame["pictures"]) == 3072 and frame["id"] == 7 for frame in frames)
-    assert result["done"]["reason"] == "floor" and result["done"]["lowest"] <= result["done"]["enough"]
+    # Rounding to 12 bits is too small to mislead the search.
+    assert result["done"]["reason"] == "solved" and result["done"]["enough"] == 0
     assert result["found"] > 25
 
 
@@ -148,7 +149,7 @@ def test_jobs_at_once_find_what_each_finds_alone(worker) -> None:
     const [calm, wild] = ["default", "uniform"].map(network12);
     const tasks = [
       [{network: calm, pictures}, "closed"],
-      [{network: calm, pictures: other, labels: [0], mechanism: {kind: "bits", bits: 12}}],
+      [{network: calm, pictures: other, labels: [0], mechanism: {kind: "bits", bits: 6}}],
       [{network: wild, pictures, mechanism: {kind: "noise", clip: 0.1, multiplier: 0.0003}}],
     ];
     const alone = [];
@@ -164,6 +165,7 @@ def test_jobs_at_once_find_what_each_finds_alone(worker) -> None:
         for field in ("reason", "evaluations", "lowest", "restart", "strays", "gray", "enough"):
             assert alone[field] == together[field], field
     assert [job["reason"] for job in result["alone"]] == ["solved", "floor", "floor"]
+    assert all(0 < job["lowest"] <= job["enough"] for job in result["alone"][1:])
     turns = [a for a, b in zip(result["order"], result["order"][1:], strict=False) if a != b]
     assert len(turns) > 5 and set(turns) == {11, 12, 13}
 
