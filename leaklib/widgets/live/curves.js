@@ -1,6 +1,6 @@
 // A chart of curves over evaluations or seconds, as SVG: its text stays text and its colors follow the page.
 
-import {raised} from "./words.js";
+import {plainNumber, raised} from "./words.js";
 
 /**
  * @typedef {object} Curve
@@ -78,7 +78,7 @@ export function drawChart(svg, width, height, chart) {
       chartText(GUTTER - 6, y(at) + 4, "end", logarithmic ? powerOfTen(at) : String(at)),
     ]),
     ...across.filter((_, i) => i % (width < 300 && across.length > 4 ? 2 : 1) === 0)
-      .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", at.toLocaleString("en"))),
+      .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", plainNumber(at))),
     ...lines.flatMap(({at, name, kind}) => [
       chartPiece("line", {x1: GUTTER, x2: right, y1: y(at), y2: y(at), class: kind}),
       chartText(right, y(at) + (kind !== "gray" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name),

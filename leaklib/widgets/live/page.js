@@ -8,7 +8,8 @@ import {layout} from "./network.js";
 import {readUpdate} from "./pasted.js";
 import {Phone, byId} from "./phone.js";
 import {initialWeights} from "./random.js";
-import {LANDMARKS, describeGuess, drawCharts, measureFrame, showFrame, showLanes, worstScore} from "./progress.js";
+import {LANDMARKS, describeGuess, measureFrame, showFrame, showLanes, worstScore} from "./progress.js";
+import {drawCharts, watchCharts} from "./progress.js";
 import {Helper} from "./runs.js";
 import {markLabels, showSent} from "./layers.js";
 import {biasSentence, clockTime, endSentence, forecastSentence, graySentence} from "./words.js";
@@ -141,9 +142,7 @@ class LivePage {
     window.addEventListener("beforeprint", () => this.applyTheme("light"));
     window.addEventListener("afterprint", () => this.applyTheme());
     window.addEventListener("hashchange", () => this.readdress());
-    for (const chart of document.querySelectorAll(".charts svg")) {
-      new ResizeObserver(() => this.charts(true)).observe(chart);
-    }
+    watchCharts(() => this.charts(true));
     if (embedded) {
       new ResizeObserver(() => {
         const height = Math.ceil(document.body.getBoundingClientRect().height);

@@ -113,7 +113,18 @@ export function describeGuess(lane) {
   });
 }
 
+/** Sizes in pixels, kept so that no drawing has to wait for a layout. @type {Map<Element, DOMRectReadOnly>} */
+const chartSizes = new Map();
 let lastCharts = -Infinity;
+
+/** @param {() => void} changed draws the charts anew */
+export function watchCharts(changed) {
+  const watch = new ResizeObserver(entries => {
+    for (const {target, contentRect} of entries) chartSizes.set(target, contentRect);
+    changed();
+  });
+  for (const svg of document.querySelectorAll(".charts svg")) watch.observe(svg);
+}
 
 /**
  * @param {Lane[]} lanes
@@ -144,9 +155,9 @@ export function drawCharts(lanes, gray, now) {
 
 /** @param {string} id @param {string} name @param {string} meaning @param {Chart} chart */
 function drawCurves(id, name, meaning, chart) {
-  const figure = byId(id), svg = figure.querySelector("svg"), {width, height} = svg.getBoundingClientRect();
-  if (!width || !height) return; // hidden
+  const figure = byId(id), svg = figure.querySelector("svg"), size = chartSizes.get(svg);
+  if (!size?.width) return; // hidden
   figure.querySelector("figcaption").textContent = `${name} over ${chart.unit}: ${meaning}`;
-  drawChart(svg, width, height, chart);
+  drawChart(svg, size.width, size.height, chart);
   if (document.documentElement.dataset.state !== "running") svg.setAttribute("aria-label", chartSentence(name, chart));
 }
