@@ -12,7 +12,7 @@ RUN = env PYTHONNOUSERSITE=1 XDG_CACHE_HOME="$(CACHE)" XDG_CONFIG_HOME="$(CACHE)
 	JUPYTER_CONFIG_DIR="$(CACHE)/jupyter" JUPYTER_DATA_DIR="$(CACHE)/jupyter" JUPYTER_RUNTIME_DIR="$(CACHE)/jupyter/runtime" \
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python
 
-.PHONY: book test lint types size witnesses notebooks lock clean environment
+.PHONY: book test lint types size witnesses notebooks kernel lock clean environment
 
 book: environment
 	@echo "Building the website from an empty _build; a warning is an error."
@@ -41,7 +41,7 @@ lint: environment
 types: environment
 	@echo "Checking the types of leaklib and of its JavaScript."
 	@$(RUN) -m pyright
-	@.venv/bin/deno check --quiet leaklib/widgets/live/*.js tests/inpage/*.js
+	@$(RUN) -m deno check --quiet leaklib/widgets/live/*.js tests/inpage/*.js
 
 size: environment
 	@$(RUN) scripts/size.py
@@ -59,6 +59,10 @@ notebooks: environment
 lock: environment
 	.venv/bin/python -m pip install --upgrade --upgrade-strategy eager -r requirements.txt
 	@$(RUN) scripts/lock.py
+
+# Compiles the kernel of the attack in the page; a test compares its bytes.
+kernel: environment
+	@$(RUN) scripts/kernel.py
 
 clean:
 	rm -rf _build .cache .venv .pytest_cache .ruff_cache mutants

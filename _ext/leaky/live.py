@@ -56,7 +56,11 @@ class Live(SphinxDirective):
             raise self.error(f"{name} needs a caption and the option alt")
         source = relative_uri(self.env.app.builder.get_target_uri(self.env.docname), DOCUMENT)
         data = f'data-src="{source}" data-settings="{escape(settings)}"'
-        frame = f'<div class="leaky-live" {data}{" data-mirrored" * ("address" in self.options)}></div>'
+        # So many groups of controls are open from the start, and one slider more: room is kept for them.
+        groups = len(self.options.get("show", "").split(",")) * ("show" in self.options)
+        groups += bool(re.search(r"\d", self.options.get("sent", "")))
+        data += f' style="--groups: {groups}"' + " data-mirrored" * ("address" in self.options)
+        frame = f'<div class="leaky-live" {data}></div>'
         figure = nodes.figure("", classes=["live", *self.options.get("class", [])])
         figure += nodes.raw("", frame, format="html")
         figure += nodes.image(uri=f"/{STRIPS}/{name}.png", alt=self.options["alt"])

@@ -54,7 +54,9 @@ function frameLive(place) {
   addEventListener("message", ({source, data}) => {
     if (source !== frame.contentWindow) return;
     const {leaky, height, fragment} = Object(data);
-    if (leaky === "height" && Number.isFinite(height) && height > 100 && height < 5000) frame.style.height = `${Math.ceil(height)}px`;
+    if (leaky === "height" && Number.isFinite(height) && height > 100 && height < 5000) {
+      Object.assign(frame.style, {height: `${Math.ceil(height)}px`, minHeight: "0"});
+    }
     if (leaky === "settings" && mirrored && typeof fragment === "string" && clean.test(fragment)) {
       history.replaceState(null, "", `#live:${fragment.replace(/&?theme=\w*/, "")}`);
       sample = /\bsample=\w+/.exec(fragment)?.[0] ?? "";

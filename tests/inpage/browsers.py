@@ -50,6 +50,30 @@ KEYS = {
     "ArrowRight": "\ue014",
     "ArrowDown": "\ue015",
 }
+DATA = "() => ({...document.documentElement.dataset})"
+READY = "() => document.documentElement.dataset.state === 'ready'"
+RUNNING = "() => document.documentElement.dataset.state === 'running'"
+OVER = "() => ['done', 'stopped'].includes(document.documentElement.dataset.state)"
+CLEAR = "() => Number(document.documentElement.dataset.psnr) >= 30"
+# Run before the page's script: what its workers are handed, and what they answer, each with the time.
+WORKERS = """() => {
+  window.handed = [];
+  window.heard = [];
+  let count = 0;
+  window.Worker = class extends Worker {
+    constructor(...given) {
+      super(...given);
+      this.number = count++;
+      this.addEventListener("message", ({data: {type, reason, engine}}) =>
+        heard.push({worker: this.number, type, reason, engine, at: performance.now()}));
+    }
+    postMessage(message, ...more) {
+      const keys = Object.keys(message), at = performance.now();
+      handed.push({worker: this.number, type: message.type, keys, at});
+      super.postMessage(message, ...more);
+    }
+  };
+}"""
 INSIDE = ("about:", "blob:", "data:", "file:")  # schemes that no network hears of
 
 
@@ -108,11 +132,13 @@ class ChromiumTab(Tab):
         self.page.goto(address)
 
     def evaluate(self, expression: str, frame: int | None = None) -> str:
-        place = self.page.main_frame if frame is None else self.page.main_frame.child_frames[frame]
-        return place.evaluate(expression)
+        return self._place(frame).evaluate(expression)
 
-    def choose(self, path: Path, selector: str = "input[type=file]") -> None:
-        self.page.locator(selector).set_input_files(path)
+    def _place(self, frame: int | None):
+        return self.page.main_frame if frame is None else self.page.main_frame.child_frames[frame]
+
+    def choose(self, path: Path, frame: int | None = None) -> None:
+        self._place(frame).locator("input[type=file]").set_input_files(path)
 
     def click(self, selector: str) -> None:
         self.page.locator(selector).click()
@@ -219,30 +245,28 @@ class FirefoxTab(Tab):
         self.frames = [child["context"] for child in tree["children"]]
 
     def evaluate(self, expression: str, frame: int | None = None) -> str:
-        answer = self._script(expression, self.top if frame is None else self.frames[frame])
-        return answer["value"]
-
-    def _script(self, expression: str, context: str) -> dict:
         found = self.firefox(
             "script.evaluate",
             expression=expression,
-            target={"context": context},
+            target={"context": self._place(frame)},
             awaitPromise=True,
-            userActivation=True,
         )
         if found["type"] == "exception":
             raise RuntimeError(found["exceptionDetails"]["text"])
-        return found["result"]
+        return found["result"]["value"]
 
-    def _element(self, selector: str) -> dict:
-        found = self.firefox(
-            "browsingContext.locateNodes", context=self.top, locator={"type": "css", "value": selector}
-        )
+    def _place(self, frame: int | None) -> str:
+        return self.top if frame is None else self.frames[frame]
+
+    def _element(self, selector: str, frame: int | None = None) -> dict:
+        locator = {"type": "css", "value": selector}
+        found = self.firefox("browsingContext.locateNodes", context=self._place(frame), locator=locator)
         [node] = found["nodes"]
         return {"sharedId": node["sharedId"]}
 
-    def choose(self, path: Path, selector: str = "input[type=file]") -> None:
-        self.firefox("input.setFiles", context=self.top, element=self._element(selector), files=[str(path)])
+    def choose(self, path: Path, frame: int | None = None) -> None:
+        element, place = self._element("input[type=file]", frame), self._place(frame)
+        self.firefox("input.setFiles", context=place, element=element, files=[str(path)])
 
     def click(self, selector: str) -> None:
         element = self._element(selector)

@@ -1,23 +1,19 @@
-"""The attack in the page as a reader meets it: in Chromium and in Firefox, by mouse, keyboard, thumb and ear."""
+"""The attack in the page as a reader meets it: in Chromium and Firefox, by mouse, keyboard, thumb and ear."""
 
 import io
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import PHONE, WIDE, ChromiumTab, recording
+from browsers import CLEAR, DATA, OVER, PHONE, READY, RUNNING, WIDE, WORKERS, ChromiumTab, recording
 from PIL import Image, ImageDraw
 
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.models.lenet import LeNet
 from leaklib.widgets import inpage
+from leaklib.widgets.export import export_update
 
-DATA = "() => ({...document.documentElement.dataset})"
-READY = "() => document.documentElement.dataset.state === 'ready'"
-RUNNING = "() => document.documentElement.dataset.state === 'running'"
-OVER = "() => ['done', 'stopped'].includes(document.documentElement.dataset.state)"
-CLEAR = "() => Number(document.documentElement.dataset.psnr) >= 30"
 NOTICE = "() => document.getElementById('notice').textContent"
 CHOSEN = """() => {
   const {width, height} = document.querySelector(".slot canvas");
@@ -27,9 +23,10 @@ CHOSEN = """() => {
 
 @pytest.fixture
 def opened(tab, live):
-    """Opens the page from a file, waits until it is ready, and fails if anything is complained about or asked for."""
+    """Opens the page from a file and waits for it; fails if it complains or asks the network for anything."""
 
     def opened(fragment="start=click"):
+        tab.visit("about:blank")  # another fragment alone would not load it again
         tab.visit(f"{(live / 'live.html').as_uri()}#{fragment}")
         tab.wait(READY)
         return tab
@@ -157,3 +154,433 @@ def test_what_is_no_picture_gets_a_sentence(opened, tmp_path, name):
     tab.choose(png(noise(32, 32, 3), tmp_path / "own.png"))  # and it goes on
     tab.wait(CLEAR)
     assert tab.run(NOTICE) == ""
+
+
+def test_a_picture_is_pasted_and_dropped(opened):
+    """As the browser hands it over: a file in a transfer."""
+    for kind, way in (("paste", "clipboardData"), ("drop", "dataTransfer")):
+        tab = opened()
+        tab.run(
+            """async ([kind, way]) => {
+              const canvas = Object.assign(document.createElement("canvas"), {width: 32, height: 32});
+              canvas.getContext("2d").fillStyle = "#804020";
+              canvas.getContext("2d").fillRect(0, 0, 32, 20);
+              const data = new DataTransfer(), blob = await new Promise(done => canvas.toBlob(done));
+              data.items.add(new File([blob], "own.png", {type: "image/png"}));
+              const event = new Event(kind, {bubbles: true, cancelable: true});
+              Object.defineProperty(event, way, {value: data});
+              document.body.dispatchEvent(event);
+            }""",
+            [kind, way],
+        )
+        tab.wait(CLEAR)
+        assert tab.run(CHOSEN)[:4] == [128, 64, 32, 255]
+
+
+def exported():
+    """Someone else's update as text, of two pictures with the labels 3 and 0."""
+    model, batch = LeNet().build(5), Photos().batch(0, 2)
+    return export_update(model, share(model, batch, FedSGD(), reveal_labels=False)), batch.labels.tolist()
+
+
+def test_an_update_of_leaklib_is_pasted(opened):
+    tab = opened()
+    content, labels = exported()
+    tab.run("text => { document.getElementById('update-text').value = text; }", content)
+    tab.run("() => document.getElementById('update-go').click()")
+    tab.wait(RUNNING)
+    tab.wait("() => Number(document.documentElement.dataset.evaluations) > 20")
+    data = tab.run(DATA)
+    assert data["psnr"] == "", "nobody here knows the pictures"
+    assert sorted(map(int, data["label"].split())) == sorted(labels)
+
+
+# Several at once
+
+
+@pytest.fixture
+def alone(opened):
+    """What a fresh page comes to: the same as any other time."""
+
+    def alone(fragment):
+        tab = opened(f"{fragment}&start=click")
+        tab.click("#go")
+        return result(tab)
+
+    return alone
+
+
+@pytest.mark.slow
+def test_a_run_that_is_overtaken_leaves_no_trace(opened, alone):
+    expected = alone("sample=rocket&channels=11")
+    tab = opened("sample=cat&channels=13&start=click")
+    tab.click("#go")
+    tab.wait("() => Number(document.documentElement.dataset.evaluations) > 30")
+    for key in ("ArrowLeft", "ArrowLeft"):  # 12, and at once 11
+        tab.run("() => document.querySelector('[name=channels]').focus()")
+        tab.press(key)
+    tab.run("() => document.querySelector('[data-sample=rocket]').click()")
+    tab.wait("() => Number(document.documentElement.dataset.evaluations) < 30")
+    assert result(tab) == expected
+
+
+BOOK = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Two</title>
+<script>
+  window.heard = [];
+  addEventListener("message", ({data}) => heard.push(data));
+</script>
+<iframe src="live.html#%s" width="600" height="420"></iframe>
+<iframe src="live.html#%s" width="600" height="420"></iframe>"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_two_on_one_page_do_not_disturb_each_other(tab, opened, alone, tmp_path, scheme):
+    fragments = ["sample=coffee&start=click&seed=1", "sample=rocket&channels=10&start=click"]
+    expected = [alone(fragment) for fragment in fragments]
+    (tmp_path / "book.html").write_text(BOOK % tuple(fragments), encoding="utf8")
+    (tmp_path / "live.html").write_text(inpage.document(), encoding="utf8")
+    with recording(tmp_path) as server:
+        tab.visit(f"{server.address}/book.html" if scheme == "http" else (tmp_path / "book.html").as_uri())
+        for frame in (0, 1):
+            tab.wait(READY, frame=frame)
+        for frame in (0, 1):
+            tab.run("() => document.getElementById('go').click()", frame=frame)
+        for frame in (0, 1):
+            tab.wait(OVER, 60, frame=frame)
+            data = tab.run(DATA, frame=frame)
+            assert (float(data["psnr"]), int(data["evaluations"]), data["label"]) == expected[frame]
+        tab.requests.clear()  # the pages themselves
+
+
+# What it runs on
+
+WITHOUT_WEBASSEMBLY = """() => {
+  delete window.WebAssembly;
+  window.Blob = class extends Blob {
+    constructor(parts, options) {
+      super(/javascript/.test(options?.type) ? ["delete self.WebAssembly;\\n", ...parts] : parts, options);
+    }
+  };
+}"""
+
+
+def engines(tab):
+    return {heard["engine"] for heard in tab.run("() => heard") if heard["type"] == "ready"}
+
+
+def test_webassembly_or_plain_javascript(opened, tab):
+    tab.before(WORKERS)
+    opened().click("#go")
+    tab.wait(CLEAR)
+    assert engines(tab) == {"wasm"}
+    tab.before(WITHOUT_WEBASSEMBLY)
+    opened().click("#go")
+    tab.wait(CLEAR)
+    assert engines(tab) == {"js"}
+
+
+def test_a_policy_without_webassembly_leaves_plain_javascript(tab, tmp_path):
+    """As an older browser reads it, one that does not know the word."""
+    html = inpage.document()
+    assert html.count(" 'wasm-unsafe-eval'") == 1
+    (tmp_path / "live.html").write_text(html.replace(" 'wasm-unsafe-eval'", ""), encoding="utf8")
+    tab.before(WORKERS)
+    tab.visit((tmp_path / "live.html").as_uri())
+    tab.wait(CLEAR)
+    assert engines(tab) == {"js"}
+
+
+def test_stop_is_heard_within_50_ms(opened, tab):
+    """By the worker, which then computes no further. The best of five: the machine has more to do."""
+    tab.before(WORKERS)
+    opened()
+    for _ in range(5):
+        tab.click("#go")
+        tab.wait("() => Number(document.documentElement.dataset.evaluations) > 10")
+        tab.click("#go")
+        tab.wait("() => heard.at(-1).reason === 'stopped'")
+    asked = [message["at"] for message in tab.run("() => handed") if message["type"] == "stop"]
+    ended = [message["at"] for message in tab.run("() => heard") if message.get("reason") == "stopped"]
+    assert len(asked) == len(ended) == 5
+    assert min(end - ask for ask, end in zip(asked, ended, strict=True)) <= 50
+    assert tab.run(DATA)["state"] == "stopped"
+
+
+# Chromium alone: what only its tools can show
+
+
+@pytest.fixture
+def view(browser, live):
+    """Opens the page in Chromium under other circumstances."""
+    tabs = []
+
+    def view(fragment="start=click", size=WIDE, **circumstances):
+        tab = ChromiumTab(browser, size, **circumstances)
+        tabs.append(tab)
+        tab.visit(f"{(live / 'live.html').as_uri()}#{fragment}")
+        tab.wait(READY)
+        return tab
+
+    yield view
+    complaints = [complaint for tab in tabs for complaint in tab.errors + tab.requests]
+    for tab in tabs:
+        tab.close()
+    assert complaints == []
+
+
+THUMB = {"has_touch": True, "is_mobile": True, "device_scale_factor": 3}
+SMALL = """() => [...document.querySelectorAll("button, select, summary, label, textarea, input[type=range]")]
+  .filter(target => target.checkVisibility({visibilityProperty: true}))
+  .filter(target => !target.matches("label:has(select)"))
+  .map(target => [target.textContent.trim().slice(0, 30) || target.name, target.getBoundingClientRect()])
+  .filter(([name, box]) => box.width && Math.min(box.width, box.height) < 24)
+  .map(([name, box]) => `${name}: ${Math.round(box.width)} × ${Math.round(box.height)}`)"""
+WIDER = "() => document.documentElement.scrollWidth - innerWidth"
+
+
+def test_on_a_phone(view):
+    tab = view("start=click", PHONE, slowdown=4, **THUMB)
+    assert tab.run(WIDER) <= 0
+    tab.page.locator("[data-sample=rocket]").tap()
+    tab.wait(CLEAR, 60)
+    assert tab.run(WIDER) <= 0
+    tab.page.locator("summary").first.tap()
+    assert tab.run(WIDER) <= 0 and tab.run(SMALL) == []
+
+
+OPEN = "() => document.querySelectorAll('details').forEach(details => { details.open = true; })"
+SHOWN = {
+    "ready": "start=click",
+    "done": "start=click&show=sent,weights",
+    "two": "batch=2&sent=signs&start=click",
+    "race": "method=race&start=click&show=race",
+    "few": "channels=8&start=click&show=channels",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_axe_finds_nothing(view, theme, size):
+    circumstances = {"size": PHONE, **THUMB} if size == "phone" else {}
+    for state, fragment in SHOWN.items():
+        tab = view(fragment, color_scheme=theme, **circumstances)
+        tab.run(OPEN)
+        if state != "ready":
+            tab.click("#go")
+            tab.wait("() => Number(document.documentElement.dataset.evaluations) > 40")
+            tab.click("#go")
+            tab.wait(OVER)
+        assert tab.run(DATA)["theme"] == theme
+        found = Axe().run(tab.page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], state
+        assert tab.run(WIDER) <= 0, state
+        tab.page.close()
+
+
+def test_reduced_motion(view):
+    """Nothing starts by itself, and a run shows a few pictures instead of a film."""
+    count = """async () => {
+      const canvas = document.querySelector(".guess canvas"), shown = new Set();
+      document.getElementById("go").click();
+      while (!(Number(document.documentElement.dataset.psnr) >= 30)) {
+        shown.add(canvas.toDataURL());
+        await new Promise(requestAnimationFrame);
+      }
+      document.getElementById("go").click();
+      return shown.size;
+    }"""
+    still = view("start=auto", reduced_motion="reduce")
+    still.page.wait_for_timeout(1500)
+    assert still.run(DATA)["state"] == "ready"
+    few, many = still.run(count), view(reduced_motion="no-preference").run(count)
+    assert few <= 8 < many
+
+
+def test_it_starts_when_it_is_seen(browser, live, tmp_path):
+    tab = ChromiumTab(browser, reduced_motion="no-preference")
+    (tmp_path / "live.html").write_text((live / "live.html").read_text(encoding="utf8"), encoding="utf8")
+    (tmp_path / "book.html").write_text(
+        '<!doctype html><div style="height: 3000px"></div><iframe src="live.html" width="700" height="600">'
+    )
+    tab.visit((tmp_path / "book.html").as_uri())
+    tab.wait(READY, frame=0)
+    tab.page.wait_for_timeout(1000)
+    assert tab.run(DATA, frame=0)["state"] == "ready"
+    tab.page.locator("iframe").scroll_into_view_if_needed()
+    tab.wait(CLEAR, frame=0)
+    tab.close()
+
+
+# The address
+
+
+def test_the_address_is_the_settings(opened, tab):
+    fragment = (
+        "sample=coffee&weights=uniform&channels=14&batch=2&sent=3bits&method=matching&seed=7"
+        "&show=weights,sent&start=click&theme=dark"
+    )
+    opened(fragment)
+    form = tab.run("() => Object.fromEntries(new FormData(document.getElementById('controls')))")
+    expected = {
+        "weights": "uniform",
+        "channels": "14",
+        "batch": "2",
+        "sent": "bits",
+        "bits": "3",
+        "seed": "7",
+    }
+    assert {name: form[name] for name in expected} == expected
+    assert tab.run(DATA)["theme"] == "dark"
+    assert tab.run("() => document.querySelector('[data-sample=coffee]').ariaPressed") == "true"
+    groups = "() => ['weights', 'sent', 'channels'].map(name => document.getElementById(`group-${name}`)"
+    assert tab.run(groups + ".checkVisibility())") == [True, True, False]
+    tab.run("() => document.querySelector('[name=bits]').focus()")
+    tab.press("ArrowRight")
+    tab.wait("() => location.hash.includes('4bits')")
+    assert tab.run("() => location.hash.slice(1)") == fragment.replace("3bits", "4bits")
+
+
+def test_an_address_that_is_wrong_is_told(opened, tab):
+    opened("channels=99&colour=red&seed=4&start=click")
+    assert "channels=99" in tab.run(NOTICE) and "colour=red" in tab.run(NOTICE)
+    values = "() => ['channels', 'seed'].map(name => document.querySelector(`[name=${name}]`).value)"
+    assert tab.run(values) == ["12", "4"]
+
+
+def test_another_address_is_another_experiment(opened, tab):
+    opened()
+    tab.run("() => { location.hash = '#sample=rocket&channels=16&start=click'; }")
+    tab.wait(CLEAR)
+    assert tab.run(DATA)["label"] == "5", "the rocket's"
+
+
+# The keyboard
+
+NAMED = "(e => e.id || e.dataset.sample || `${e.name} ${e.value}` || e.localName)"
+FOCUSED = f"""() => {{
+  const element = document.activeElement;
+  const style = [element, ...(element.labels ?? [])].map(one => getComputedStyle(one));
+  if (element === document.body || element === document.documentElement) return null;
+  const box = (element.matches("[type=file]") ? element.labels[0] : element).getBoundingClientRect();
+  return {{
+    name: {NAMED}(element),
+    ring: style.some(one => one.outlineStyle !== "none" && parseFloat(one.outlineWidth) >= 2),
+    seen: box.width > 0 && box.height > 0 && box.top < innerHeight && box.bottom > 0,
+  }};
+}}"""
+REACHABLE = f"""() => [...document.querySelectorAll("button, input, select, textarea, summary, [tabindex]")]
+  .filter(element => element.checkVisibility({{visibilityProperty: true}}) && !element.disabled)
+  .filter(element => element.tabIndex >= 0 && (element.type !== "radio" || element.checked))
+  .map({NAMED})"""
+
+
+def test_tab_reaches_everything_and_shows_where_it_is(opened, tab):
+    opened()
+    tab.run(OPEN)
+    expected, reached = tab.run(REACHABLE), []
+    for _ in range(2 * len(expected)):
+        tab.press("Tab")
+        at = tab.run(FOCUSED)
+        if at is None or (reached and at["name"] == reached[0]):
+            break
+        reached.append(at["name"])
+        assert at["ring"] and at["seen"], at
+    assert sorted(reached) == sorted(expected) and len(expected) > 20
+
+
+def test_whole_use_by_keyboard(opened, tab):
+    """Start and stop, another picture, network and mechanism, and a drawing: without a pointer."""
+    opened("start=click&show=channels,sent")
+
+    def at(selector):
+        tab.run("selector => document.querySelector(selector).focus()", selector)
+
+    at("#go")
+    tab.press("Enter")
+    tab.wait(RUNNING)
+    tab.press("Space")
+    tab.wait(OVER)
+    at("[data-sample=galaxies]")
+    tab.press("Enter")
+    tab.wait(RUNNING)
+    at("[name=channels]")
+    tab.press("ArrowRight")
+    tab.wait("() => location.hash.includes('channels=13')")
+    at("[name=sent]:checked")
+    tab.press("ArrowDown")
+    tab.wait("() => location.hash.includes('bits')")
+    assert "sample=galaxies" in tab.run("() => location.hash")
+    at("#draw")
+    tab.press("Enter")
+    before = tab.run(CHOSEN)
+    tab.press("Space")
+    tab.press("ArrowRight")
+    tab.press("Space")
+    tab.wait("() => location.hash.includes('galaxies') && document.activeElement.id === 'pad'")
+    at("#pad-close")
+    tab.press("Enter")
+    assert tab.run("() => document.activeElement.id") == "draw"
+    tab.wait(RUNNING)
+    assert tab.run(CHOSEN) != before
+
+
+def test_who_cannot_see_it_is_told(opened, tab):
+    tab.before("""() => {
+      window.said = [];
+      document.addEventListener("DOMContentLoaded", () => {
+        const line = document.getElementById("said");
+        if (line) new MutationObserver(() => said.push(line.textContent)).observe(line, {childList: true});
+      });
+    }""")
+    opened().click("#go")
+    assert result(tab)[0] > 60
+    said = tab.run("() => said")
+    assert 4 <= len(said) <= 8, "milestones, not every frame"
+    assert "started" in said[0] and "ended" in said[-1] and any("Label 3" in text for text in said)
+    name = tab.run("() => document.querySelector('.guess canvas').ariaLabel ?? ''")
+    assert "dB" in name
+
+
+# What it shows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sent", ["8bits", "4bits", "1bits", "signs", "top10", "top1", "noise0.001", "noise0.1"]
+)
+def test_every_mechanism_comes_to_an_end(opened, tab, sent):
+    opened(f"sent={sent}&start=click").click("#go")
+    psnr, _, label = result(tab, 120)
+    gray = tab.run(
+        "() => document.getElementById('status').textContent.match(/gray picture scores (\\d+)/)[1]"
+    )
+    assert label == "3" and psnr > (int(gray) - 6 if sent == "noise0.1" else int(gray))
+    if sent.startswith("noise"):
+        assert "where the noise begins" in tab.run("() => document.getElementById('status').textContent")
+
+
+@pytest.mark.slow
+def test_a_race(opened, tab):
+    opened("method=race&start=click").click("#go")
+    assert result(tab, 120)[0] > 100
+    scores = tab.run(
+        "() => [...document.querySelectorAll('.guess .score')].map(score => parseFloat(score.textContent))"
+    )
+    assert len(scores) == 2 and min(scores) > 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [8, 9, 10])
+def test_below_ten_channels_counting_forbids_it(opened, tab, channels):
+    opened(f"channels={channels}&show=channels&start=click").click("#go")
+    psnr, _, _ = result(tab, 200)
+    forecast = tab.run("() => document.getElementById('forecast').textContent")
+    assert ("cannot be determined" in forecast, psnr < 30) == (channels < 10, channels < 10)
+
+
+@pytest.mark.slow
+def test_a_batch_of_two(opened, tab):
+    opened("batch=2&start=click").click("#go")
+    psnr, _, label = result(tab, 200)
+    assert psnr > 30 and label == "0 3"

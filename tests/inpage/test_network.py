@@ -241,6 +241,7 @@ def test_memory_of_the_kernel(deno):
     assert found["untouched"]
 
 
+@pytest.mark.slow
 def test_kernel_is_what_its_source_compiles_to(tmp_path, monkeypatch):
     """The same bytes from the project and from another folder; --check says so, and where they differ."""
     spec = importlib.util.spec_from_file_location("kernel", ROOT / "scripts" / "kernel.py")

@@ -8,8 +8,10 @@ import re
 import time
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
-from browsers import recording
+from browsers import CLEAR, OVER, READY, RUNNING, WORKERS, recording
+from PIL import Image
 
 from leaklib.widgets import inpage
 
@@ -237,3 +239,94 @@ def test_the_script_knows_no_way_out():
     [script] = re.findall(r"<script>(.*?)</script>", inpage.document(), re.DOTALL)
     assert [found[0] for found in re.finditer(WAYS.replace("\n", ""), script)] == []
     assert "http-equiv" in inpage.document().replace(script, ""), "the search finds what is there"
+
+
+# What a reader does
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "own.png")
+    return tmp_path / "own.png"
+
+
+# Resolves when the attack begins anew.
+CHANGE = """([name, value]) => new Promise(done => {
+  const root = document.documentElement, named = `[name=${name}]`;
+  const watch = new MutationObserver(() => {
+    if (root.dataset.evaluations) return;
+    watch.disconnect();
+    done();
+  });
+  watch.observe(root, {attributeFilter: ["data-evaluations"]});
+  const control = document.querySelector(`${named}[value="${value}"]`) ?? document.querySelector(named);
+  if (control.type === "radio") control.click();
+  else Object.assign(control, {value}).dispatchEvent(new Event("input", {bubbles: true}));
+})"""
+
+
+def used(tab, picture, frame=None):
+    """A picture of the reader's own, attacked in several ways."""
+    tab.wait(READY, frame=frame)
+    tab.choose(picture, frame=frame)
+    tab.wait(RUNNING, frame=frame)
+    tab.wait(CLEAR, 60, frame=frame)
+    for name, value in (
+        ("sent", "signs"),
+        ("sent", "full"),
+        ("channels", 11),
+        ("method", "race"),
+        ("batch", 2),
+    ):
+        tab.run(CHANGE, [name, value], frame=frame)
+        tab.wait("() => Number(document.documentElement.dataset.evaluations) > 40", 60, frame=frame)
+    tab.run("() => document.getElementById('go').click()", frame=frame)
+    tab.wait(OVER, frame=frame)
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_whoever_uses_the_page_makes_no_request(tab, live, picture, scheme):
+    with recording(live) as server:
+        address = f"{server.address}/live.html" if scheme == "http" else (live / "live.html").as_uri()
+        tab.visit(f"{address}#start=click")
+        used(tab, picture)
+        tab.settle()
+        assert server.paths == ["/live.html"] * (scheme == "http")
+        assert [request.split("#")[0] for request in tab.requests] == [address] * (scheme == "http")
+        assert tab.errors == [], "nor has the policy anything to forbid"
+
+
+BOOK = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A page of the book</title>
+<script>
+  window.heard = [];
+  addEventListener("message", ({data}) => heard.push(data));
+</script>
+<iframe src="live.html#start=click" width="700" height="500"></iframe>"""
+
+
+def test_the_book_hears_heights_and_settings_and_no_picture(tab, live, picture, tmp_path):
+    (tmp_path / "live.html").write_text(inpage.document(), encoding="utf8")
+    (tmp_path / "book.html").write_text(BOOK, encoding="utf8")
+    tab.visit((tmp_path / "book.html").as_uri())
+    used(tab, picture, frame=0)
+    heard = tab.run("() => heard")
+    kinds = [message.pop("leaky") for message in heard]
+    assert set(kinds) == {"height", "settings"}
+    for kind, message in zip(kinds, heard, strict=True):
+        assert list(message) == ["height" if kind == "height" else "fragment"]
+        [value] = message.values()
+        assert isinstance(value, int) if kind == "height" else re.fullmatch(r"[\w=&.,-]{1,150}", value)
+
+
+def test_the_attacker_never_holds_the_picture(tab, live, picture):
+    """One worker computes the update, others attack it: none is handed both a picture and an attack."""
+    tab.before(WORKERS)
+    tab.visit(f"{(live / 'live.html').as_uri()}#start=click")
+    used(tab, picture)
+    handed = tab.run("() => handed")
+    clients = {message["worker"] for message in handed if "pictures" in message["keys"]}
+    attackers = {message["worker"] for message in handed if message["type"] == "attack"}
+    assert len(clients) == 1 and len(attackers) == 2 and not clients & attackers
+    keys = {key for message in handed if message["worker"] in attackers for key in message["keys"]}
+    assert keys == {"type", "wasm", "id", "network", "update", "method", "seed"}

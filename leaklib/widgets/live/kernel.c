@@ -58,7 +58,7 @@ static pair exponential(pair x) {
   const double shift = 0x1.8p52; // added to a small number, it leaves the nearest integer in the last bits
   const pair shifted = x * both(0x1.71547652b82fep0) + both(shift), n = shifted - both(shift);
   const pair r = x - n * both(0x1.62e42fee00000p-1) - n * both(0x1.a39ef35793c76p-33); // ln 2 in two parts
-  pair series = both(1.0 / 6227020800);                                               // 1 / 13!
+  pair series = both(1.0 / 6227020800); // 1 / 13!
   static const double inverse[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
                                    1.0 / 5040,      1.0 / 720,      1.0 / 120,     1.0 / 24,     1.0 / 6,
                                    0.5,             1,              1};

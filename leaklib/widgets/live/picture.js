@@ -171,8 +171,8 @@ async function formatOf(file) {
   if (!format && /<svg[\s>]/i.test(start)) {
     throw new Error("A drawing in SVG has no pixels of its own: save it as PNG.");
   }
-  const plain = READABLE_FORMATS.includes(format || "none") && !COLOR_MARKS.test(new TextDecoder("latin1").decode(bytes));
-  return {format, plain};
+  const marked = COLOR_MARKS.test(new TextDecoder("latin1").decode(bytes));
+  return {format, plain: !marked && ["PNG", "JPEG", "WebP", "GIF"].includes(format)};
 }
 
 /**
@@ -485,8 +485,10 @@ export function drawingPad(canvas, {changed = () => {}, say = () => {}} = {}) {
     changed();
   };
 
-  // On a line between two pixels for pens of even size, so that the frame is never at their edge.
-  const paint = () => dot(column + 0.5, row + 0.5);
+  const paint = () => {
+    const middle = size % 2 ? 0.5 : 1; // of a pen of even size, between pixels: the framed one is left above of it
+    dot(column + middle, row + middle);
+  };
   /** @type {Record<string, [number, number]>} */
   const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
   /** @param {KeyboardEvent} event */

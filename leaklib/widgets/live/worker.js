@@ -75,11 +75,12 @@ function answer(reply, moved = []) {
   self.postMessage(reply, {transfer: moved});
 }
 
-// Timers wait for 4 ms once they are nested; a message to oneself comes after those that have arrived.
+// A turn ends with a message to oneself and then a timer. Timers set by timers wait for 4 ms, those set by messages do
+// not; and a message to oneself alone may overtake for seconds those of others.
 const bell = new MessageChannel();
 /** @type {(() => void)[]} */
 const waiting = [];
-bell.port1.onmessage = () => waiting.shift()?.();
+bell.port1.onmessage = () => setTimeout(() => waiting.shift()?.(), 0);
 
 /** @returns {Promise<void>} kept when messages were heard and the other jobs have had their turns */
 function turn() {
@@ -185,6 +186,9 @@ async function attack({id, network, update, method, seed}, job) {
   const engine = await engineFor(network, update?.examples);
   const {layout, pictures} = engine;
   expectNumbers("The update", update.sent, layout.total);
+  if (method !== "matching" && method !== "closed") {
+    throw new Error(`Attacks are matching and closed, but not ${method}.`);
+  }
   expectMechanism(update.mechanism);
   const labels = inferLabels(update, layout);
   answer({type: "labels", id, labels});
