@@ -143,7 +143,7 @@ export function drawCharts(lanes, gray, now) {
       {at: 30, name: "30 dB", kind: "goal"},
     ],
   });
-  drawCurves("loss-chart", "Loss", "how far the two gradients are apart", {
+  drawCurves("loss-chart", "Loss", "distance of the gradients", {
     logarithmic: true, unit, range: frame ? [frame.gray, frame.gray] : [1e-12, 1],
     curves: lanes.map(({method, losses}) => ({method, points: losses})),
     lines: frame ? [
