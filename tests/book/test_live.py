@@ -4,6 +4,7 @@ What the document itself does is tested in ``tests/inpage``.
 """
 
 import json
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import strips
@@ -78,9 +79,11 @@ def inner(page):
 def test_a_figure_shows_the_attack_at_its_settings(framed, path, figure):
     page = framed(f"chapters/{path.stem}.html")
     frame = page.locator(f"#{figure.name} iframe")
-    fragment = frame.get_attribute("src").partition("#")[2]
-    assert dict(part.split("=") for part in fragment.split("&")) == figure.settings | {"theme": "light"}
-    assert inner(page).url.endswith(f"/live.html#{fragment}")
+    asked = urlsplit(inner(page).url)
+    assert asked.path == "/live.html"
+    # At first the page does not know its theme, and tells it later.
+    assert dict(parse_qsl(asked.fragment)) | {"theme": "light"} == figure.settings | {"theme": "light"}
+    assert inner(page).evaluate("document.documentElement.dataset.theme") == "light"
     assert inner(page).locator(".notice:visible").count() == 0, "a setting that the document does not know"
     assert frame.get_attribute("title") and not page.locator(f"#{figure.name} > img").is_visible()
 
