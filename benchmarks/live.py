@@ -5,8 +5,8 @@
     python benchmarks/live.py runs.jsonl --collect        # prints the table alone
 
 Pictures are the first windows of ``Photos`` that are in color, chosen as files. Seconds run from the file's
-choice to what the reader sees. The phone is a whole renderer, workers too, that is stopped three quarters of the
-time: Chromium's own throttling leaves workers alone.
+choice to what the reader sees. For the phone the whole renderer is stopped three quarters of the time:
+Chromium's own throttling leaves workers alone.
 """
 
 import gzip
@@ -38,7 +38,8 @@ from leaklib.rng import generator
 from leaklib.types import Batch, Progress
 from leaklib.widgets.inpage import document
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("scripts", "tests/inpage")]
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "inpage"))
 import pages
 from browsers import DATA, OVER, READY, WORKERS, ChromiumTab, recording
 
@@ -80,16 +81,16 @@ STOP = """() => new Promise(done => {
 })"""
 
 
-# The evaluation at which the worker's best guess first comes within a distance of `original`. The page itself shows
-# what there is when the screen is drawn, which is some evaluations later.
+# The evaluation at which the worker's best guess first has 30 dB: the page says so later, when it is drawn.
 COUNT = """() => {
   window.Worker = class extends Worker {
     constructor(...given) {
       super(...given);
       this.addEventListener("message", ({data: {type, pictures, evaluations}}) => {
         if (type !== "frame" || !window.original || window.reached) return;
-        const square = pictures.reduce((sum, value, i) => sum + (value - original[i]) ** 2, 0) / pictures.length;
-        if (-10 * Math.log10(square) >= 30) window.reached = evaluations;
+        const squares = pictures.map((value, i) => (value - original[i]) ** 2);
+        const error = squares.reduce((sum, square) => sum + square) / squares.length;
+        if (-10 * Math.log10(error) >= 30) window.reached = evaluations;
       });
     }
   };
@@ -166,7 +167,7 @@ class Bench:
             return self.watched(tab, self.picture(index), 30)
 
     def stop(self, times: int = 20) -> Case:
-        """Milliseconds from the click to the page's new state, and from the page's word to the worker's last."""
+        """Milliseconds from the click to the new state, and from the page's word to the worker's last."""
         with self.opened() as tab:
             shown = []
             for _ in range(times):
@@ -181,7 +182,7 @@ class Bench:
     def memory(self) -> Case:
         """Megabytes in the middle of a run, by the browser's own count of scripts, workers and WebAssembly.
 
-        And what its processes grew by since a blank page: with the engine's own tables and code of three threads.
+        And what its processes grew by since a blank page, with the browser's own tables for three threads.
         """
         (self.folder / "blank.html").write_text("<!doctype html><title>Blank</title>")
         isolated = {
