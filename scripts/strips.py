@@ -163,7 +163,7 @@ def read(path: Path) -> dict[str, object]:
 def draw(figure: Figure) -> None:
     found = run(figure.settings)
     several = len(found.truth) > 1
-    at = chosen(found.lowest, FRAMES // len(found.truth))
+    at = chosen(found.lowest, FRAMES // len(found.truth) - bool(found.closed))
     rows, captions = {}, {}
     for k, (original, label) in enumerate(zip(found.truth.inputs, found.truth.labels, strict=True)):
         name = Photos.class_names[label] if several else ""
@@ -174,7 +174,7 @@ def draw(figure: Figure) -> None:
             captions[name].insert(1, "what is sent")
         if found.closed:
             pictures.append(found.closed[0])
-            captions[name].append(f"closed form: {found.closed[1]:.0f} dB")
+            captions[name].append(f"closed: {found.closed[1]:.0f} dB")
         rows[name] = torch.stack([picture.float() for picture in pictures])
     text = json.dumps({"settings": figure.settings, "evaluations": at, "psnr": scores_at(found, at)})
     STRIPS.mkdir(exist_ok=True)

@@ -3,9 +3,7 @@
 import functools
 import http.server
 import re
-import sys
 import threading
-from pathlib import Path
 
 import pages
 import pytest

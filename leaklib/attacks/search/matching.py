@@ -31,7 +31,7 @@ from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconst
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
 STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
-SLACK = 1.05  # a search of noisy updates is over this near to where it is expected to end
+FITTED = 0.8  # a search of a noisy update is over once it has fitted this share of the noise it can fit
 EXACT = 1e-7  # of what mid-gray scores: exact closed forms leave 1e-9, those that saturated units ruin 1e-5
 
 
@@ -77,13 +77,13 @@ def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labe
 
 
 def fitted(floor: float, gray: float, unknowns: int, equations: int) -> float:
-    """The loss below which a search for so many ``unknowns`` can only fit noise; 0 if there is no such loss.
+    """The loss below which a search for so many ``unknowns`` mostly fits noise; 0 if there is no such loss.
 
-    The truth scores ``floor``. A search goes on below it and gets better at first; once it has fitted noise
-    with all it has, 1 - unknowns / equations of that is left. Where the floor lets a search come below STUCK
-    of what mid-gray scores, the noise is too small to mislead it, and nothing is begun again.
+    The truth scores ``floor``. A search goes below it and gets better at first; with all unknowns fitted to
+    noise, 1 - unknowns / equations of it is left. Where it comes below STUCK of what mid-gray scores, the
+    noise is too small to mislead it, and nothing is begun again anyway.
     """
-    end = SLACK * floor * (1 - unknowns / equations)
+    end = floor * (1 - FITTED * unknowns / equations)
     return end if end > STUCK * gray else 0.0
 
 
