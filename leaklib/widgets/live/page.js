@@ -175,15 +175,16 @@ class LivePage {
     drawCharts(this.run?.lanes ?? [], this.run?.gray ?? [], now);
   }
 
-  /** The address was changed by hand, or by going back. */
+  /** The address was changed by hand, by a link of the book or by going back. A picture of the reader's stays. */
   async readdress() {
     const settings = readSettings(location.hash);
     this.tellIgnored(settings.ignored);
     if (writeSettings(settings) === writeSettings(this.settings)) return;
     this.end("changing");
+    const before = this.settings.sample;
     Object.assign(this.settings, settings);
     this.controls.write();
-    await this.phone.showSample(settings.sample);
+    if (settings.sample !== before) await this.phone.showSample(settings.sample);
     this.settled();
   }
 
