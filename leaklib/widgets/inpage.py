@@ -22,7 +22,7 @@ from leaklib.widgets.pictures import png
 # Each in the order of its imports.
 WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
 DATA = "random", "network", "counting", "address", "picture", "pasted"
-PAGE = *DATA, "canvas", "curves", "words", "runs", "phone", "controls", "page"
+PAGE = *DATA, "canvas", "words", "curves", "runs", "phone", "controls", "layers", "progress", "page"
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
 SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}
@@ -37,6 +37,7 @@ GRADIENT = {
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 TYPES = re.compile(r"^export \{\};\n", re.MULTILINE)
+NOTES = re.compile(r"/\*\*.*?\*/ ?", re.DOTALL)  # JSDoc is for the checker of types
 
 
 def _read(name: str) -> str:
@@ -45,8 +46,10 @@ def _read(name: str) -> str:
 
 def script(modules: tuple[str, ...]) -> str:
     """The modules as one script: each is read once, after those that it imports from."""
-    texts = [IMPORT.sub("", TYPES.sub("", _read(f"{name}.js"))) for name in modules]
-    return "(() => {\n" + "\n".join(EXPORT.sub("", text).strip() for text in texts) + "\n})();"
+    texts = [_read(f"{name}.js") for name in modules]
+    for part in (NOTES, TYPES, IMPORT, EXPORT):
+        texts = [part.sub("", text) for text in texts]
+    return "(() => {\n" + "\n".join(text.strip() for text in texts) + "\n})();"
 
 
 def constants() -> dict[str, object]:

@@ -298,9 +298,9 @@ class Recorder(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None, headers: dict[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.folder, self.paths = folder, []
+        self.folder, self.headers, self.paths = folder, headers, []
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, args=[0.05], daemon=True).start()
 
@@ -320,6 +320,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", mimetypes.guess_type(path)[0] or "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Access-Control-Allow-Origin", "*")
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -330,8 +332,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def recording(folder: Path | None = None) -> Iterator[Recorder]:
-    with Recorder(folder) as server:
+def recording(folder: Path | None = None, headers: dict[str, str] | None = None) -> Iterator[Recorder]:
+    with Recorder(folder, headers or {}) as server:
         yield server
         server.shutdown()
 

@@ -205,6 +205,26 @@ def test_in_a_race_both_are_named_and_only_the_clock_counts(deno):
 
 
 @pytest.mark.parametrize(
+    ("value", "plain", "science"),
+    [
+        (0, "0", "0"),
+        (7, "7", "7"),
+        (999, "999", "1000"),
+        (15826, "15,826", "1.6 · 10⁴"),
+        (1234567.891, "1,234,567.89", "1.2 · 10⁶"),
+        (0.3, "0.3", "0.3"),
+        (1e-6, "0", "10⁻⁶"),
+        (2.04e-9, "0", "2.0 · 10⁻⁹"),
+    ],
+)
+def test_numbers(deno, value, plain, science):
+    assert deno("return [words.plainNumber(value), words.scienceText(value)]", value=value) == [
+        plain,
+        science,
+    ]
+
+
+@pytest.mark.parametrize(
     ("labels", "truth", "by_signs", "sentence"),
     [
         ([3], [3], True, "Label 3, read off the signs: right."),

@@ -93,12 +93,12 @@ def test_no_floor_where_the_truth_scores_zero_or_nobody_knows(mechanism: Mechani
 
 
 def test_a_search_goes_on_below_the_floor_until_it_has_nearly_fitted_the_noise() -> None:
-    # Of 4 equations 3 unknowns can fit three quarters of the noise.
-    assert fitted(0.1, 1.0, 3, 4) == pytest.approx(1.05 * 0.1 / 4)
+    # With 4 equations 2 unknowns can fit half of the noise, and have fitted four fifths of that.
+    assert fitted(0.1, 1.0, 2, 4) == pytest.approx(0.06)
     # A search that comes below a thousandth of gray is not begun again, so there is nothing to stop.
-    assert fitted(0.1, 1.05 * 0.1 / 4 / STUCK, 3, 4) == 0 < fitted(0.1, 25.0, 3, 4)
-    # With as many unknowns as equations all noise can be fitted.
-    assert fitted(0.1, 1.0, 4, 4) == fitted(0.1, 1.0, 5, 4) == fitted(0.0, 1.0, 3, 4) == 0
+    assert fitted(0.1, 0.0601 / STUCK, 2, 4) == 0 < fitted(0.1, 0.0599 / STUCK, 2, 4)
+    # With far more unknowns than equations all noise can be fitted.
+    assert fitted(0.1, 1.0, 5, 4) == fitted(0.0, 1.0, 3, 4) == 0
 
 
 def test_an_attack_that_is_told_to_stops_in_the_noise_and_does_not_begin_again() -> None:

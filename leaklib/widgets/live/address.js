@@ -1,7 +1,6 @@
 // The settings of the page, as they stand behind the # of its address.
 
-/** @typedef {import("./types.js").Mechanism} Mechanism */
-/** @typedef {import("./types.js").Initialisation} Initialisation */
+/** @import {Initialisation, Mechanism} from "./types.js" */
 
 /**
  * @typedef {object} Settings
@@ -70,7 +69,8 @@ export function readSettings(fragment) {
  * @returns {string}
  */
 export function writeSettings(settings) {
-  const parts = ["sample", "weights", "channels", "batch"].map(name => `${name}=${/** @type {any} */ (settings)[name]}`);
+  const {sample, weights, channels, batch} = settings;
+  const parts = [`sample=${sample}`, `weights=${weights}`, `channels=${channels}`, `batch=${batch}`];
   parts.push(`sent=${writeMechanism(settings.sent)}`, `method=${settings.method}`, `seed=${settings.seed}`);
   if (settings.show.length) parts.push(`show=${settings.show.join(",")}`);
   if (settings.start !== "auto") parts.push(`start=${settings.start}`);

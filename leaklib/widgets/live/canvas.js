@@ -1,7 +1,6 @@
 // Pictures and gradients on canvases. One number is one pixel here; the style sheet enlarges them.
 
-/** @typedef {import("./types.js").Layout} Layout */
-/** @typedef {import("./types.js").Update} Update */
+/** @import {Layout} from "./types.js" */
 /** @typedef {[number, number, number]} Color red, green, blue from 0 to 255 */
 /** @typedef {{negative: Color, zero: Color, positive: Color}} Scale colors at −1, 0 and 1 */
 
@@ -43,7 +42,8 @@ export function arrangement(layout, layer) {
     return {
       width, height: layout.classes * step - 1,
       weights: index => {
-        const k = Math.floor(index / layout.features), map = Math.floor(index % layout.features / area), at = index % area;
+        const k = Math.floor(index / layout.features), at = index % area;
+        const map = Math.floor(index % layout.features / area);
         return (k * step + Math.floor(at / MAP_SIDE)) * width + map * step + at % MAP_SIDE;
       },
       bias: k => pixelBlock(k * step, maps * step + 1, MAP_SIDE, MAP_SIDE, width),
@@ -121,7 +121,9 @@ export function pictureScore(guess, original, from = 0) {
  */
 export function scoreGuesses(guesses, originals) {
   const orders = originals.length === 1 ? [[0]] : [[0, 1], [1, 0]];
-  const scored = orders.map(order => ({order, scores: order.map((at, i) => pictureScore(guesses, originals[i], at * PICTURE_VALUES))}));
+  const scored = orders.map(order => {
+    return {order, scores: order.map((at, i) => pictureScore(guesses, originals[i], at * PICTURE_VALUES))};
+  });
   /** @param {number[]} scores */
   const error = scores => scores.reduce((sum, score) => sum + 10 ** (-score / 10), 0);
   return scored.sort((a, b) => error(a.scores) - error(b.scores))[0];

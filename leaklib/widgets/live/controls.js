@@ -4,8 +4,8 @@ import {CLIP} from "./address.js";
 import {byId} from "./phone.js";
 import {scienceText, plainNumber} from "./words.js";
 
-/** @typedef {import("./address.js").Settings} Settings */
-/** @typedef {import("./types.js").Mechanism} Mechanism */
+/** @import {Settings} from "./address.js" */
+/** @import {Mechanism, Update} from "./types.js" */
 
 const SHARES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]; // of all numbers
 const MULTIPLIERS = [1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1];
@@ -17,7 +17,8 @@ const SENT_HINTS = {
   bits: "The attacker rounds its own guess the same way before it compares.",
   signs: "One bit a number. The attacker compares signs, softened so that they have a slope.",
   top: "Of the rest the attacker knows that it is smaller.",
-  noise: `First clipped to the norm ${CLIP}; the noise has this multiple of it as standard deviation. The attack stops where the noise begins.`,
+  noise: `First clipped to the norm ${CLIP}; the noise has this multiple of it as standard deviation. `
+    + "The attack stops where the noise begins.",
 };
 
 export class Controls {
@@ -29,7 +30,7 @@ export class Controls {
   constructor(settings, changed, changing) {
     this.settings = settings;
     this.form = byId("controls");
-    /** @type {import("./types.js").Update | null} */
+    /** @type {Update | null} */
     this.pasted = null;
     this.shares = withValue(SHARES, settings.sent.kind === "top" ? settings.sent.fraction : undefined);
     this.multipliers = withValue(MULTIPLIERS, settings.sent.kind === "noise" ? settings.sent.multiplier : undefined);
@@ -50,7 +51,7 @@ export class Controls {
     });
     this.form.addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
     this.write();
-    this.open();
+    this.unfold();
   }
 
   /** From the form to the settings. */
@@ -104,14 +105,14 @@ export class Controls {
   }
 
   /** The groups that the address names stand open, all others behind one line. */
-  open() {
+  unfold() {
     const {show} = this.settings, alone = window === window.parent;
     for (const name of show) byId("open-groups").append(byId(`group-${name}`));
     byId("open-groups").hidden = show.length === 0;
     byId("change").open = alone && show.length === 0;
   }
 
-  /** @param {import("./types.js").Update | null} pasted comes with its network and mechanism */
+  /** @param {Update | null} pasted comes with its network and mechanism */
   fix(pasted) {
     this.pasted = pasted;
     for (const name of ["weights", "channels", "sent", "batch"]) byId(`group-${name}`).disabled = pasted !== null;

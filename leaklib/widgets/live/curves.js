@@ -1,8 +1,10 @@
 // A chart of curves over evaluations or seconds, as SVG: its text stays text and its colors follow the page.
 
+import {plainNumber, raised} from "./words.js";
+
 /**
  * @typedef {object} Curve
- * @property {string} method names the class that colors it
+ * @property {"matching" | "closed"} method names the class that colors it
  * @property {[number, number][]} points x and y, in the order of x
  */
 
@@ -16,7 +18,7 @@
 /**
  * @typedef {object} Chart
  * @property {boolean} logarithmic in y
- * @property {string} unit of x
+ * @property {"seconds" | "evaluations"} unit of x
  * @property {[number, number]} range of y that is shown at least
  * @property {Curve[]} curves
  * @property {Line[]} lines
@@ -44,7 +46,8 @@ export function addPoint(points, x, y) {
  */
 export function roundTicks(end) {
   const rough = end / 5, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map(factor => factor * power).find(candidate => candidate >= rough * (1 - 1e-9)) ?? 10 * power;
+  const steps = [1, 2, 5, 10].map(factor => factor * power);
+  const step = steps.find(candidate => candidate >= rough * (1 - 1e-9)) ?? 10 * power;
   return Array.from({length: Math.ceil(end / step - 1e-9) + 1}, (_, i) => Number((i * step).toPrecision(6)));
 }
 
@@ -59,7 +62,7 @@ export function drawChart(svg, width, height, chart) {
   const drawn = curves.flatMap(curve => curve.points);
   const levels = [...drawn.map(point => point[1]), ...lines.map(line => line.at), ...chart.range];
   const [low, high, ticks] = logarithmic ? decades(levels) : decibels(levels);
-  const end = Math.max(unit === "s" ? 0.5 : 50, ...drawn.map(point => point[0]));
+  const end = Math.max(unit === "seconds" ? 0.5 : 50, ...drawn.map(point => point[0]));
   const across = roundTicks(end), last = across[across.length - 1];
   /** @param {number} value */
   const x = value => GUTTER + (width - GUTTER - 10) * value / last;
@@ -75,7 +78,7 @@ export function drawChart(svg, width, height, chart) {
       chartText(GUTTER - 6, y(at) + 4, "end", logarithmic ? powerOfTen(at) : String(at)),
     ]),
     ...across.filter((_, i) => i % (width < 300 && across.length > 4 ? 2 : 1) === 0)
-      .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", at.toLocaleString("en"))),
+      .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", plainNumber(at))),
     ...lines.flatMap(({at, name, kind}) => [
       chartPiece("line", {x1: GUTTER, x2: right, y1: y(at), y2: y(at), class: kind}),
       chartText(right, y(at) + (kind !== "gray" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name),
@@ -83,7 +86,8 @@ export function drawChart(svg, width, height, chart) {
     ...curves.filter(({points}) => points.length).flatMap(({method, points}) => {
       const [lastX, lastY] = points[points.length - 1];
       return [
-        chartPiece("path", {d: "M" + points.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L"), class: `curve ${method}`}),
+        chartPiece("path", {d: `M${points.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L")}`,
+          class: `curve ${method}`}),
         chartPiece("circle", {cx: x(lastX), cy: y(lastY), r: 4, class: `end ${method}`}),
       ];
     }),
@@ -96,7 +100,8 @@ function decibels(levels) {
   const first = Math.floor(least / step) * step, high = Math.ceil(most / step) * step;
   // Room for the name of the lowest line.
   const low = least - first < 0.15 * (high - first) ? first - step / 2 : first;
-  return [low, high, Array.from({length: Math.round((high - first) / step) + 1}, (_, i) => first + i * step)];
+  const count = Math.round((high - first) / step) + 1;
+  return [low, high, Array.from({length: count}, (_, i) => first + i * step)];
 }
 
 /** @param {number[]} levels @returns {[number, number, number[]]} */
@@ -104,14 +109,15 @@ function decades(levels) {
   const logs = levels.filter(level => level > 0).map(Math.log10);
   const low = Math.floor(Math.min(...logs)), high = Math.max(low + 1, Math.ceil(Math.max(...logs) - 1e-9));
   const step = Math.ceil((high - low) / 4);
-  return [10 ** low, 10 ** high, Array.from({length: Math.floor((high - low) / step) + 1}, (_, i) => 10 ** (high - i * step))];
+  const count = Math.floor((high - low) / step) + 1;
+  return [10 ** low, 10 ** high, Array.from({length: count}, (_, i) => 10 ** (high - i * step))];
 }
 
 /** @param {number} value a power of ten */
 function powerOfTen(value) {
   const power = Math.round(Math.log10(value));
   if (power >= -1 && power <= 2) return String(Number(value.toPrecision(1)));
-  return "10" + String(power).replace(/[-\d]/g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)]);
+  return `10${raised(power)}`;
 }
 
 /** @param {string} tag @param {Record<string, string | number>} attributes */

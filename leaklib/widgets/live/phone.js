@@ -238,7 +238,7 @@ export class Phone {
       this.closeEasel?.();
       if (file) this.takeFile(file, this.used.find(slot => slot.root === target));
       else if (text.trim().startsWith("{")) this.events.pasted(text);
-      else this.events.failed("What was dropped is not a file. This page fetches nothing: save the picture and drop its file.");
+      else this.events.failed("This is not a file, and this page fetches nothing: save the picture and drop its file.");
     });
   }
 
@@ -319,7 +319,8 @@ export class Phone {
       return button;
     });
     byId("pens").replaceChildren(...pens);
-    byId("pen-size").replaceChildren(...PEN_SIZES.map(size => new Option(String(size), String(size), size === 2, size === 2)));
+    const sizes = PEN_SIZES.map(size => new Option(String(size), String(size), size === 2, size === 2));
+    byId("pen-size").replaceChildren(...sizes);
     byId("pen-size").addEventListener("change", () => pad.setSize(Number(byId("pen-size").value)), {signal});
     byId("undo").addEventListener("click", () => pad.undo(), {signal});
     byId("clear").addEventListener("click", () => pad.clear(), {signal});

@@ -1,7 +1,6 @@
 // The page's workers. The phone's and the server's are two, so that the attacker's never held the picture.
 
-/** @typedef {import("./types.js").Request} Request */
-/** @typedef {import("./types.js").Reply} Reply */
+/** @import {Reply, Request} from "./types.js" */
 /** @typedef {Extract<Request, {id: number}>} Job */
 
 const DEAF = 1000; // milliseconds after which a worker that was told to stop is given up
@@ -21,19 +20,24 @@ export class Helper {
     this.jobs = new Map();
     /** @type {Map<number, ReturnType<typeof setTimeout>>} */
     this.ending = new Map();
-    this.open();
+    this.hire();
   }
 
-  open() {
+  hire() {
     const worker = new Worker(this.script);
+    let works = false;
     this.worker = worker;
     /** @type {Promise<"js" | "wasm">} */
     this.ready = new Promise(resolve => {
-      worker.onmessage = ({data}) => data.type === "ready" ? resolve(data.engine) : this.hear(data);
+      worker.onmessage = ({data}) => {
+        works = true;
+        if (data.type === "ready") resolve(data.engine);
+        else this.hear(data);
+      };
     });
     worker.onerror = event => {
       event.preventDefault();
-      this.replace();
+      if (works) this.replace(); // one that never started would not start again
       this.failed(event.message || "the worker could not be started");
     };
     const wasm = this.kernel.slice().buffer;
@@ -45,7 +49,7 @@ export class Helper {
     for (const timer of this.ending.values()) clearTimeout(timer);
     this.ending.clear();
     this.jobs.clear();
-    this.open();
+    this.hire();
   }
 
   /** @param {Exclude<Reply, {type: "ready"}>} reply */
@@ -79,9 +83,5 @@ export class Helper {
     if (!this.jobs.delete(id) || !running) return;
     this.worker?.postMessage({type: "stop", id});
     this.ending.set(id, setTimeout(() => this.replace(), DEAF));
-  }
-
-  close() {
-    this.worker?.terminate();
   }
 }

@@ -12,7 +12,7 @@ const CURVATURE = 1e-10; // a pair is remembered if sᵀy exceeds this share of 
 const PATIENCE = 200; // a start is over when this many evaluations did not lower its lowest loss by a tenth
 const STRAY = 40; // after so many evaluations without a new best, back to the best point with a fresh memory
 const STUCK = 1e-3; // a start that is over above this share of what mid-gray pictures score was stuck
-const SLACK = 1.05; // a search of noisy gradients is over this near to where it is expected to end
+const FITTED = 0.8; // a search of a noisy update is over once it has fitted this share of the noise it can fit
 // Losses are relative, and what was sent is rounded to float32: of mid-gray below this, a share of STUCK is rounding.
 const ROUNDING = 2 ** -46 / STUCK;
 
@@ -163,15 +163,15 @@ export function* search(engine, distanceOf, options) {
 }
 
 /**
- * The loss at which a search can only fit noise: all of it would leave 1 − unknowns / equations of the floor. 0 where
- * a search gets below STUCK of mid-gray anyway: noise that small misleads nobody, and nothing is begun again.
+ * The loss at which a search mostly fits noise: with all unknowns it would leave 1 − unknowns / equations of the floor.
+ * 0 where it gets below STUCK of mid-gray: noise that small misleads nobody, and nothing is begun again anyway.
  * @param {number} floor what the truth is expected to score
  * @param {number} gray what mid-gray scores
  * @param {number} unknowns
  * @param {number} equations
  */
 export function fitted(floor, gray, unknowns, equations) {
-  const end = SLACK * floor * (1 - unknowns / equations);
+  const end = floor * (1 - FITTED * unknowns / equations);
   return end > STUCK * gray ? end : 0;
 }
 

@@ -1,8 +1,7 @@
 // What the page says: sentences made from numbers, for eyes and for screen readers.
 
-/** @typedef {import("./types.js").Layout} Layout */
-/** @typedef {import("./types.js").Update} Update */
-/** @typedef {import("./types.js").Frame} Frame */
+/** @import {Layout, Update} from "./types.js" */
+/** @import {Chart} from "./curves.js" */
 
 /**
  * How one method stands.
@@ -19,9 +18,13 @@
 
 export const METHOD_NAMES = {matching: "Matching", closed: "Closed form"};
 
-/** @param {number} value */
+/**
+ * At most two decimals, thousands with commas. The browser's own formats would cost a tenth of a second at first use.
+ * @param {number} value
+ */
 export function plainNumber(value) {
-  return value.toLocaleString("en", {maximumFractionDigits: 2});
+  const [whole, decimals] = String(Number(value.toFixed(2))).split(".");
+  return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (decimals ? `.${decimals}` : "");
 }
 
 /** @param {number} count @param {string} one */
@@ -45,11 +48,16 @@ function roundedDecibels(scores) {
   return `${rounded.join(" and ")} dB`;
 }
 
+/** An exponent. @param {number} power */
+export function raised(power) {
+  return String(power).replace(/[-\d]/g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)]);
+}
+
 /** A number of any size. @param {number} value */
 export function scienceText(value) {
   const [digits, power] = value.toExponential(1).split("e");
   if (value === 0 || (value >= 0.001 && value < 1000)) return String(Number(value.toPrecision(2)));
-  return `${digits === "1.0" ? "" : `${digits} · `}10${power.replace("+", "").replace(/[-\d]/g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)])}`;
+  return `${digits === "1.0" ? "" : `${digits} · `}10${raised(Number(power))}`;
 }
 
 /**
@@ -67,10 +75,9 @@ export function sentSentence(update, layout) {
     top: `The largest ${plainNumber(kept)} of ${all} numbers, and where they stand`,
     noise: `${all} numbers, clipped and with noise`,
   }[mechanism.kind];
-  const times = bytes / own, than = update.examples === 1 ? "the picture itself" : "the pictures themselves";
-  const compared = times >= 1.5 ? `${Math.round(times)} times as many as ${than} ${update.examples === 1 ? "has" : "have"}`
-    : `${Math.round(100 * times)} % of what ${than} ${update.examples === 1 ? "has" : "have"}`;
-  return `${what}: ${plainNumber(Math.ceil(bytes))} bytes, ${compared}.`;
+  const times = bytes / own, than = update.examples === 1 ? "the picture itself has" : "the pictures themselves have";
+  const compared = times >= 1.5 ? `${Math.round(times)} times as many as` : `${Math.round(100 * times)} % of what`;
+  return `${what}: ${plainNumber(Math.ceil(bytes))} bytes, ${compared} ${than}.`;
 }
 
 /**
@@ -110,7 +117,7 @@ export function biasSentence(labels) {
  * @param {boolean} determined by counting
  */
 export function endSentence({method, reason, restart}, determined) {
-  if (reason === "floor") return "It stopped where the noise begins: a lower loss would fit the noise, not the picture.";
+  if (reason === "floor") return "It stopped where the noise begins: a lower loss would fit noise, not the picture.";
   if (method === "closed" || (reason !== "stuck" && reason !== "budget")) return "";
   if (!determined) return "Many pictures have this gradient, and the search found another one.";
   return reason === "stuck" ? `It got stuck ${counted(restart + 1, "time")}.` : "Its evaluations are spent.";
@@ -125,11 +132,13 @@ export function standingSentence({method, scores, evaluations, seconds, lowest, 
   const unit = method === "closed" ? "iteration" : "evaluation";
   /** In a race only the clock can be compared. @param {{evaluations: number, seconds: number}} at */
   const spent = at => `${named ? "" : `${counted(at.evaluations, unit)} and `}${clockTime(at.seconds)}`;
-  const result = scores.length ? roundedDecibels(scores) : reason === "solved" ? `Explained, with a loss of ${scienceText(lowest)},` : `A loss of ${scienceText(lowest)}`;
-  const ended = reason === "stopped" ? "Stopped at " : "";
-  const start = named ? `${METHOD_NAMES[method]}: ${ended.toLowerCase()}` : ended;
+  const loss = `loss of ${scienceText(lowest)}`;
+  const fit = reason === "solved" ? `explained, with a ${loss},` : `a ${loss}`;
+  const stopped = reason === "stopped" ? "stopped at " : "";
   const passed = clear && Math.min(...scores) >= 35 ? `30 dB after ${spent(clear)}, ` : "";
-  return `${start}${passed}${ended ? result.replace(/^A loss/, "a loss") : result} after ${spent({evaluations, seconds})}.`;
+  const result = scores.length ? roundedDecibels(scores) : fit;
+  const sentence = `${stopped}${passed}${result} after ${spent({evaluations, seconds})}.`;
+  return named ? `${METHOD_NAMES[method]}: ${sentence}` : sentence[0].toUpperCase() + sentence.slice(1);
 }
 
 /** @param {number[]} gray PSNR in dB of a gray picture against each original */
@@ -144,4 +153,20 @@ export function graySentence(gray) {
 export function forecastSentence({equations, unknowns}) {
   const count = `${plainNumber(unknowns)} unknowns, at most ${plainNumber(equations)} equations`;
   return equations < unknowns ? `${count}: cannot be determined.` : `${count}: counting does not forbid it.`;
+}
+
+/**
+ * A chart for those who do not see it.
+ * @param {string} name
+ * @param {Chart} chart
+ */
+export function chartSentence(name, {curves, lines, logarithmic, unit}) {
+  /** @param {number} value */
+  const level = value => logarithmic ? scienceText(value) : decibelText(value);
+  const ends = curves.filter(({points}) => points.length).map(({method, points}) => {
+    const [x, y] = points[points.length - 1];
+    return `${METHOD_NAMES[method]} ends at ${level(y)} after ${plainNumber(x)} ${unit}`;
+  });
+  const marks = lines.map(line => `line at ${level(line.at)}: ${line.name}`);
+  return `${name} over ${unit}. ${[...ends, ...marks].join("; ")}`;
 }
