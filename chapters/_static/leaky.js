@@ -55,7 +55,8 @@ function frameLive(place) {
     if (source !== frame.contentWindow) return;
     const {leaky, height, fragment} = Object(data);
     if (leaky === "height" && Number.isFinite(height) && height > 100 && height < 5000) {
-      Object.assign(frame.style, {height: `${Math.ceil(height)}px`, minHeight: "0"});
+      frame.style.height = `${Math.ceil(height)}px`;
+      place.style.minHeight = "0"; // the room that was kept until now
     }
     if (leaky === "settings" && mirrored && typeof fragment === "string" && clean.test(fragment)) {
       history.replaceState(null, "", `#live:${fragment.replace(/&?theme=\w*/, "")}`);

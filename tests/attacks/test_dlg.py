@@ -164,6 +164,14 @@ def test_a_small_picture_comes_back(attack, reveal: bool) -> None:
     assert torch.equal(found.labels, batch.labels) and found.loss < 1e-6
 
 
+def test_a_gray_picture_is_no_failure() -> None:
+    """Mid-gray scores as well as the truth, which is it: nothing is below a share of that."""
+    model, batch = tiny(), Batch(torch.full((1, 3, 8, 8), 0.5), torch.tensor([3]))
+    found = IDLG(steps=20)(model, share(model, batch, FedSGD()), generator=generator(0, "a"))
+    assert found.baseline == 0 and found.restarts == 0
+    assert psnr(found.inputs, batch.inputs).item() > 40
+
+
 @pytest.mark.slow
 def test_the_same_attack_reads_fedavg_by_unrolling_it() -> None:
     model, batch = tiny(), small()

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import strips
+from PIL import Image
 
 from leaklib.widgets.inpage import document
 
@@ -144,6 +145,20 @@ def test_the_address_sets_the_attack_and_the_attack_the_address(framed):
     # The picture stays, and the frame answers with all that is set.
     inner(page).wait_for_function("location.hash.startsWith('#sample=coffee&weights=uniform')")
     page.wait_for_function("/^#live:sample=coffee&weights=uniform&channels=12&.*seed=0/.test(location.hash)")
+
+
+def test_a_link_keeps_the_picture_of_the_reader(framed, tmp_path):
+    page = framed(OWN)
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "mine.png")
+    shown = "document.querySelector('canvas.picture').toDataURL()"
+    sample = inner(page).evaluate(shown)
+    inner(page).locator("input[type=file]").set_input_files(tmp_path / "mine.png")
+    inner(page).wait_for_function(f"{shown} !== {sample!r}")
+    mine = inner(page).evaluate(shown)
+    page.locator("article a[href='#live:channels=8']").click()
+    page.wait_for_function("location.hash.includes('channels=8&batch')")
+    inner(page).wait_for_selector("[data-state=running]", state="attached")
+    assert inner(page).evaluate(shown) == mine
 
 
 def test_an_address_of_something_else_is_no_setting(framed):

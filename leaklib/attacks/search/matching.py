@@ -32,6 +32,8 @@ PATIENCE = 200  # a start is over when this many evaluations did not lower its b
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
 STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
 FITTED = 0.8  # a search of a noisy update is over once it has fitted this share of the noise it can fit
+# Losses are relative, and updates are rounded to float32: of mid-gray below this, a share of STUCK is rounding.
+ROUNDING = 2**-46 / STUCK
 EXACT = 1e-7  # of what mid-gray scores: exact closed forms leave 1e-9, those that saturated units ruin 1e-5
 
 
@@ -118,6 +120,7 @@ class Search:
     callback: Callback | None = None
     spent: int = field(default=0, init=False)
     restart: int = field(default=0, init=False)
+    first: float = field(default=math.inf, init=False)
 
     def run(self, generator: torch.Generator | None = None) -> Reconstruction:
         """The best guess of all starts. Without a ``generator`` seed 0 is used."""
@@ -131,7 +134,7 @@ class Search:
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
             over = stopped or self.evaluations - self.spent < self.lanes
-            if over or best_loss < self.enough or best_loss <= STUCK * best.baseline:
+            if over or best_loss < self.enough or best_loss <= STUCK * self.yardstick(best):
                 break
         assert best is not None
         return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1)
@@ -190,6 +193,10 @@ class Search:
         labels = targets[0].argmax(1) if self.labels is None else self.labels
         return explain(self.model, self.update, self.update.to_inputs(pictures[0]), labels)
 
+    def yardstick(self, found: Reconstruction) -> float:
+        """What mid-gray scores; where it is as good as the truth it measures nothing, and the first guess does."""
+        return found.baseline if found.baseline > max(self.enough, ROUNDING) else self.first
+
     def descend(self, point: Tensor) -> tuple[float, Tensor, bool]:
         """From one start, or several as lanes: the best loss, its lane, and whether the caller said stop.
 
@@ -200,6 +207,8 @@ class Search:
         milestone, since, newest, stopped = math.inf, 0, 0, False
         for count in range(1, (self.evaluations - self.spent) // lanes + 1):
             losses, stopped = self.evaluate(point)
+            if self.spent == lanes:
+                self.first = losses.min().item()
             better = losses < best_losses
             if better.any():
                 best_losses, newest = losses.minimum(best_losses), count
@@ -210,7 +219,7 @@ class Search:
             over = lowest < self.enough or (self.patience and count - since >= self.patience)
             if stopped or over or not torch.isfinite(losses).any():
                 break
-            if more and count == PATIENCE and lowest > self.reconstruct(best[lane]).baseline:
+            if more and count == PATIENCE and lowest > self.yardstick(self.reconstruct(best[lane])):
                 break
             if self.stray is not None and count - newest >= self.stray:
                 point, newest = best.reshape(-1).clone().requires_grad_(), count

@@ -57,6 +57,7 @@ class LivePage {
     this.theme = /** @type {string} */ (this.settings.theme);
     this.applyTheme();
     root.classList.add("scripted", ...embedded ? ["embedded"] : []);
+    this.ignored = "";
     this.jobs = 0; // numbers of jobs that were given out
     /** @type {Run | null} */
     this.run = null;
@@ -113,8 +114,8 @@ class LivePage {
 
   /** @param {string[]} ignored parts of the address */
   tellIgnored(ignored) {
-    byId("ignored").textContent = `Not understood in the address, so as usual: ${ignored.join(", ")}.`;
-    byId("ignored").hidden = !ignored.length;
+    this.ignored = ignored.length ? `Not understood in the address, so as usual: ${ignored.join(", ")}.` : "";
+    this.notice("");
   }
 
   beginWhenSeen() {
@@ -174,15 +175,16 @@ class LivePage {
     drawCharts(this.run?.lanes ?? [], this.run?.gray ?? [], now);
   }
 
-  /** The address was changed by hand, or by going back. */
+  /** The address was changed by hand, by a link of the book or by going back. A picture of the reader's stays. */
   async readdress() {
     const settings = readSettings(location.hash);
     this.tellIgnored(settings.ignored);
     if (writeSettings(settings) === writeSettings(this.settings)) return;
     this.end("changing");
+    const before = this.settings.sample;
     Object.assign(this.settings, settings);
     this.controls.write();
-    await this.phone.showSample(settings.sample);
+    if (settings.sample !== before) await this.phone.showSample(settings.sample);
     this.settled();
   }
 
@@ -356,10 +358,11 @@ class LivePage {
     byId("said").textContent = text;
   }
 
-  /** What went wrong, "" for nothing. @param {string} text */
+  /** What went wrong, "" for nothing, after what is wrong in the address. @param {string} text */
   notice(text) {
-    byId("notice").textContent = text;
-    byId("notice").hidden = !text;
+    const all = [this.ignored, text].filter(Boolean).join(" "), element = byId("notice");
+    if (element.textContent !== all) element.textContent = all;
+    element.hidden = !all;
   }
 
   /** @param {Run} run @param {number[]} labels */
