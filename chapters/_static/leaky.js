@@ -48,7 +48,9 @@ function frameLive(place) {
     return place.dataset.src + (all && `#${all}`); // a bare # would scroll the page to the frame
   }
   const frame = Object.assign(document.createElement("iframe"), {
-    title: "The attack, live in this page", loading: "lazy", allow: "camera; clipboard-read", src: source(),
+    // A content policy cannot keep a document from leading away or opening another one; a sandbox can.
+    sandbox: "allow-scripts allow-same-origin allow-forms", allow: "camera; clipboard-read",
+    title: "The attack, live in this page", loading: "lazy", src: source(),
   });
   const sendTheme = () => theme() && frame.contentWindow.postMessage({leaky: "theme", theme: theme()}, "*"); // files have no origin
   addEventListener("message", ({source, data}) => {

@@ -389,7 +389,7 @@ class LivePage {
     this.status([
       ...shown.map(lane => standingSentence(this.standing(lane), run.lanes.length > 1)),
       graySentence(run.gray), run.labelWords,
-      ...shown.map(lane => endSentence(this.standing(lane), equations >= unknowns)),
+      ...shown.map(lane => endSentence(this.standing(lane), equations >= unknowns, run.update?.mechanism.kind !== "full")),
     ].filter(Boolean).join(" "));
     const seconds = Math.max(...shown.map(lane => lane.frame?.seconds ?? 0));
     for (const mark of LANDMARKS) {
@@ -400,8 +400,8 @@ class LivePage {
 
   /** @param {Lane} lane */
   standing({method, scores, frame, reason, clear}) {
-    const {evaluations = 0, seconds = 0, lowest = 0, restart = 0} = frame ?? {};
-    return {method, scores, evaluations, seconds, lowest, restart, reason, clear};
+    const {evaluations = 0, seconds = 0, lowest = 0, gray = 0, enough = 0, restart = 0} = frame ?? {};
+    return {method, scores, evaluations, seconds, lowest, gray, enough, restart, reason, clear};
   }
 }
 

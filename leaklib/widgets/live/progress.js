@@ -148,7 +148,7 @@ export function drawCharts(lanes, gray, now) {
     curves: lanes.map(({method, losses}) => ({method, points: losses})),
     lines: frame ? [
       {at: frame.gray, name: "gray picture", kind: "gray"},
-      ...frame.enough > 0 ? [{at: frame.enough, name: "noise floor", kind: "floor"}] : [],
+      ...frame.enough > 0 ? [{at: frame.enough, name: "only noise is left", kind: "floor"}] : [],
     ] : [],
   });
 }

@@ -11,6 +11,8 @@
  * @property {number} evaluations of the network, or iterations of the closed form
  * @property {number} seconds
  * @property {number} lowest loss so far
+ * @property {number} gray loss of mid-gray pictures
+ * @property {number} enough loss at which only noise is left to fit, 0 where nothing was lost
  * @property {number} restart
  * @property {string} reason why it ended, "" while it runs
  * @property {{evaluations: number, seconds: number} | null} clear when it passed 30 dB
@@ -112,15 +114,20 @@ export function biasSentence(labels) {
 }
 
 /**
- * Why the attack ended, where that needs a word.
+ * Why the attack ended without the picture, where that needs a word.
  * @param {Standing} standing
  * @param {boolean} determined by counting
+ * @param {boolean} lossy whether less was sent than was computed
  */
-export function endSentence({method, reason, restart}, determined) {
+export function endSentence({method, scores, restart, reason, gray, enough}, determined, lossy) {
+  if (reason === "floor" && enough >= gray) return "The noise hides the picture: a gray one explains what was sent as well.";
   if (reason === "floor") return "It stopped where the noise begins: a lower loss would fit noise, not the picture.";
-  if (method === "closed" || (reason !== "stuck" && reason !== "budget")) return "";
-  if (!determined) return "Many pictures have this gradient, and the search found another one.";
-  return reason === "stuck" ? `It got stuck ${counted(restart + 1, "time")}.` : "Its evaluations are spent.";
+  const found = scores.length > 0 && Math.min(...scores) >= 30;
+  if (method === "closed" || found || !["solved", "stuck", "budget"].includes(reason)) return "";
+  if (!determined) return "Many pictures have this gradient, and the search found one of them.";
+  if (reason === "solved") return lossy ? "All that was sent is explained: what was left out can only be guessed." : "";
+  const why = reason === "stuck" ? `It got stuck ${counted(restart + 1, "time")}` : "Its evaluations are spent";
+  return `${why}: a failed search, and no proof that the picture is safe.`;
 }
 
 /**
