@@ -148,6 +148,7 @@ CASES = {
     "stuck at first, worse than gray": ("plateau", 8, dict(gray=0.5), "solved"),
     "stuck at first, better than gray": ("plateau", 8, dict(gray=2.0, restarts=1), "solved"),
     "strays": ("wrong way", 7, dict(gray=10.0, restarts=1), "stuck"),
+    "exactly enough is not below it": ("plain", 5, dict(enough=1 + ROUND, restarts=0), "stuck"),
     "not a number": ("cliff", 6, dict(restarts=3), "stuck"),
 }
 

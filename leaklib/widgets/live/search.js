@@ -103,7 +103,7 @@ function multiply(vector, factor) {
 
 /**
  * Minimise the distance over the engine's pictures; its weights and targets stand. A Step after each evaluation; at
- * the end why it is over: "solved" (explains the update), "floor" (the lowest loss is at most `enough`), "stuck" (all
+ * the end why it is over: "solved" (explains the update), "floor" (the lowest loss is below `enough`), "stuck" (all
  * starts) or "budget" (all evaluations spent).
  * @param {Engine} engine
  * @param {(candidate: Float64Array, direction: Float64Array) => number} distanceOf D of a gradient, ∂D/∂gradient
@@ -114,7 +114,7 @@ function multiply(vector, factor) {
  * @param {number} [options.evaluations] in all starts
  * @param {number} [options.restarts] how often a stuck search may begin again
  * @param {number} [options.history] pairs that L-BFGS remembers
- * @param {number} [options.enough] the loss at which the search is over: what noise or rounding leaves of the truth
+ * @param {number} [options.enough] the loss below which the search is over: what noise or rounding leaves of the truth
  * @returns {Generator<Step, "solved" | "floor" | "stuck" | "budget", void>}
  */
 export function* search(engine, distanceOf, options) {
@@ -146,7 +146,7 @@ export function* search(engine, distanceOf, options) {
       // Where mid-gray is as good as the truth, it measures nothing: the first start takes its place.
       if (spent === 1 && gray <= Math.max(enough, ROUNDING)) gray = loss;
       yield {evaluations: spent, loss, lowest, best, restart, strays};
-      if (lowest <= enough) return enough > 0 ? "floor" : "solved";
+      if (lowest < enough) return "floor";
       if (count - since >= PATIENCE || !Number.isFinite(loss)) break;
       if (restart < restarts && count === PATIENCE && low > gray) break;
       if (count - newest >= STRAY) {
@@ -163,7 +163,7 @@ export function* search(engine, distanceOf, options) {
 }
 
 /**
- * The loss at which a search mostly fits noise: with all unknowns it would leave 1 − unknowns / equations of the floor.
+ * The loss below which a search mostly fits noise: with all unknowns it would leave 1 − unknowns / equations of the floor.
  * 0 where it gets below STUCK of mid-gray: noise that small misleads nobody, and nothing is begun again anyway.
  * @param {number} floor what the truth is expected to score
  * @param {number} gray what mid-gray scores

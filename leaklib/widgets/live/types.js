@@ -93,7 +93,7 @@
  */
 
 /**
- * How far an attack is. `enough` is the loss at which it stops, since only noise or rounding is left to fit (0 where
+ * How far an attack is. `enough` is the loss below which it stops, since only noise or rounding is left to fit (0 where
  * nothing was lost); `gray` is the loss of mid-gray pictures. `layer` is where the closed form is at work.
  * @typedef {object} Frame
  * @property {number} id
