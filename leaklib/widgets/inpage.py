@@ -20,8 +20,8 @@ from leaklib.rng import generator
 from leaklib.widgets.pictures import png
 
 # Each in the order of its imports.
-WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
-DATA = "random", "network", "counting", "address", "picture", "pasted"
+WORKER = "network", "random", "compiled", "mechanisms", "labels", "search", "counting", "closed", "worker"
+DATA = "network", "random", "counting", "address", "picture", "drawing", "pasted"
 PAGE = *DATA, "canvas", "words", "curves", "runs", "phone", "controls", "layers", "progress", "page"
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
@@ -36,7 +36,6 @@ GRADIENT = {
 }
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
-TYPES = re.compile(r"^export \{\};\n", re.MULTILINE)
 NOTES = re.compile(r"/\*\*.*?\*/ ?", re.DOTALL)  # JSDoc is for the checker of types
 
 
@@ -47,7 +46,7 @@ def _read(name: str) -> str:
 def script(modules: tuple[str, ...]) -> str:
     """The modules as one script: each is read once, after those that it imports from."""
     texts = [_read(f"{name}.js") for name in modules]
-    for part in (NOTES, TYPES, IMPORT, EXPORT):
+    for part in (NOTES, IMPORT, EXPORT):
         texts = [part.sub("", text) for text in texts]
     return "(() => {\n" + "\n".join(text.strip() for text in texts) + "\n})();"
 

@@ -46,7 +46,7 @@ IDS = [str(mechanism) for _, mechanism in PAIRS]
 SEND = """
 let drawn = 0;
 const normal = count => Float32Array.from(noise.subarray(drawn, drawn += count));
-return mechanisms.send(mechanism, gradient, network.layout(channels), {normal});
+return mechanisms.send(mechanism, gradient, network.layout(channels), {normal}, 1);
 """
 DISTANCE = """
 const layout = network.layout(12);

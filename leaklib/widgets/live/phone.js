@@ -2,8 +2,9 @@
 
 import {SAMPLE_NAMES} from "./address.js";
 import {clearPicture, paintPicture} from "./canvas.js";
-import {PEN_COLORS, PEN_SIZES, drawingPad, fromClipboard, openCamera, readFile, samplePicture} from "./picture.js";
+import {DrawingPad, PEN_COLORS, PEN_SIZES} from "./drawing.js";
 import {updateText} from "./pasted.js";
+import {fromClipboard, openCamera, readFile, samplePicture} from "./picture.js";
 
 /**
  * @typedef {object} PhoneEvents
@@ -24,7 +25,7 @@ export function byId(id) {
  * @param {string} text
  * @param {Record<string, string>} [attributes]
  */
-export function makeButton(text, attributes = {}) {
+function makeButton(text, attributes = {}) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = text;
@@ -298,7 +299,7 @@ export class Phone {
 
   useEasel() {
     const canvas = byId("pad"), over = new AbortController(), {signal} = over;
-    const pad = drawingPad(canvas, {
+    const pad = new DrawingPad(canvas, {
       changed: () => this.take(() => Promise.resolve(pad.picture())),
       say: text => { byId("pen-place").textContent = text; },
     });

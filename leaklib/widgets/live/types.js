@@ -30,7 +30,6 @@
  * The network on a batch, and the few products that attacks need. Two engines have this shape: plain JavaScript
  * (network.js) and C as WebAssembly (compiled.js). All numbers are float64.
  * @typedef {object} Engine
- * @property {"js" | "wasm"} kind
  * @property {Layout} layout
  * @property {number} examples pictures in the batch, 1 or 2
  * @property {Float64Array} weights `layout.total`

@@ -5,7 +5,7 @@ import {peel} from "./closed.js";
 import {compiledEngine, compileKernel} from "./compiled.js";
 import {inferLabels} from "./labels.js";
 import {distance, noiseFloor, send} from "./mechanisms.js";
-import {layout, plainEngine} from "./network.js";
+import {PIXELS, layout, plainEngine} from "./network.js";
 import {startNear, Torch} from "./random.js";
 import {fitted, misfit, search} from "./search.js";
 
@@ -30,7 +30,6 @@ import {fitted, misfit, search} from "./search.js";
 
 const TURN = 10; // ms that a job computes before messages and other jobs are heard
 const FRAME = 16; // ms between two frames of one job, at least
-const PIXELS = 3 * 32 * 32;
 
 /** The jobs at work, by id. @type {Map<number, {stopped: boolean}>} */
 const jobs = new Map();
