@@ -334,8 +334,7 @@ def table(rows: list[Case]) -> Iterator[tuple[str, str]]:
                 f"{channels} channels: best PSNR",
                 f"{spread([r['psnr'] for r in found], 1)}, {at} of {len(found)} at 30",
             )
-    runs = [row for row in rows if "gap ms" in row and row["part"] not in ("phone", "counted")]
-    if runs:
+    if runs := of("default") + of("closed"):
         yield "longest gap between frames of a run, ms", spread([row["gap ms"] for row in runs], 0)
         yield "requests after load, of all runs", str(sum(row["requests"] for row in runs))
     for row in of("stop"):
