@@ -10,7 +10,7 @@ Chapters: 1 to 4, 8 to 10.
 import base64
 import json
 import re
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
@@ -22,7 +22,8 @@ from leaklib.widgets.pictures import png
 # Each in the order of its imports.
 WORKER = "network", "random", "compiled", "mechanisms", "labels", "search", "counting", "closed", "worker"
 DATA = "network", "random", "counting", "address", "picture", "drawing", "pasted"
-PAGE = *DATA, "canvas", "words", "curves", "runs", "phone", "controls", "layers", "progress", "page"
+SHOWN = "elements", "canvas", "words", "curves", "helper", "phone", "controls", "layers", "progress"
+PAGE = *DATA, *SHOWN, "page"
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
 SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}
@@ -70,7 +71,7 @@ def constants() -> dict[str, object]:
     }
 
 
-@lru_cache(maxsize=1)
+@cache
 def document() -> str:
     """The whole page as one HTML file. The same package gives the same bytes."""
     style = _colors("light") + "@media screen{" + _colors("dark") + "}\n" + _read("live.css").strip()

@@ -13,6 +13,8 @@
 import {equationsOf} from "./counting.js";
 import {tensorOf} from "./network.js";
 
+/** @import {Engine, Layout, Update} from "./types.js" */
+
 const SMALLEST_GAP = 2 ** -52; // a recovered activation may leave (0, 1) by its error
 const LOOK_BACK = 10; // iterations that tell how much is still to be gained
 
@@ -22,9 +24,6 @@ const LOOK_BACK = 10; // iterations that tell how much is still to be gained
  * @property {Float64Array} value
  * @property {Float64Array} signal the loss's gradient in it
  * @property {Float64Array} error standard error of each value
- * @typedef {import("./types.js").Engine} Engine
- * @typedef {import("./types.js").Layout} Layout
- * @typedef {import("./types.js").Update} Update
  */
 
 /**
@@ -83,14 +82,14 @@ function checkUpdate({convolutions, names}, {mechanism, examples}) {
  */
 function undoLast({layout, weights}, sent) {
   const {classes, features} = layout;
-  const [matrix, gradient, errors] = [tensorOf(layout, weights, 6), tensorOf(layout, sent, 6), tensorOf(layout, sent, 7)];
+  const [matrix, gradient, above] = [tensorOf(layout, weights, 6), tensorOf(layout, sent, 6), tensorOf(layout, sent, 7)];
   const [value, signal] = [new Float64Array(features), new Float64Array(features)];
-  const square = errors.reduce((sum, error) => sum + error ** 2, 0);
+  const square = above.reduce((sum, error) => sum + error ** 2, 0);
   if (square === 0) throw new Error("The closed form cannot undo fc: the gradient in its output is zero.");
   for (let k = 0; k < classes; k++) {
     for (let i = 0; i < features; i++) {
-      value[i] += (errors[k] * gradient[k * features + i]) / square;
-      signal[i] += errors[k] * matrix[k * features + i];
+      value[i] += (above[k] * gradient[k * features + i]) / square;
+      signal[i] += above[k] * matrix[k * features + i];
     }
   }
   // A rounding is relative; the floor keeps a value near zero from looking infinitely exact.

@@ -2,11 +2,11 @@
 
 import {PIXELS, layout} from "./network.js";
 
+/** @import {Engine} from "./types.js" */
+
 /**
  * @param {BufferSource} bytes of kernel.wasm
  * @returns {Promise<WebAssembly.Module>}
- * @typedef {import("./types.js").Engine} Engine
- * @typedef {import("./types.js").Layout} Layout
  */
 export function compileKernel(bytes) {
   return WebAssembly.compile(bytes);

@@ -3,13 +3,7 @@
 
 import {tensorOf} from "./network.js";
 
-/** @import {Layout, Mechanism, Update} from "./types.js" */
-
-/**
- * How far a candidate gradient is from what was sent, as a share of the squared norm of what was sent. Fills
- * `direction` with the derivative in the candidate; both hold `layout.total` numbers.
- * @typedef {(candidate: Float64Array, direction: Float64Array) => number} Distance
- */
+/** @import {Distance, Layout, Mechanism, Update} from "./types.js" */
 
 const NUMBER = 32; // bits of a float32
 const COARSE = 4; // bits up to which levels are compared as intervals

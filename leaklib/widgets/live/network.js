@@ -5,6 +5,8 @@
 // That is Pearlmutter's R-operator: a forward and a backward pass, each with its tangent. No graph of the gradient is
 // kept and nothing is differentiated twice by machine.
 
+/** @import {Convolution, Engine, Layout} from "./types.js" */
+
 export const SIDE = 32; // of a picture,
 export const COLORS = 3;
 export const PIXELS = COLORS * SIDE * SIDE; // numbers in one picture
@@ -17,9 +19,6 @@ const CLASSES = 10;
  * The network's tensors and sizes.
  * @param {number} channels of every convolution
  * @returns {Layout}
- * @typedef {import("./types.js").Layout} Layout
- * @typedef {import("./types.js").Convolution} Convolution
- * @typedef {import("./types.js").Engine} Engine
  */
 export function layout(channels) {
   /** @type {Convolution[]} */

@@ -3,12 +3,12 @@
 import {clearPicture, paintPicture, scoreGuesses} from "./canvas.js";
 import {addPoint, drawChart} from "./curves.js";
 import {PIXELS} from "./network.js";
-import {byId} from "./phone.js";
+import {byId} from "./elements.js";
 import {METHOD_NAMES, chartSentence, clockTime, counted, decibelText, scienceText} from "./words.js";
 
 /** @import {Frame} from "./types.js" */
 /** @import {Chart} from "./curves.js" */
-/** @import {Helper} from "./runs.js" */
+/** @import {Helper} from "./helper.js" */
 
 /**
  * One method at work.

@@ -2,7 +2,7 @@
 
 import {layout} from "./network.js";
 
-/** @typedef {import("./types.js").Initialisation} Initialisation */
+/** @import {Initialisation} from "./types.js" */
 
 const WORDS = 624; // words of the Mersenne twister
 const BLOCK = 16; // PyTorch makes normal numbers in blocks of 16, and fewer than 16 in another way

@@ -5,8 +5,7 @@
 // point. A start that no longer improves is over: it explains the update, or it is stuck and the search begins again
 // from fresh noise.
 
-/** @typedef {import("./types.js").Engine} Engine */
-/** @typedef {import("./types.js").Step} Step */
+/** @import {Distance, Engine, Step} from "./types.js" */
 
 const CURVATURE = 1e-10; // a pair is remembered if sᵀy exceeds this share of ‖s‖ ‖y‖
 const PATIENCE = 200; // a start is over when this many evaluations did not lower its lowest loss by a tenth
@@ -106,8 +105,7 @@ function multiply(vector, factor) {
  * the end why it is over: "solved" (explains the update), "floor" (the lowest loss is below `enough`), "stuck" (all
  * starts) or "budget" (all evaluations spent).
  * @param {Engine} engine
- * @param {(candidate: Float64Array, direction: Float64Array) => number} distanceOf D of a gradient, ∂D/∂gradient
- *   left in `direction`
+ * @param {Distance} distanceOf
  * @param {object} options
  * @param {() => Float64Array} options.draw a fresh start
  * @param {number} options.gray D of mid-gray pictures
@@ -178,7 +176,7 @@ export function fitted(floor, gray, unknowns, equations) {
 /**
  * D at the engine's pictures; ∂D/∂pictures is left in its `slope`.
  * @param {Engine} engine
- * @param {(candidate: Float64Array, direction: Float64Array) => number} distanceOf
+ * @param {Distance} distanceOf
  * @returns {number}
  */
 export function misfit(engine, distanceOf) {

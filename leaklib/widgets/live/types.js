@@ -44,11 +44,11 @@
  * @property {(a: Float64Array, b: Float64Array) => number} dot of two `vector`s or of the fields above
  * @property {(factor: number, a: Float64Array, b: Float64Array) => void} add b += factor · a
  * @property {(layer: number, kernel: Float64Array, input: Float64Array, output: Float64Array) => void} convolve
- *   output = kernel ∗ input, without a bias, as convolution `layer` does
+ *   of one example, output = kernel ∗ input, without a bias, as convolution `layer` does
  * @property {(layer: number, signal: Float64Array, input: Float64Array, kernel: Float64Array) => void} correlate
- *   kernel = signal ⋆ input: the gradient in the layer's weights
+ *   of one example, kernel = signal ⋆ input: the gradient in the layer's weights
  * @property {(layer: number, kernel: Float64Array, signal: Float64Array, input: Float64Array) => void} transpose
- *   input = kernelᵀ signal: the gradient in the layer's input
+ *   of one example, input = kernelᵀ signal: the gradient in the layer's input
  */
 
 /**
@@ -65,6 +65,12 @@
  * @property {Mechanism} mechanism public, part of the protocol
  * @property {number} examples
  * @property {number} bits that travelled
+ */
+
+/**
+ * How far a candidate gradient is from what was sent, as a share of the squared norm of what was sent. Fills
+ * `direction` with the derivative in the candidate; both hold `layout.total` numbers.
+ * @typedef {(candidate: Float64Array, direction: Float64Array) => number} Distance
  */
 
 /**
@@ -103,7 +109,6 @@
  * @property {number} gray
  * @property {number} enough
  * @property {number} restart
- * @property {number} strays
  * @property {number} seconds
  * @property {string} [layer]
  */
