@@ -40,8 +40,11 @@ EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 NOTES = re.compile(r"/\*\*.*?\*/ ?", re.DOTALL)  # JSDoc is for the checker of types
 
 
+LIVE = files("leaklib.widgets") / "live"
+
+
 def _read(name: str) -> str:
-    return files("leaklib.widgets").joinpath("live", name).read_text(encoding="utf8")
+    return (LIVE / name).read_text(encoding="utf8")
 
 
 def script(modules: tuple[str, ...]) -> str:
@@ -56,17 +59,13 @@ def constants() -> dict[str, object]:
     """What the page is handed: seeds of leaklib's streams, samples, the kernel and the worker's script."""
     # PyTorch's generator takes the lower half of the seed.
     seeds = {role: [generator(s, role).initial_seed() % 2**32 for s in range(SEEDS)] for role in ROLES}
-    pictures = {
-        name: "data:image/png;base64," + base64.b64encode(png(Photos().batch(i, 1).inputs[0])).decode()
-        for name, i in SAMPLES.items()
-    }
-    kernel = files("leaklib.widgets").joinpath("live", "kernel.wasm").read_bytes()
-    labels = {name: int(Photos().batch(i, 1).labels[0]) for name, i in SAMPLES.items()}
+    photos = {name: Photos().batch(i, 1) for name, i in SAMPLES.items()}
+    pictures = {name: _base64(png(photo.inputs[0])) for name, photo in photos.items()}
     return {
         "seeds": seeds,
-        "samples": pictures,
-        "labels": labels,
-        "wasm": base64.b64encode(kernel).decode(),
+        "samples": {name: f"data:image/png;base64,{picture}" for name, picture in pictures.items()},
+        "labels": {name: photo.labels.item() for name, photo in photos.items()},
+        "wasm": _base64((LIVE / "kernel.wasm").read_bytes()),
         "worker": script(WORKER),
     }
 
@@ -102,4 +101,8 @@ def _colors(theme: str) -> str:
 
 
 def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(sha256(text.encode()).digest()).decode()
+    return "sha256-" + _base64(sha256(text.encode()).digest())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -39,7 +39,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A document with the page's content policy, opened from disk, and its functions in reach of a test."""
-    code = script(("network", "picture", "drawing")).removesuffix("})();") + f"Object.assign(window, {{{EXPOSED}}});\n}})();"
+    code = (
+        script(("network", "picture", "drawing")).removesuffix("})();")
+        + f"Object.assign(window, {{{EXPOSED}}});\n}})();"
+    )
     key = base64.b64encode(sha256(code.encode()).digest()).decode()
     [policy] = re.findall(r'content="(default-src [^"]*)"', document())
     policy, scripts = re.subn(r"script-src 'sha256-[^']*'", f"script-src 'sha256-{key}'", policy)
