@@ -32,7 +32,7 @@ PATIENCE = 200  # a start is over when this many evaluations did not lower its b
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
 STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
 FITTED = 0.8  # a search of a noisy update is over once it has fitted this share of the noise it can fit
-# Losses are relative, and updates are rounded to float32: of mid-gray below this, a share of STUCK is rounding.
+# Updates are rounded to float32: where mid-gray scores less than this, STUCK of it is nothing but rounding.
 ROUNDING = 2**-46 / STUCK
 EXACT = 1e-7  # of what mid-gray scores: exact closed forms leave 1e-9, those that saturated units ruin 1e-5
 
@@ -194,7 +194,7 @@ class Search:
         return explain(self.model, self.update, self.update.to_inputs(pictures[0]), labels)
 
     def yardstick(self, found: Reconstruction) -> float:
-        """What mid-gray scores; where it is as good as the truth it measures nothing, and the first guess does."""
+        """What mid-gray scores, or the first guess where gray is the truth and scores nothing."""
         return found.baseline if found.baseline > max(self.enough, ROUNDING) else self.first
 
     def descend(self, point: Tensor) -> tuple[float, Tensor, bool]:
