@@ -223,6 +223,9 @@ export class Phone {
     byId("paste").addEventListener("click", () => this.pasteByButton());
     byId("camera").addEventListener("click", () => this.useCamera());
     byId("draw").addEventListener("click", () => this.useEasel());
+    document.addEventListener("keydown", event => {
+      if (event.key === "Escape") this.closeEasel?.();
+    });
     document.addEventListener("paste", event => this.pasteByKey(event));
     document.addEventListener("dragover", event => {
       event.preventDefault();
