@@ -8,7 +8,7 @@ import {createInterface} from "node:readline";
 /** @type {any} */ (globalThis).CONSTANTS = {};
 const folder = new URL("../../leaklib/widgets/live/", import.meta.url);
 /** @type {Record<string, any>} */
-const modules = {};
+const modules = {wasm: Deno.readFileSync(new URL("kernel.wasm", folder))};
 for await (const {name} of Deno.readDir(folder)) {
   const module = name.match(/^(\w+)\.js$/)?.[1];
   // These two begin to work when they are loaded, in a worker and in a document.

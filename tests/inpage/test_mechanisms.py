@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from parts import weights_of
 
 from leaklib.attacks.search.matching import fitted, misfit
 from leaklib.attacks.search.objectives import squared_error
@@ -25,7 +25,6 @@ from leaklib.named import flatten, unflatten
 from leaklib.rng import generator
 from leaklib.types import Batch, Update
 
-KERNEL = Path(__file__).parents[2] / "leaklib" / "widgets" / "live" / "kernel.wasm"
 CAT = 3
 INITIALISATIONS = {"default": None, "uniform": 0.5}
 # The clips: below and above the norm of the cat's gradient on either network.
@@ -48,7 +47,7 @@ IDS = [str(mechanism) for _, mechanism in PAIRS]
 SEND = """
 let drawn = 0;
 const normal = count => Float32Array.from(noise.subarray(drawn, drawn += count));
-return mechanisms.send(mechanism, gradient, network.layout(channels), {normal});
+return mechanisms.send(mechanism, gradient, network.layout(channels), {normal}, 1);
 """
 DISTANCE = """
 const layout = network.layout(12);
@@ -166,7 +165,7 @@ def test_the_noise_floor_is_that_of_the_package(deno, scale) -> None:
 
 
 SLOPE = """
-const engine = compiled.compiledEngine(new WebAssembly.Module(Deno.readFileSync(kernel)), 12, 1);
+const engine = compiled.compiledEngine(await compiled.compileKernel(wasm), 12, 1);
 engine.weights.set(weights);
 engine.targets[label] = 1;
 const distance = mechanisms.distance({sent, mechanism, examples: 1, bits: 0}, engine.layout);
@@ -186,8 +185,8 @@ def test_the_slope_of_the_distance_in_the_picture_is_that_of_the_package(
     deno, ours, mechanism, scale
 ) -> None:
     observed = replace(double(sent(mechanism, plain(scale))), mechanism=mechanism)
-    pictures, weights = guesses()[1:3], torch.cat([w.reshape(-1) for w in exact(scale).parameters()])
-    arguments = {"weights": weights, "label": CAT, "pictures": pictures, "kernel": str(KERNEL)}
+    pictures = guesses()[1:3]
+    arguments = {"weights": weights_of(exact(scale)), "label": CAT, "pictures": pictures}
     answers = deno(SLOPE, sent=flatten(observed.tensors), mechanism=ours, **arguments)
     for picture, answer in zip(pictures, answers, strict=True):
         point = picture.clone().requires_grad_()

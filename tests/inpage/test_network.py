@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from parts import ENGINES, weights_of
 from torch.nn.functional import conv2d, conv_transpose2d, one_hot
 from torch.nn.grad import conv2d_weight
 
@@ -18,11 +19,6 @@ from leaklib.rng import generator
 
 ROOT = Path(__file__).parents[2]
 KERNEL = ROOT / "leaklib" / "widgets" / "live" / "kernel.wasm"
-READ = f"await compiled.compileKernel(Deno.readFileSync({str(KERNEL)!r}))"
-ENGINES = {
-    "js": "network.plainEngine(channels, examples)",
-    "wasm": f"compiled.compiledEngine({READ}, channels, examples)",
-}
 CASES = [(8, 1), (9, 1), (12, 1), (16, 1), (8, 2), (9, 2)]
 LABELS = torch.tensor([3, 5])
 
@@ -46,7 +42,7 @@ def uniform(*shape, role="test"):
 
 def network(channels, init_scale):
     model = LeNet(channels=channels, init_scale=init_scale).build(0).double()
-    return model, torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    return model, weights_of(model)
 
 
 @pytest.mark.parametrize("channels", [8, 12, 13])

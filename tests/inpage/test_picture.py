@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from leaklib.data import ImageFile, Photos
 from leaklib.widgets.inpage import document, script
 
-EXPOSED = "readFile, samplePicture, fromCanvas, fromClipboard, openCamera, drawingPad, PEN_COLORS"
+EXPOSED = "readFile, samplePicture, fromCanvas, fromClipboard, openCamera, DrawingPad, PEN_COLORS"
 ORIENTATION = 274
 
 
@@ -39,7 +39,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A document with the page's content policy, opened from disk, and its functions in reach of a test."""
-    code = script(("picture",)).removesuffix("})();") + f"Object.assign(window, {{{EXPOSED}}});\n}})();"
+    code = (
+        script(("network", "picture", "drawing")).removesuffix("})();")
+        + f"Object.assign(window, {{{EXPOSED}}});\n}})();"
+    )
     key = base64.b64encode(sha256(code.encode()).digest()).decode()
     [policy] = re.findall(r'content="(default-src [^"]*)"', document())
     policy, scripts = re.subn(r"script-src 'sha256-[^']*'", f"script-src 'sha256-{key}'", policy)
@@ -481,7 +484,7 @@ PAD = """
   canvas.style.width = canvas.style.height = "160px"; // five pixels of the page for one of the drawing
   canvas.style.position = "fixed";
   canvas.style.left = canvas.style.top = "0";
-  window.pad = drawingPad(canvas, {changed: () => heard.changed++, say: text => heard.said.push(text)});
+  window.pad = new DrawingPad(canvas, {changed: () => heard.changed++, say: text => heard.said.push(text)});
   pad.setSize(1);
   window.touch = (type, x, y, more = {}) => canvas.dispatchEvent(new PointerEvent(type, {
     clientX: 5 * x, clientY: 5 * y, pointerId: 7, pointerType: "touch", button: 0, bubbles: true,

@@ -1,7 +1,7 @@
 // The second pane: what leaves the phone, as a picture of each layer, and the label that stands in it.
 
 import {paintLayer} from "./canvas.js";
-import {byId} from "./phone.js";
+import {byId} from "./elements.js";
 import {plainNumber, sentSentence} from "./words.js";
 
 /** @import {Layout, Update} from "./types.js" */
