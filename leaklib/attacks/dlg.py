@@ -18,13 +18,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import check_head, infer_label, num_classes
 from leaklib.attacks.search.matching import Search, fitted, mid_gray, misfit
 from leaklib.attacks.search.objectives import squared_error, total_variation
-from leaklib.attacks.search.optimizers import LBFGS
+from leaklib.attacks.search.optimizers import LBFGS, Optimizer
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
 from leaklib.mechanisms.parts.base import MechanismBase
 from leaklib.types import Callback, Labels, Reconstruction, Update

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.parts.labels import check_head, num_classes
 from leaklib.attacks.search.objectives import squared_error
+from leaklib.attacks.search.optimizers import Optimizer
 from leaklib.rng import given
 from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
 

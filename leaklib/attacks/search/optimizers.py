@@ -15,25 +15,34 @@ methods", Mathematical Programming 63, 1994, section 3. Differs: no line search,
 Kingma, Ba, "Adam", ICLR 2015, PyTorch's; the sign of the gradient and the projection on the range of pictures
 as in the code released with Geiping et al., "Inverting Gradients", NeurIPS 2020. Differs: the step size falls
 geometrically to a thousandth instead of three times by ten, and Adam's ε is next to nothing.
+Neither is built on ``torch.optim``, whose first use loads PyTorch's compiler: two seconds of a core.
 Chapters: 3, 5, 6.
 """
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
 
 # A pair is remembered if its curvature sᵀy exceeds this share of ‖s‖ ‖y‖: fixed, whatever the arguments of
 # LBFGS. Without positive curvature the direction would be one of ascent; barely above zero, rounding decides.
 CURVATURE = 1e-10
 FALL = 1e-3  # the last step size of BoxedAdam as a share of the first
 EPS = 1e-20  # keeps 0 / 0 away and nothing else
+MEAN, SQUARE = 0.9, 0.999  # what Adam keeps of its two averages at each step
 
 
-class LBFGS(Optimizer):
+@runtime_checkable
+class Optimizer(Protocol):
+    """What a search is moved by: it reads ``.grad`` of its point and moves it. PyTorch's are such."""
+
+    def step(self) -> object: ...
+
+
+class LBFGS:
     """Limited-memory BFGS on one flat parameter whose ``.grad`` the caller sets before each ``step()``."""
 
     def __init__(self, point: Tensor, *, lr: float = 1.0, history: int = 100) -> None:
-        super().__init__([point], {"lr": lr})
         self.point, self.lr, self.history = point, lr, history
         self.moves, self.changes = point.new_zeros(2, history, point.numel())  # the rows of S and of Y
         # Their inner products decide the direction by small differences: float64, whatever the point is.
@@ -42,7 +51,7 @@ class LBFGS(Optimizer):
         self.last: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:
         """Move the point along the quasi-Newton direction."""
         gradient = self.point.grad
         assert gradient is not None
@@ -85,7 +94,7 @@ class LBFGS(Optimizer):
         return gamma.to(dtype) * gradient + v[:, 0].to(dtype) @ moves - (gamma * u[:, 0]).to(dtype) @ changes
 
 
-class BoxedAdam(Adam):
+class BoxedAdam:
     """Adam on one flat parameter in [0, 1], to be run for ``steps`` steps.
 
     With ``signed`` it sees only the signs of the gradient, so that flat parts of the picture move as fast as
@@ -93,15 +102,17 @@ class BoxedAdam(Adam):
     """
 
     def __init__(self, point: Tensor, *, lr: float, steps: int, signed: bool) -> None:
-        super().__init__([point], lr=lr, eps=EPS)
-        self.point, self.fall, self.signed = point, FALL ** (1 / steps), signed
+        self.point, self.lr, self.fall, self.signed = point, lr, FALL ** (1 / steps), signed
+        self.mean, self.square, self.taken = torch.zeros_like(point), torch.zeros_like(point), 0
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:
         """One step, back into the box, and a smaller step size for the next."""
         assert self.point.grad is not None
-        if self.signed:
-            self.point.grad = self.point.grad.sign()
-        super().step()
-        self.point.clamp_(0, 1)
-        self.param_groups[0]["lr"] *= self.fall
+        gradient = self.point.grad.sign() if self.signed else self.point.grad
+        self.taken += 1
+        self.mean.lerp_(gradient, 1 - MEAN)
+        self.square.mul_(SQUARE).addcmul_(gradient, gradient, value=1 - SQUARE)
+        spread = (self.square.sqrt() / (1 - SQUARE**self.taken) ** 0.5).add_(EPS)
+        self.point.addcdiv_(self.mean, spread, value=-self.lr / (1 - MEAN**self.taken)).clamp_(0, 1)
+        self.lr *= self.fall
