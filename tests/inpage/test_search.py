@@ -19,7 +19,7 @@ from leaklib.metrics import psnr
 from leaklib.models.lenet import LeNet
 from leaklib.named import flatten
 from leaklib.rng import generator
-from leaklib.types import Progress, Reconstruction
+from leaklib.types import Batch, Progress, Reconstruction
 from leaklib.widgets.inpage import SAMPLES
 
 STRAY = 40  # as DLG hands it to Search
@@ -101,7 +101,7 @@ class Traced(Search):
 
 def in_leaklib(name: str, starts: np.ndarray, *, history: int = 100, **options: Any) -> Traced:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
-    update = share(model, Photos(size=8).batch(0, 1), FedSGD())
+    update = share(model, Batch(torch.zeros(1, 3, 8, 8), torch.tensor([0])), FedSGD())
 
     def optimizer(point: Tensor) -> LBFGS:
         search.built += 1
