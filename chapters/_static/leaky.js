@@ -44,12 +44,14 @@ function frameLive(place) {
   let sample = ""; // a link that names none keeps the one that is shown
   function source() {
     const asked = inAddress(), settings = asked && clean.test(asked) ? asked : place.dataset.settings;
-    const all = [sample, settings, theme() && `theme=${theme()}`].filter(Boolean).join("&");
+    const kept = !/\bsample=/.test(settings) && sample;
+    const all = [kept, settings, theme() && `theme=${theme()}`].filter(Boolean).join("&");
     return place.dataset.src + (all && `#${all}`); // a bare # would scroll the page to the frame
   }
   const frame = Object.assign(document.createElement("iframe"), {
     // A content policy cannot keep a document from leading away or opening another one; a sandbox can.
-    sandbox: "allow-scripts allow-same-origin allow-forms", allow: "camera; clipboard-read",
+    sandbox: "allow-scripts allow-same-origin allow-forms",
+    allow: "camera *; clipboard-read *", // a book opened from a file has no origin that could be named
     title: "The attack, live in this page", loading: "lazy", src: source(),
   });
   const sendTheme = () => theme() && frame.contentWindow.postMessage({leaky: "theme", theme: theme()}, "*"); // files have no origin

@@ -31,7 +31,15 @@ def test_why_an_attack_ended(deno, changed: dict, determined: bool, lossy: bool,
     assert deno(code, standing=END | changed, determined=determined, lossy=lossy) == said
 
 
-@pytest.mark.parametrize(("enough", "word"), [(0.3, "where the noise begins"), (1.2, "hides the picture")])
-def test_noise_that_a_gray_picture_explains_hides_everything(deno, enough: float, word: str) -> None:
-    standing = END | {"reason": "floor", "enough": enough}
+@pytest.mark.parametrize(
+    ("reason", "enough", "word"),
+    [
+        ("floor", 0.3, "where the noise begins"),
+        ("floor", 1.2, "hides the picture"),
+        ("stuck", 0.9, "hides the picture"),  # what the noise came to was above what it was expected to be
+        ("stuck", 0.3, "a failed search"),
+    ],
+)
+def test_noise_that_a_gray_picture_explains_hides_everything(deno, reason: str, enough: float, word: str) -> None:
+    standing = END | {"reason": reason, "enough": enough}
     assert word in deno("return words.endSentence(standing, true, true)", standing=standing)

@@ -14,7 +14,7 @@ const QUIET = 200; // milliseconds after the last change before the attack begin
 /** @type {Record<Mechanism["kind"], string>} */
 const SENT_HINTS = {
   full: "As federated learning sends it, 32 bits a number.",
-  bits: "The attacker rounds its own guess the same way before it compares.",
+  bits: "Each layer is rounded in steps of its own. The attacker measures misses in these steps.",
   signs: "One bit a number. The attacker compares signs, softened so that they have a slope.",
   top: "Of the rest the attacker knows that it is smaller.",
   noise: `First clipped to the norm ${CLIP}; the noise has this multiple of it as standard deviation. `
@@ -97,7 +97,7 @@ export class Controls {
     tell("noise", scienceText(this.multipliers[form.noise.value]));
     tell("seed", String(settings.seed));
     for (const slide of form.querySelectorAll("[data-for]")) slide.hidden = slide.dataset.for !== kind;
-    byId("sent-hint").textContent = SENT_HINTS[kind];
+    byId("sent-hint").textContent = SENT_HINTS[kind === "bits" && form.bits.value === "1" ? "signs" : kind];
     const {mechanism, examples} = this.pasted ?? {mechanism: settings.sent, examples: settings.batch};
     const possible = mechanism.kind === "full" && examples === 1;
     for (const choice of form.elements.method) choice.disabled = !possible && choice.value !== "matching";

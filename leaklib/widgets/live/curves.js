@@ -79,10 +79,7 @@ export function drawChart(svg, width, height, chart) {
     ]),
     ...across.filter((_, i) => i % (width < 300 && across.length > 4 ? 2 : 1) === 0)
       .map(at => chartText(x(at), height - 4, at === last ? "end" : "middle", plainNumber(at))),
-    ...lines.flatMap(({at, name, kind}) => [
-      chartPiece("line", {x1: GUTTER, x2: right, y1: y(at), y2: y(at), class: kind}),
-      chartText(right, y(at) + (kind !== "gray" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name),
-    ]),
+    ...lines.map(({at, kind}) => chartPiece("line", {x1: GUTTER, x2: right, y1: y(at), y2: y(at), class: kind})),
     ...curves.filter(({points}) => points.length).flatMap(({method, points}) => {
       const [lastX, lastY] = points[points.length - 1];
       return [
@@ -91,6 +88,8 @@ export function drawChart(svg, width, height, chart) {
         chartPiece("circle", {cx: x(lastX), cy: y(lastY), r: 4, class: `end ${method}`}),
       ];
     }),
+    ...lines.map(({at, name, kind}) =>
+      chartText(right, y(at) + (kind !== "gray" || y(at) > height - FOOT - 12 ? -5 : 13), "end", name)),
   );
 }
 
@@ -116,7 +115,7 @@ function decades(levels) {
 /** @param {number} value a power of ten */
 function powerOfTen(value) {
   const power = Math.round(Math.log10(value));
-  if (power >= -1 && power <= 2) return String(Number(value.toPrecision(1)));
+  if (power >= -3 && power <= 2) return String(Number(value.toPrecision(1)));
   return `10${raised(power)}`;
 }
 

@@ -222,6 +222,9 @@ export class Phone {
     byId("paste").addEventListener("click", () => this.take(() => fromClipboard()));
     byId("camera").addEventListener("click", () => this.useCamera());
     byId("draw").addEventListener("click", () => this.usePad());
+    document.addEventListener("keydown", event => {
+      if (event.key === "Escape") this.closeEasel?.();
+    });
     document.addEventListener("paste", event => this.pasteByKey(event));
     document.addEventListener("dragover", event => {
       event.preventDefault();

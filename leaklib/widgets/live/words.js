@@ -20,6 +20,9 @@ import {tensorOf} from "./network.js";
  * @property {{evaluations: number, seconds: number} | null} clear when it passed 30 dB
  */
 
+// A loss of gray pictures up to so many times the one at which only noise is left says next to nothing against them.
+const HIDDEN = 1.25;
+
 export const METHOD_NAMES = {matching: "Matching", closed: "Closed form"};
 
 /**
@@ -122,7 +125,9 @@ export function biasSentence(labels) {
  * @param {boolean} lossy whether less was sent than was computed
  */
 export function endSentence({method, scores, restart, reason, gray, enough}, determined, lossy) {
-  if (reason === "floor" && enough >= gray) return "The noise hides the picture: a gray one explains what was sent as well.";
+  if (enough > 0 && gray <= HIDDEN * enough && ["floor", "stuck", "budget"].includes(reason)) {
+    return "The noise hides the picture: a gray one explains what was sent nearly as well.";
+  }
   if (reason === "floor") return "It stopped where the noise begins: a lower loss would fit noise, not the picture.";
   const found = scores.length > 0 && Math.min(...scores) >= 30;
   if (method === "closed" || found || !["solved", "stuck", "budget"].includes(reason)) return "";
@@ -146,7 +151,7 @@ export function standingSentence({method, scores, evaluations, seconds, lowest, 
   const stopped = reason === "stopped" ? "stopped at " : "";
   const passed = clear && Math.min(...scores) >= 35 ? `30 dB after ${spent(clear)}, ` : "";
   const result = scores.length ? roundedDecibels(scores) : fit;
-  const sentence = `${stopped}${passed}${result} after ${spent({evaluations, seconds})}.`;
+  const sentence = `${passed}${stopped}${result} after ${spent({evaluations, seconds})}.`;
   return named ? `${METHOD_NAMES[method]}: ${sentence}` : sentence[0].toUpperCase() + sentence.slice(1);
 }
 
@@ -160,7 +165,7 @@ export function graySentence(gray) {
  * @param {{equations: number, unknowns: number}} forecast
  */
 export function forecastSentence({equations, unknowns}) {
-  const count = `${plainNumber(unknowns)} unknowns, at most ${plainNumber(equations)} equations`;
+  const count = `${plainNumber(unknowns)} unknowns, at most ${plainNumber(equations)} equations in the whole gradient`;
   return equations < unknowns ? `${count}: cannot be determined.` : `${count}: counting does not forbid it.`;
 }
 
