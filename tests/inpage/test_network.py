@@ -16,9 +16,10 @@ from leaklib.data import Photos
 from leaklib.models.lenet import LeNet
 from leaklib.named import flatten
 from leaklib.rng import generator
+from leaklib.widgets.inpage import LIVE
 
 ROOT = Path(__file__).parents[2]
-KERNEL = ROOT / "leaklib" / "widgets" / "live" / "kernel.wasm"
+KERNEL = LIVE / "kernel.wasm"
 CASES = [(8, 1), (9, 1), (12, 1), (16, 1), (8, 2), (9, 2)]
 LABELS = torch.tensor([3, 5])
 

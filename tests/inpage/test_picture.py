@@ -485,7 +485,7 @@ PAD = """
   canvas.style.position = "fixed";
   canvas.style.left = canvas.style.top = "0";
   window.pad = new DrawingPad(canvas, {changed: () => heard.changed++, say: text => heard.said.push(text)});
-  pad.setSize(1);
+  pad.size = 1;
   window.touch = (type, x, y, more = {}) => canvas.dispatchEvent(new PointerEvent(type, {
     clientX: 5 * x, clientY: 5 * y, pointerId: 7, pointerType: "touch", button: 0, bubbles: true,
     cancelable: true, ...more}));
@@ -513,8 +513,8 @@ def test_a_finger_draws_lines_of_the_chosen_size_and_color(visited) -> None:
           touch("pointerup", 7.5, 2.5);
           touch("pointermove", 20, 20); // lifted
           steps.push(drawn());
-          pad.setColor(red);
-          pad.setSize(4);
+          pad.color = red;
+          pad.size = 4;
           touch("pointerdown", 20, 20);
           touch("pointerup", 20, 20);
           steps.push(drawn());
@@ -570,7 +570,7 @@ def test_the_pad_is_used_by_keyboard_alone(visited) -> None:
           key("keydown", "z", {metaKey: true});
           const back = drawn().length;
           pad.clear();
-          pad.setSize(2);
+          pad.size = 2;
           key("keydown", " ");
           key("keyup", " ");
           const block = drawn();

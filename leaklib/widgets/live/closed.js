@@ -17,6 +17,7 @@ import {tensorOf} from "./network.js";
 
 const SMALLEST_GAP = 2 ** -52; // a recovered activation may leave (0, 1) by its error
 const LOOK_BACK = 10; // iterations that tell how much is still to be gained
+const MOST_ITERATIONS = 20000; // for each layer: where they do not suffice, its equations are too ill-conditioned
 
 /**
  * What is known of a tensor inside the network. Errors are counted in roundings: only their ratios matter.
@@ -32,21 +33,20 @@ const LOOK_BACK = 10; // iterations that tell how much is still to be gained
  * clamped to [0, 1].
  * @param {Engine} engine for one example, with the network's weights in it
  * @param {Update} update
- * @param {{iterations?: number}} [options] at most so many for each layer
  * @returns {Generator<{layer: string, iteration: number, picture?: Float64Array}, void, void>}
  */
-export function* peel(engine, update, {iterations = 20000} = {}) {
+export function* peel(engine, update) {
   checkUpdate(engine.layout, update);
   const rounding = update.sent.every(value => Math.fround(value) === value) ? 2 ** -24 : 2 ** -53;
   let known = undoLast(engine, update.sent);
   let iteration = 0;
   for (let index = 2; index > 0; index--) {
     const layer = new Peeled(engine, index, known, update.sent);
-    for (iteration of layer.solve(rounding, iterations)) yield {layer: layer.name, iteration};
+    for (iteration of layer.solve(rounding)) yield {layer: layer.name, iteration};
     known = layer.input();
   }
   const layer = new Peeled(engine, 0, known, update.sent);
-  for (iteration of layer.solve(rounding, iterations)) yield {layer: layer.name, iteration, picture: layer.value};
+  for (iteration of layer.solve(rounding)) yield {layer: layer.name, iteration, picture: layer.value};
   layer.value.forEach((value, i) => (layer.value[i] = Math.min(1, Math.max(0, value))));
   yield {layer: layer.name, iteration, picture: layer.value};
 }
@@ -211,15 +211,14 @@ class Peeled {
    * Conjugate gradients on `value`. ‖A (x − solution)‖² is about what the next iterations take away. When the last
    * ones took less than one rounding of the gradient is worth, what is left belongs to the roundings.
    * @param {number} rounding
-   * @param {number} iterations at most
    */
-  *solve(rounding, iterations) {
+  *solve(rounding) {
     const {engine, step, scaled, outputMisfit, outputChange, kernelMisfit, kernelChange} = this;
     const gains = new Float64Array(LOOK_BACK).fill(Infinity);
     let size = this.descend();
     step.set(scaled);
     for (let iteration = 1; gains.reduce((sum, gain) => sum + gain) > rounding ** 2 && size > 0; iteration++) {
-      if (!(iteration <= iterations)) {
+      if (iteration > MOST_ITERATIONS) {
         throw new Error(`The closed form cannot undo ${this.name}: its equations are too ill-conditioned.`);
       }
       this.apply(step);

@@ -40,7 +40,7 @@ export class DrawingPad {
     this.levels = new Uint8Array(PIXELS).fill(255); // 32 × 32 × 3
     /** @type {Uint8Array[]} */
     this.history = [];
-    this.color = PEN_COLORS[0];
+    this.color = PEN_COLORS[0]; // this and the size can be set
     this.size = 2;
     [this.column, this.row] = [SIDE / 2, SIDE / 2]; // of the frame
     this.framed = false; // whether it is shown
@@ -76,16 +76,6 @@ export class DrawingPad {
     this.levels.fill(255);
     this.#show();
     this.changed();
-  }
-
-  /** @param {PenColor} color */
-  setColor(color) {
-    this.color = color;
-  }
-
-  /** @param {number} size */
-  setSize(size) {
-    this.size = size;
   }
 
   close() {

@@ -309,7 +309,7 @@ export class Phone {
       const button = makeButton("", {"aria-label": color.name, title: color.name, "aria-pressed": String(i === 0)});
       button.style.backgroundColor = `rgb(${color.value.join()})`;
       button.addEventListener("click", () => {
-        pad.setColor(color);
+        pad.color = color;
         for (const other of pens) other.setAttribute("aria-pressed", String(other === button));
       });
       return button;
@@ -317,7 +317,7 @@ export class Phone {
     byId("pens").replaceChildren(...pens);
     const sizes = PEN_SIZES.map(size => new Option(String(size), String(size), size === 2, size === 2));
     byId("pen-size").replaceChildren(...sizes);
-    byId("pen-size").addEventListener("change", () => pad.setSize(Number(byId("pen-size").value)), {signal});
+    byId("pen-size").addEventListener("change", () => { pad.size = Number(byId("pen-size").value); }, {signal});
     byId("undo").addEventListener("click", () => pad.undo(), {signal});
     byId("clear").addEventListener("click", () => pad.clear(), {signal});
     byId("pad-close").addEventListener("click", () => this.closeEasel?.(), {signal});
