@@ -37,5 +37,6 @@ class SignSGD(MechanismBase):
     def distance(self, candidate: Tensors, observed: Tensors, objective: Objective) -> Tensor:
         """The objective between smooth signs of the candidate and the signs that were sent."""
         sizes = flatten(candidate).detach().abs()
-        sharpness = SHARPNESS / sizes.median().clamp_min(torch.finfo(sizes.dtype).tiny)
+        # Where the median is 0, the sharpness stays finite: the sign of 0 is 0.
+        sharpness = SHARPNESS / sizes.median().clamp_min(SHARPNESS * torch.finfo(sizes.dtype).tiny)
         return objective({name: (t * sharpness).tanh() for name, t in candidate.items()}, observed)

@@ -10,7 +10,7 @@ Chapters: 1 to 4, 8 to 10.
 import base64
 import json
 import re
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
@@ -20,9 +20,10 @@ from leaklib.rng import generator
 from leaklib.widgets.pictures import png
 
 # Each in the order of its imports.
-WORKER = "random", "network", "compiled", "mechanisms", "labels", "search", "closed", "worker"
-DATA = "random", "network", "counting", "address", "picture", "pasted"
-PAGE = *DATA, "canvas", "words", "curves", "runs", "phone", "controls", "layers", "progress", "page"
+WORKER = "network", "random", "compiled", "mechanisms", "labels", "search", "counting", "closed", "worker"
+DATA = "network", "random", "counting", "address", "picture", "drawing", "pasted"
+SHOWN = "elements", "canvas", "words", "curves", "helper", "phone", "controls", "layers", "progress"
+PAGE = *DATA, *SHOWN, "page"
 SEEDS = 10  # networks, starts and draws that a page can show
 ROLES = "init", "LeNet", "attack", "mechanism"
 SAMPLES = {"cat": 3, "astronaut": 0, "coffee": 4, "rocket": 5, "galaxies": 7}
@@ -36,18 +37,20 @@ GRADIENT = {
 }
 IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
-TYPES = re.compile(r"^export \{\};\n", re.MULTILINE)
 NOTES = re.compile(r"/\*\*.*?\*/ ?", re.DOTALL)  # JSDoc is for the checker of types
 
 
+LIVE = files("leaklib.widgets") / "live"
+
+
 def _read(name: str) -> str:
-    return files("leaklib.widgets").joinpath("live", name).read_text(encoding="utf8")
+    return (LIVE / name).read_text(encoding="utf8")
 
 
 def script(modules: tuple[str, ...]) -> str:
     """The modules as one script: each is read once, after those that it imports from."""
     texts = [_read(f"{name}.js") for name in modules]
-    for part in (NOTES, TYPES, IMPORT, EXPORT):
+    for part in (NOTES, IMPORT, EXPORT):
         texts = [part.sub("", text) for text in texts]
     return "(() => {\n" + "\n".join(text.strip() for text in texts) + "\n})();"
 
@@ -56,22 +59,18 @@ def constants() -> dict[str, object]:
     """What the page is handed: seeds of leaklib's streams, samples, the kernel and the worker's script."""
     # PyTorch's generator takes the lower half of the seed.
     seeds = {role: [generator(s, role).initial_seed() % 2**32 for s in range(SEEDS)] for role in ROLES}
-    pictures = {
-        name: "data:image/png;base64," + base64.b64encode(png(Photos().batch(i, 1).inputs[0])).decode()
-        for name, i in SAMPLES.items()
-    }
-    kernel = files("leaklib.widgets").joinpath("live", "kernel.wasm").read_bytes()
-    labels = {name: int(Photos().batch(i, 1).labels[0]) for name, i in SAMPLES.items()}
+    photos = {name: Photos().batch(i, 1) for name, i in SAMPLES.items()}
+    pictures = {name: _base64(png(photo.inputs[0])) for name, photo in photos.items()}
     return {
         "seeds": seeds,
-        "samples": pictures,
-        "labels": labels,
-        "wasm": base64.b64encode(kernel).decode(),
+        "samples": {name: f"data:image/png;base64,{picture}" for name, picture in pictures.items()},
+        "labels": {name: photo.labels.item() for name, photo in photos.items()},
+        "wasm": _base64((LIVE / "kernel.wasm").read_bytes()),
         "worker": script(WORKER),
     }
 
 
-@lru_cache(maxsize=1)
+@cache
 def document() -> str:
     """The whole page as one HTML file. The same package gives the same bytes."""
     style = _colors("light") + "@media screen{" + _colors("dark") + "}\n" + _read("live.css").strip()
@@ -102,4 +101,8 @@ def _colors(theme: str) -> str:
 
 
 def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(sha256(text.encode()).digest()).decode()
+    return "sha256-" + _base64(sha256(text.encode()).digest())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

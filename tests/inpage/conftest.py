@@ -14,14 +14,14 @@ from browsers import firefox, live, tab
 __all__ = ["firefox", "live", "tab"]
 
 ROOT = Path(__file__).parents[2]
-LIVE = ROOT / "leaklib" / "widgets" / "live"
 
 
 class Deno:
     """``deno(code, **arguments)`` runs ``code``, the body of an async function, and gives what it returns.
 
     Arrays travel as float64. The modules of the page are in scope under their names, as in
-    ``network.layout(12)``, the arguments under theirs. RuntimeError with the stack where the code throws.
+    ``network.layout(12)``, the arguments under theirs, and the bytes of kernel.wasm as ``wasm``.
+    RuntimeError with the stack where the code throws.
     """
 
     def __init__(self) -> None:

@@ -5,23 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from parts import ENGINES, weights_of
 from torch import Tensor, nn
 
 from leaklib.attacks.recursive import Recursive
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.models.lenet import LeNet
+from leaklib.named import flatten
 from leaklib.rng import generator
 from leaklib.types import Batch, Update
 from leaklib.widgets.inpage import SAMPLES
 
-ENGINES = {
-    "plain": "const engine = network.plainEngine(channels, 1);",
-    "compiled": """
-const kernel = await compiled.compileKernel(await Deno.readFile("leaklib/widgets/live/kernel.wasm"));
-const engine = compiled.compiledEngine(kernel, channels, 1);
-""",
-}
 PEEL = """
 engine.weights.set(weights);
 const update = {sent, mechanism: {kind: "full"}, examples: 1, bits: 64 * sent.length};
@@ -58,9 +53,8 @@ def see(
 ) -> Seen:
     model = LeNet(channels=channels, init_scale=init_scale).build(0).to(dtype)
     update = share(model, Batch(batch.inputs.to(dtype), batch.labels), FedSGD())
-    weights = torch.cat([weight.detach().double().flatten() for weight in model.parameters()])
-    sent = torch.cat([update.tensors[name].double().flatten() for name, _ in model.named_parameters()])
-    arguments = {"channels": channels, "weights": weights, "sent": sent}
+    sent = flatten(update.tensors).double()
+    arguments = {"channels": channels, "weights": weights_of(model), "sent": sent}
     return Seen(model, update, batch.inputs.double().flatten(), arguments)
 
 
@@ -68,8 +62,8 @@ def sample(name: str) -> Batch:
     return Photos().batch(SAMPLES[name], 1)
 
 
-def peel(deno, seen: Seen, engine: str = "compiled") -> dict:
-    return deno(ENGINES[engine] + PEEL, **seen.arguments)
+def peel(deno, seen: Seen, engine: str = "wasm") -> dict:
+    return deno(f"const examples = 1, engine = {ENGINES[engine]};{PEEL}", **seen.arguments)
 
 
 def decibel(picture: np.ndarray, truth: Tensor) -> float:
@@ -101,7 +95,7 @@ def test_in_double_precision_nothing_is_lost(deno) -> None:
 
 def test_the_picture_emerges_in_the_first_layer(deno) -> None:
     seen = see(sample("galaxies"), None)
-    found = peel(deno, seen, "plain")
+    found = peel(deno, seen, "js")
     layers = [layer for layer, _ in found["steps"]]
     assert layers == sorted(layers, reverse=True) and set(layers) == {"conv1", "conv2", "conv3"}
     assert len(layers) < 2500

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from parts import seeds
 
 from leaklib import LeNet
 from leaklib.rng import generator
@@ -47,9 +48,8 @@ def test_networks_are_leaklibs_bit_for_bit(deno, channels: int, name: str, scale
     for seed in (0, 1, 9):
         model = LeNet(channels=channels, init_scale=scale).build(seed)
         expected = torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
-        seeds = {role: generator(seed, role).initial_seed() % 2**32 for role in ("init", "LeNet")}
         code = "return random.initialWeights(name, channels, seeds)"
-        given = deno(code, name=name, channels=channels, seeds=seeds)
+        given = deno(code, name=name, channels=channels, seeds=seeds(seed))
         assert given.shape == expected.shape
         assert (given == expected).all()
 
@@ -59,6 +59,6 @@ def test_starts_are_leaklibs(deno) -> None:
     source = generator(4, "attack")
     expected = torch.cat([0.5 + 0.1 * torch.randn(n, generator=source) for n in (3072, 6144)])
     code = "const t = new random.Torch(seed); return [3072, 6144].flatMap(n => [...random.startNear(t, n)])"
-    given = np.array(deno(code, seed=generator(4, "attack").initial_seed() % 2**32))
+    given = np.array(deno(code, seed=seeds(4)["attack"]))
     np.testing.assert_allclose(given, expected.numpy(), rtol=0, atol=2e-7)
     assert (np.float32(given) == given).all()

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from parts import seeds
 from torch import Tensor, nn
 
 from leaklib.attacks.dlg import IDLG
@@ -17,9 +17,10 @@ from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.metrics import psnr
 from leaklib.models.lenet import LeNet
+from leaklib.named import flatten
 from leaklib.rng import generator
-from leaklib.types import Progress, Reconstruction
-from leaklib.widgets.inpage import ROLES, SAMPLES
+from leaklib.types import Batch, Progress, Reconstruction
+from leaklib.widgets.inpage import SAMPLES
 
 STRAY = 40  # as DLG hands it to Search
 
@@ -100,7 +101,7 @@ class Traced(Search):
 
 def in_leaklib(name: str, starts: np.ndarray, *, history: int = 100, **options: Any) -> Traced:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
-    update = share(model, Photos(size=8).batch(0, 1), FedSGD())
+    update = share(model, Batch(torch.zeros(1, 3, 8, 8), torch.tensor([0])), FedSGD())
 
     def optimizer(point: Tensor) -> LBFGS:
         search.built += 1
@@ -148,8 +149,13 @@ CASES = {
     "stuck at first, worse than gray": ("plateau", 8, dict(gray=0.5), "solved"),
     "stuck at first, better than gray": ("plateau", 8, dict(gray=2.0, restarts=1), "solved"),
     "strays": ("wrong way", 7, dict(gray=10.0, restarts=1), "stuck"),
+    "exactly enough is not below it": ("plain", 5, dict(enough=1 + ROUND, restarts=0), "stuck"),
     "not a number": ("cliff", 6, dict(restarts=3), "stuck"),
 }
+
+
+def in_page(deno, name: str, starts: np.ndarray, **options: Any) -> dict[str, Any]:
+    return deno(IN_PAGE, formula=FUNCTIONS[name][1], starts=list(starts), options=options)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -159,7 +165,7 @@ def test_rules_are_leaklibs(deno, case: str) -> None:
     starts = np.random.default_rng(0).uniform(-1, 1, (4, n))
     starts[0, 0] = 10 if name == "plateau" else starts[0, 0]
     expected = in_leaklib(name, starts, **options)
-    given = deno(IN_PAGE, formula=FUNCTIONS[name][1], starts=list(starts), options=options)
+    given = in_page(deno, name, starts, **options)
     losses, restarts, strays = zip(*expected.steps, strict=True)
     assert given["reason"] == reason
     assert given["restarts"] == list(restarts)
@@ -167,10 +173,6 @@ def test_rules_are_leaklibs(deno, case: str) -> None:
     near = dict(rtol=1e-6, atol=1e-3, equal_nan=True)
     np.testing.assert_allclose(np.array(given["losses"], dtype=float), losses, **near)
     np.testing.assert_allclose(given["best"], expected.best, atol=1e-6)
-
-
-def in_page(deno, name: str, starts: np.ndarray, **options: Any) -> dict[str, Any]:
-    return deno(IN_PAGE, formula=FUNCTIONS[name][1], starts=list(starts), options=options)
 
 
 def test_the_search_is_over_where_the_loss_is_enough(deno) -> None:
@@ -248,7 +250,7 @@ def test_the_first_step_has_an_l1_length_of_one_at_most(deno, size: float) -> No
 
 
 ATTACK = """
-const engine = compiled.compiledEngine(new WebAssembly.Module(Deno.readFileSync(path)), 12, 1);
+const engine = compiled.compiledEngine(await compiled.compileKernel(wasm), 12, 1);
 engine.weights.set(random.initialWeights(initialisation, 12, seeds));
 const update = {sent, mechanism: {kind: "full"}, examples: 1, bits: 0};
 engine.targets[labels.inferLabels(update, engine.layout)[0]] = 1;
@@ -259,8 +261,7 @@ const torch = new random.Torch(seeds.attack);
 const needed = {};
 const steps = search.search(engine, distance, {draw: () => random.startNear(torch, 3072), gray});
 for (const {evaluations, best} of steps) {
-  const error = truth.reduce((sum, value, i) => sum + (Math.min(1, Math.max(0, best[i])) - value) ** 2, 0);
-  const psnr = -10 * Math.log10(error / 3072);
+  const psnr = canvas.pictureScore(best, truth);
   if (psnr >= 20) needed[20] ??= evaluations;
   if (psnr >= 30) return [needed[20], evaluations];
 }
@@ -290,10 +291,9 @@ def needed(deno, sample: str, initialisation: str) -> tuple[list[int], list[int]
     IDLG()(model, update, generator=generator(0, "attack"), callback=watch)
     given = deno(
         ATTACK,
-        path=str(Path(__file__).parents[2] / "leaklib" / "widgets" / "live" / "kernel.wasm"),
-        seeds={role: generator(0, role).initial_seed() % 2**32 for role in ROLES},
+        seeds=seeds(0),
         initialisation=initialisation,
-        sent=torch.cat([tensor.flatten() for tensor in update.tensors.values()]),
+        sent=flatten(update.tensors),
         truth=truth.flatten(),
     )
     return given, expected

@@ -322,6 +322,17 @@ def test_the_comparison_of_signs_is_blind_to_length() -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_signs_are_compared_where_most_of_a_guess_is_zero(dtype: torch.dtype) -> None:
+    """Zeros match neither sign, and all else is on its side, however small: (1 + 1 + 1 + 0 + 4) / 5."""
+    guess = torch.tensor([0, 0, 0, 1e-9, 1e-9], dtype=dtype, requires_grad=True)
+    observed = torch.tensor([1, 1, -1, 1, -1], dtype=dtype)
+    distance = SignSGD().distance({"w": guess}, {"w": observed}, squared_error)
+    assert distance.item() == pytest.approx(7 / 5)
+    (pull,) = torch.autograd.grad(distance, guess)
+    assert pull.isfinite().all() and torch.equal(pull[:3].sign(), -observed[:3])
+
+
 @pytest.mark.parametrize("mechanism", COMPRESSORS, ids=repr)
 def test_the_comparison_works_for_several_guesses_at_once(mechanism: Mechanism) -> None:
     observed, guesses = send(mechanism).tensors, [tensors(1), tensors(2)]

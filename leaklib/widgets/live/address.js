@@ -21,7 +21,7 @@ export const CLIP = 1; // L2 norm before noise, as in the book's chapter on diff
 const GROUPS = ["weights", "channels", "batch", "sent", "race"];
 
 /** @returns {Settings} */
-export function standardSettings() {
+function standardSettings() {
   return {sample: "cat", weights: "default", channels: 12, batch: 1, sent: {kind: "full"}, method: "matching", seed: 0,
     show: [], start: "auto", theme: ""};
 }

@@ -1,11 +1,11 @@
 // Pictures and gradients on canvases. One number is one pixel here; the style sheet enlarges them.
 
+import {COLORS, PIXELS, SIDE, tensorOf} from "./network.js";
+
 /** @import {Layout} from "./types.js" */
 /** @typedef {[number, number, number]} Color red, green, blue from 0 to 255 */
 /** @typedef {{negative: Color, zero: Color, positive: Color}} Scale colors at −1, 0 and 1 */
 
-export const PICTURE_EDGE = 32;
-export const PICTURE_VALUES = 3 * PICTURE_EDGE * PICTURE_EDGE; // of one picture
 const FILTER_SIDE = 5, MAP_SIDE = 8; // a filter is 5×5, a map that enters the last layer 8×8
 
 /**
@@ -15,9 +15,9 @@ const FILTER_SIDE = 5, MAP_SIDE = 8; // a filter is 5×5, a map that enters the 
  * @param {number} [from] where the picture begins in `values`
  */
 export function paintPicture(canvas, values, from = 0) {
-  const image = new ImageData(PICTURE_EDGE, PICTURE_EDGE), area = PICTURE_EDGE * PICTURE_EDGE;
+  const image = new ImageData(SIDE, SIDE), area = SIDE * SIDE;
   for (let i = 0; i < area; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(255 * values[from + c * area + i]);
+    for (let c = 0; c < COLORS; c++) image.data[4 * i + c] = Math.round(255 * values[from + c * area + i]);
     image.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d")?.putImageData(image, 0, 0);
@@ -81,7 +81,7 @@ export function paintLayer(canvas, sent, layout, layer, scale) {
   canvas.height = height;
   const image = new ImageData(width, height);
   for (const tensor of [2 * layer, 2 * layer + 1]) {
-    const values = sent.subarray(layout.offsets[tensor], layout.offsets[tensor] + layout.sizes[tensor]);
+    const values = tensorOf(layout, sent, tensor);
     const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     values.forEach((value, index) => {
       const color = mixedColor(scale, value / largest);
@@ -109,8 +109,8 @@ function mixedColor(scale, value) {
  */
 export function pictureScore(guess, original, from = 0) {
   let sum = 0;
-  for (let i = 0; i < PICTURE_VALUES; i++) sum += (Math.min(1, Math.max(0, guess[from + i])) - original[i]) ** 2;
-  return -10 * Math.log10(sum / PICTURE_VALUES);
+  for (let i = 0; i < PIXELS; i++) sum += (Math.min(1, Math.max(0, guess[from + i])) - original[i]) ** 2;
+  return -10 * Math.log10(sum / PIXELS);
 }
 
 /**
@@ -122,7 +122,7 @@ export function pictureScore(guess, original, from = 0) {
 export function scoreGuesses(guesses, originals) {
   const orders = originals.length === 1 ? [[0]] : [[0, 1], [1, 0]];
   const scored = orders.map(order => {
-    return {order, scores: order.map((at, i) => pictureScore(guesses, originals[i], at * PICTURE_VALUES))};
+    return {order, scores: order.map((at, i) => pictureScore(guesses, originals[i], at * PIXELS))};
   });
   /** @param {number[]} scores */
   const error = scores => scores.reduce((sum, score) => sum + 10 ** (-score / 10), 0);

@@ -10,6 +10,11 @@
 // conjugate gradients for least squares (Hestenes and Stiefel 1952), scaled by the diagonal: they need the layer, its
 // weight gradient and the transposes of both, but no matrix.
 
+import {equationsOf} from "./counting.js";
+import {tensorOf} from "./network.js";
+
+/** @import {Engine, Layout, Update} from "./types.js" */
+
 const SMALLEST_GAP = 2 ** -52; // a recovered activation may leave (0, 1) by its error
 const LOOK_BACK = 10; // iterations that tell how much is still to be gained
 
@@ -19,10 +24,6 @@ const LOOK_BACK = 10; // iterations that tell how much is still to be gained
  * @property {Float64Array} value
  * @property {Float64Array} signal the loss's gradient in it
  * @property {Float64Array} error standard error of each value
- * @typedef {import("./types.js").Engine} Engine
- * @typedef {import("./types.js").Layout} Layout
- * @typedef {import("./types.js").Convolution} Convolution
- * @typedef {import("./types.js").Update} Update
  */
 
 /**
@@ -64,32 +65,13 @@ function checkUpdate({convolutions, names}, {mechanism, examples}) {
     throw new Error(`The closed form needs the gradient as it is: this one was ${done[mechanism.kind]}.`);
   }
   for (let index = 2; index >= 0; index--) {
-    const {inputs, height, width} = convolutions[index];
-    const [equations, unknowns] = [countEquations(convolutions[index]), inputs * height * width];
+    const {inputs, height, width, outputs} = convolutions[index];
+    const [equations, unknowns] = [equationsOf(convolutions[index], 1, outputs), inputs * height * width];
     if (equations >= unknowns) continue;
     const name = names[2 * index].split(".")[0];
     const why = `its output and its gradient determine at most ${equations} of its ${unknowns} inputs`;
     throw new Error(`The closed form cannot undo ${name}: ${why}.`);
   }
-}
-
-/**
- * How many inputs of a convolution its two systems determine at most: the equations, less those that follow from
- * others. A stride of 2 splits pixels and taps of the kernel into four classes that never meet; in each, the taps of
- * all signals say no more of an input channel than it has pixels. And for each output o and each signal d,
- * Σ W_o · (d ⋆ x) = Σ d · (W_o ∗ x).
- * @param {Convolution} convolution
- * @returns {number}
- */
-export function countEquations({inputs, height, width, outputs, rows, columns, stride}) {
-  let rank = 0; // of d ⋆ in one input channel
-  for (let down = 0; down < stride; down++) {
-    for (let right = 0; right < stride; right++) {
-      const taps = Math.ceil((5 - down) / stride) * Math.ceil((5 - right) / stride);
-      rank += Math.min(outputs * taps, (height * width) / stride ** 2);
-    }
-  }
-  return outputs * rows * columns + inputs * rank - outputs * outputs;
 }
 
 /**
@@ -99,16 +81,15 @@ export function countEquations({inputs, height, width, outputs, rows, columns, s
  * @returns {Known}
  */
 function undoLast({layout, weights}, sent) {
-  const {classes, features, offsets} = layout;
-  const [matrix, bias] = [offsets[6], offsets[7]];
+  const {classes, features} = layout;
+  const [matrix, gradient, above] = [tensorOf(layout, weights, 6), tensorOf(layout, sent, 6), tensorOf(layout, sent, 7)];
   const [value, signal] = [new Float64Array(features), new Float64Array(features)];
-  let square = 0;
-  for (let k = 0; k < classes; k++) square += sent[bias + k] ** 2;
+  const square = above.reduce((sum, error) => sum + error ** 2, 0);
   if (square === 0) throw new Error("The closed form cannot undo fc: the gradient in its output is zero.");
   for (let k = 0; k < classes; k++) {
     for (let i = 0; i < features; i++) {
-      value[i] += (sent[bias + k] * sent[matrix + k * features + i]) / square;
-      signal[i] += sent[bias + k] * weights[matrix + k * features + i];
+      value[i] += (above[k] * gradient[k * features + i]) / square;
+      signal[i] += above[k] * matrix[k * features + i];
     }
   }
   // A rounding is relative; the floor keeps a value near zero from looking infinitely exact.
@@ -149,11 +130,9 @@ class Peeled {
    * @param {Float64Array} sent
    */
   constructor(engine, index, output, sent) {
-    const {convolutions, names, offsets, sizes} = engine.layout;
+    const {convolutions, names, sizes} = engine.layout;
     const {inputs, height, width, outputs} = convolutions[index];
     const [unknowns, cells, taps] = [inputs * height * width, output.value.length, sizes[2 * index]];
-    /** @param {Float64Array} all @param {number} tensor */
-    const part = (all, tensor) => all.subarray(offsets[tensor], offsets[tensor] + sizes[tensor]);
     /** @param {ArrayLike<number>} values */
     const copy = values => {
       const vector = engine.vector(values.length);
@@ -164,7 +143,7 @@ class Peeled {
     this.engine = engine;
     this.index = index;
     this.name = names[2 * index].split(".")[0];
-    this.kernel = part(engine.weights, 2 * index);
+    this.kernel = tensorOf(engine.layout, engine.weights, 2 * index);
     this.signal = copy(signal);
     this.exactness = exactness;
     this.weightedSignal = copy(signal.map((d, i) => d * signalExactness[Math.floor((i * outputs) / cells)]));
@@ -180,7 +159,8 @@ class Peeled {
     this.diagonal = this.squares();
 
     this.apply(this.value);
-    const [bias, gradient] = [part(engine.weights, 2 * index + 1), part(sent, 2 * index)];
+    const bias = tensorOf(engine.layout, engine.weights, 2 * index + 1);
+    const gradient = tensorOf(engine.layout, sent, 2 * index);
     for (let i = 0; i < cells; i++) {
       const target = sum[i] - bias[Math.floor((i * outputs) / cells)];
       this.outputMisfit[i] = exactness[i] * target - this.outputChange[i];

@@ -1,7 +1,7 @@
 // The controls below the panes: what is to be attacked and how.
 
 import {CLIP} from "./address.js";
-import {byId} from "./phone.js";
+import {byId} from "./elements.js";
 import {scienceText, plainNumber} from "./words.js";
 
 /** @import {Settings} from "./address.js" */

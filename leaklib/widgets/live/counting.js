@@ -1,7 +1,7 @@
 // How many numbers of a picture the gradient of DLG's LeNet can determine at most, from its shape alone. The bound
 // and its proof are leaklib's (identifiability/counting.py); here in closed form for 5×5 convolutions, padding 2.
 
-import {layout} from "./network.js";
+import {PIXELS, TAPS, layout} from "./network.js";
 
 /** @import {Convolution} from "./types.js" */
 
@@ -19,7 +19,7 @@ export function forecast(channels, examples) {
   const fromWeights = signals * Math.max(0, features - classes) + examples * classes;
   let known = Math.min(examples * features, (features + 1) * classes, fromWeights);
   for (const convolution of convolutions.toReversed()) known = equationsBelow(convolution, examples, known);
-  return {equations: known, unknowns: examples * 3 * 32 * 32};
+  return {equations: known, unknowns: examples * PIXELS};
 }
 
 /**
@@ -29,16 +29,25 @@ export function forecast(channels, examples) {
  * @param {number} above
  */
 function equationsBelow(convolution, examples, above) {
-  const {inputs, height, width, outputs, rows, columns, stride} = convolution;
-  // With stride 2, offsets −2, 0, 2 meet the even pixels and −1, 1 the odd ones, in each direction: four systems.
-  const offsets = stride === 2 ? [3, 2] : [5];
-  const places = examples * (height / stride) * (width / stride);
-  let fromWeights = 0;
-  for (let signals = 0; signals <= Math.min(outputs, examples * rows * columns); signals++) {
-    let met = 0;
-    for (const down of offsets) for (const across of offsets) met += Math.min(signals * down * across, places);
-    fromWeights = Math.max(fromWeights, inputs * met - signals * outputs);
-  }
-  const parameters = outputs * (inputs * 25 + 1);
-  return Math.min(examples * inputs * height * width, above + parameters, examples * outputs * rows * columns + fromWeights);
+  const {inputs, height, width, outputs, rows, columns} = convolution;
+  const most = Math.min(outputs, examples * rows * columns);
+  const both = Array.from({length: most + 1}, (_, signals) => equationsOf(convolution, examples, signals));
+  return Math.min(examples * inputs * height * width, above + outputs * (inputs * TAPS + 1), Math.max(...both));
+}
+
+/**
+ * How many equations the output of a convolution and the gradient in its weights give, less those that follow from
+ * others. A stride of 2 splits pixels and taps of the kernel into four classes that never meet; in each, the taps of
+ * all signals say no more of an input channel than it has pixels. And for each output o and each signal d,
+ * Σ W_o · (d ⋆ x) = Σ d · (W_o ∗ x).
+ * @param {Convolution} convolution
+ * @param {number} examples
+ * @param {number} signals that are independent
+ */
+export function equationsOf({inputs, height, width, outputs, rows, columns, stride}, examples, signals) {
+  const pixels = examples * height * width / stride ** 2;
+  const taps = stride === 2 ? [3, 2] : [5]; // of each class, in each direction
+  let rank = 0; // of d ⋆ in one input channel
+  for (const down of taps) for (const right of taps) rank += Math.min(signals * down * right, pixels);
+  return examples * outputs * rows * columns + inputs * rank - signals * outputs;
 }

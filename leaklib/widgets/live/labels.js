@@ -2,6 +2,8 @@
 // example leaves p − onehot(y) in the bias, and the outer product of that with its features in the weights; a batch
 // leaves the mean. For one example the rules are leaklib's, with their sources: attacks/parts/labels.py.
 
+import {tensorOf} from "./network.js";
+
 /** @import {Layout, Update} from "./types.js" */
 
 const POWERS = 200; // of the 10×10 matrix whose leading eigenvectors are sought
@@ -15,7 +17,7 @@ const ANGLES = 720; // into which the circle is divided
  * @returns {number[]}
  */
 export function inferLabels(update, layout) {
-  const bias = update.sent.subarray(layout.total - layout.classes);
+  const bias = tensorOf(layout, update.sent, 7);
   const negative = bias.filter(value => value < 0).length;
   // What the client computed from one example has one negative entry; compression can leave none or several.
   const lost = update.examples === 1 && update.mechanism.kind !== "full" && negative !== 1;
@@ -39,8 +41,9 @@ function rising(values) {
  * @param {Update} update
  * @param {Layout} layout
  */
-function productsOfRows({sent}, {total, classes, features}) {
-  const rows = sent.subarray(total - classes - classes * features);
+function productsOfRows({sent}, layout) {
+  const {classes, features} = layout;
+  const rows = tensorOf(layout, sent, 6);
   return Array.from({length: classes}, (_, a) => Float64Array.from({length: classes}, (_, b) => {
     let sum = 0;
     for (let i = 0; i < features; i++) sum += rows[a * features + i] * rows[b * features + i];

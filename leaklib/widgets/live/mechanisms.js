@@ -1,18 +1,14 @@
 // What a client does to its gradient before it sends it, and what an attacker who knows that can compare. Formulas
 // and reasons are leaklib's: mechanisms/quantize.py, sign.py, top_k.py, gaussian.py and the bits of parts/base.py.
 
-/** @import {Layout, Mechanism, Update} from "./types.js" */
+import {tensorOf} from "./network.js";
 
-/**
- * How far a candidate gradient is from what was sent, as a share of the squared norm of what was sent. Fills
- * `direction` with the derivative in the candidate; both hold `layout.total` numbers.
- * @typedef {(candidate: Float64Array, direction: Float64Array) => number} Distance
- */
+/** @import {Distance, Layout, Mechanism, Update} from "./types.js" */
 
 const NUMBER = 32; // bits of a float32
 const COARSE = 4; // bits up to which levels are compared as intervals
 const SHARPNESS = 20; // of the smooth sign, in units of the candidate's median
-const SMALLEST = 1e-300; // keeps 0 / 0 away
+const SMALLEST = 1e-300; // keeps 0 / 0 away, and 0 · ∞
 
 /**
  * What leaves the client.
@@ -20,10 +16,10 @@ const SMALLEST = 1e-300; // keeps 0 / 0 away
  * @param {Float64Array} gradient `layout.total` float32 numbers; stays as it is
  * @param {Layout} layout
  * @param {{normal: (count: number) => Float32Array}} torch draws the noise, tensor by tensor as leaklib does
- * @param {number} [examples] behind the gradient
+ * @param {number} examples behind the gradient
  * @returns {Update}
  */
-export function send(mechanism, gradient, layout, torch, examples = 1) {
+export function send(mechanism, gradient, layout, torch, examples) {
   const total = layout.total;
   let sent = Float64Array.from(gradient);
   let bits = NUMBER * total;
@@ -152,14 +148,9 @@ function gapsBetween(bits) {
   return Math.max(2 ** bits - 2, 1);
 }
 
-/**
- * The largest magnitude in each tensor.
- * @param {Float64Array} values
- * @param {Layout} layout
- */
-function largestOfTensors(values, layout) {
-  return layout.offsets.map((offset, tensor) =>
-    values.subarray(offset, offset + layout.sizes[tensor]).reduce((most, value) => Math.max(most, Math.abs(value)), 0));
+/** @param {Float64Array} values */
+function largestMagnitude(values) {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
 /**
@@ -171,13 +162,13 @@ function largestOfTensors(values, layout) {
 function rounded(gradient, layout, bits) {
   const gaps = gapsBetween(bits);
   const sent = new Float64Array(layout.total);
-  largestOfTensors(gradient, layout).forEach((largest, tensor) => {
-    const offset = layout.offsets[tensor];
-    for (let i = offset; i < offset + layout.sizes[tensor]; i++) {
-      const position = (gradient[i] / Math.max(largest, SMALLEST) + 1) * (gaps / 2);
+  layout.sizes.forEach((_, tensor) => {
+    const values = tensorOf(layout, gradient, tensor), largest = largestMagnitude(values);
+    tensorOf(layout, sent, tensor).set(values.map(value => {
+      const position = (value / Math.max(largest, SMALLEST) + 1) * (gaps / 2);
       const level = Math.min(gaps, Math.max(0, Math.floor(position + 0.5)));
-      sent[i] = Math.fround((level * (2 / gaps) - 1) * largest);
-    }
+      return Math.fround((level * (2 / gaps) - 1) * largest);
+    }));
   });
   return sent;
 }
@@ -190,9 +181,9 @@ function rounded(gradient, layout, bits) {
  */
 function stepOfEntries(sent, layout, bits) {
   const steps = new Float64Array(layout.total);
-  largestOfTensors(sent, layout).forEach((largest, tensor) => {
-    const offset = layout.offsets[tensor];
-    steps.fill(2 * largest / gapsBetween(bits) || 1, offset, offset + layout.sizes[tensor]);
+  layout.sizes.forEach((_, tensor) => {
+    const largest = largestMagnitude(tensorOf(layout, sent, tensor));
+    tensorOf(layout, steps, tensor).fill(2 * largest / gapsBetween(bits) || 1);
   });
   return steps;
 }

@@ -5,30 +5,32 @@
 // That is Pearlmutter's R-operator: a forward and a backward pass, each with its tangent. No graph of the gradient is
 // kept and nothing is differentiated twice by machine.
 
+/** @import {Convolution, Engine, Layout} from "./types.js" */
+
+export const SIDE = 32; // of a picture,
+export const COLORS = 3;
+export const PIXELS = COLORS * SIDE * SIDE; // numbers in one picture
 const KERNEL = 5; // every kernel is KERNEL × KERNEL,
+export const TAPS = KERNEL * KERNEL;
 const PADDING = 2; // with this many zeros around its input.
 const CLASSES = 10;
-const SIDE = 32; // of a picture, which has three colors
 
 /**
  * The network's tensors and sizes.
  * @param {number} channels of every convolution
  * @returns {Layout}
- * @typedef {import("./types.js").Layout} Layout
- * @typedef {import("./types.js").Convolution} Convolution
- * @typedef {import("./types.js").Engine} Engine
  */
 export function layout(channels) {
   /** @type {Convolution[]} */
   const convolutions = [];
-  let [inputs, side] = [3, SIDE];
+  let [inputs, side] = [COLORS, SIDE];
   for (const stride of [2, 2, 1]) {
     const rows = side / stride;
     convolutions.push({inputs, height: side, width: side, outputs: channels, rows, columns: rows, stride});
     [inputs, side] = [channels, rows];
   }
   const features = channels * side * side;
-  const sizes = convolutions.flatMap(c => [c.outputs * c.inputs * KERNEL * KERNEL, c.outputs]);
+  const sizes = convolutions.flatMap(c => [c.outputs * c.inputs * TAPS, c.outputs]);
   sizes.push(CLASSES * features, CLASSES);
   const names = ["conv1", "conv2", "conv3", "fc"].flatMap(name => [`${name}.weight`, `${name}.bias`]);
   const offsets = sizes.map((_, tensor) => sizes.slice(0, tensor).reduce((sum, size) => sum + size, 0));
@@ -37,52 +39,54 @@ export function layout(channels) {
 }
 
 /**
- * Rows of `patches`, (inputs · 25) × (rows · columns): what each weight of a kernel meets at each output. It makes a
- * convolution a product of small matrices.
- * @param {Convolution} convolution
- * @param {Float64Array} input inputs × height × width
- * @param {Float64Array} patches
+ * One tensor of a flat vector, as a view.
+ * @param {Layout} layout
+ * @param {Float64Array} values `layout.total` numbers
+ * @param {number} tensor its place in `layout.names`
  */
-function gatherPatches({inputs, height, width, rows, columns, stride}, input, patches) {
+export function tensorOf({offsets, sizes}, values, tensor) {
+  return values.subarray(offsets[tensor], offsets[tensor] + sizes[tensor]);
+}
+
+/**
+ * The patches of a convolution, (inputs · 25) × (rows · columns): what each weight of a kernel meets at each output,
+ * which makes a convolution a product of small matrices. Here where each entry lies in the input, −1 in the padding.
+ * @param {Convolution} convolution
+ */
+function placesOfPatches({inputs, height, width, rows, columns, stride}) {
+  const places = new Int32Array(inputs * TAPS * rows * columns).fill(-1);
   let at = 0;
   for (let channel = 0; channel < inputs; channel++) {
-    for (let tap = 0; tap < KERNEL * KERNEL; tap++) {
+    for (let tap = 0; tap < TAPS; tap++) {
       const [down, right] = [Math.floor(tap / KERNEL) - PADDING, (tap % KERNEL) - PADDING];
-      for (let row = 0; row < rows; row++) {
-        const y = row * stride + down;
-        const inside = y >= 0 && y < height;
-        const start = (channel * height + y) * width;
-        for (let column = 0, x = right; column < columns; column++, x += stride) {
-          patches[at++] = inside && x >= 0 && x < width ? input[start + x] : 0;
+      for (let y = down; y < down + stride * rows; y += stride) {
+        for (let x = right; x < right + stride * columns; x += stride, at++) {
+          if (y >= 0 && y < height && x >= 0 && x < width) places[at] = (channel * height + y) * width + x;
         }
       }
     }
   }
+  return places;
+}
+
+/**
+ * @param {Int32Array} places
+ * @param {Float64Array} input inputs × height × width
+ * @param {Float64Array} patches
+ */
+function gatherPatches(places, input, patches) {
+  for (let i = 0; i < places.length; i++) patches[i] = places[i] < 0 ? 0 : input[places[i]];
 }
 
 /**
  * The transpose of gatherPatches: each entry of `patches` is added to where it came from, in an input of zeros.
- * @param {Convolution} convolution
+ * @param {Int32Array} places
  * @param {Float64Array} patches
  * @param {Float64Array} input
  */
-function scatterPatches({inputs, height, width, rows, columns, stride}, patches, input) {
+function scatterPatches(places, patches, input) {
   input.fill(0);
-  let at = 0;
-  for (let channel = 0; channel < inputs; channel++) {
-    for (let tap = 0; tap < KERNEL * KERNEL; tap++) {
-      const [down, right] = [Math.floor(tap / KERNEL) - PADDING, (tap % KERNEL) - PADDING];
-      for (let row = 0; row < rows; row++) {
-        const y = row * stride + down;
-        const inside = y >= 0 && y < height;
-        const start = (channel * height + y) * width;
-        for (let column = 0, x = right; column < columns; column++, x += stride) {
-          if (inside && x >= 0 && x < width) input[start + x] += patches[at];
-          at++;
-        }
-      }
-    }
-  }
+  for (let i = 0; i < places.length; i++) if (places[i] >= 0) input[places[i]] += patches[i];
 }
 
 // The three products work on KERNEL rows at once, the weights of one row of a kernel: that always comes out even.
@@ -179,39 +183,36 @@ function addProductTransposed(a, b, c, m, k, n) {
  */
 export function plainEngine(channels, examples) {
   const network = layout(channels);
-  const {classes, convolutions, features, offsets, sizes, total} = network;
-  const pixels = 3 * SIDE * SIDE;
-  const batch = Array.from({length: examples}, () => new Example(network));
-  const weights = new Float64Array(total);
-  const gradient = new Float64Array(total);
-  const direction = new Float64Array(total);
-  const pictures = new Float64Array(examples * pixels);
-  const targets = new Float64Array(examples * classes);
-  const slope = new Float64Array(examples * pixels);
-  /** @param {Float64Array} all @returns {Float64Array[]} the tensors of the network as views */
-  const tensors = all => sizes.map((size, tensor) => all.subarray(offsets[tensor], offsets[tensor] + size));
-  const [weight, partial, tangent] = [weights, gradient, direction].map(tensors);
+  const convolutions = network.convolutions.map(c => {
+    const places = placesOfPatches(c);
+    return {...c, taps: c.inputs * TAPS, cells: c.rows * c.columns, places, patches: new Float64Array(places.length)};
+  });
+  const [weights, gradient, direction] = Array.from({length: 3}, () => new Float64Array(network.total));
+  const [pictures, slope] = Array.from({length: 2}, () => new Float64Array(examples * PIXELS));
+  const targets = new Float64Array(examples * CLASSES);
+  const [weight, partial, tangent] = [weights, gradient, direction]
+    .map(all => network.sizes.map((_, tensor) => tensorOf(network, all, tensor)));
+  const batch = Array.from({length: examples}, () => new Example(convolutions, weight, partial, tangent, examples));
   /** @param {Float64Array} all @param {number} e @returns {Float64Array} example e's share of a field */
   const of = (all, e) => all.subarray((e * all.length) / examples, ((e + 1) * all.length) / examples);
-  const scratch = convolutions.map(c => new Float64Array(c.inputs * KERNEL * KERNEL * c.rows * c.columns));
 
   return {
-    kind: "js", layout: network, examples, weights, pictures, targets, gradient, direction, slope,
+    layout: network, examples, weights, pictures, targets, gradient, direction, slope,
     evaluate() {
       gradient.fill(0);
       let loss = 0;
       batch.forEach((example, e) => {
-        example.forward(weight, of(pictures, e));
-        loss += example.loss(weight, of(targets, e), examples);
-        example.backward(weight, partial, scratch);
+        example.forward(of(pictures, e));
+        loss += example.loss(of(targets, e));
+        example.backward();
       });
       return loss;
     },
     mixed() {
       batch.forEach((example, e) => {
-        example.forwardTangent(weight, tangent, scratch);
-        example.lossTangent(weight, tangent, examples);
-        example.backwardTangent(weight, tangent, of(slope, e), scratch);
+        example.forwardTangent();
+        example.lossTangent();
+        example.backwardTangent(of(slope, e));
       });
     },
     vector: length => new Float64Array(length),
@@ -228,31 +229,45 @@ export function plainEngine(channels, examples) {
       for (let i = 0; i < a.length; i++) b[i] += factor * a[i];
     },
     convolve(layer, kernel, input, output) {
-      const {inputs, outputs, rows, columns} = convolutions[layer];
-      gatherPatches(convolutions[layer], input, scratch[layer]);
-      addProduct(kernel, scratch[layer], output.fill(0), outputs, inputs * KERNEL * KERNEL, rows * columns);
+      const {outputs, taps, cells, places, patches} = convolutions[layer];
+      gatherPatches(places, input, patches);
+      addProduct(kernel, patches, output.fill(0), outputs, taps, cells);
     },
     correlate(layer, signal, input, kernel) {
-      const {inputs, outputs, rows, columns} = convolutions[layer];
-      gatherPatches(convolutions[layer], input, scratch[layer]);
-      addProductTransposed(signal, scratch[layer], kernel.fill(0), outputs, inputs * KERNEL * KERNEL, rows * columns);
+      const {outputs, taps, cells, places, patches} = convolutions[layer];
+      gatherPatches(places, input, patches);
+      addProductTransposed(signal, patches, kernel.fill(0), outputs, taps, cells);
     },
     transpose(layer, kernel, signal, input) {
-      const {inputs, outputs, rows, columns} = convolutions[layer];
-      const patches = scratch[layer].fill(0);
-      addTransposedProduct(kernel, signal, patches, outputs, inputs * KERNEL * KERNEL, rows * columns);
-      scatterPatches(convolutions[layer], patches, input);
+      const {outputs, taps, cells, places, patches} = convolutions[layer];
+      addTransposedProduct(kernel, signal, patches.fill(0), outputs, taps, cells);
+      scatterPatches(places, patches, input);
     },
   };
 }
 
+/**
+ * A convolution with the sizes of its kernels and outputs, and where `patches` that nothing keeps can be written.
+ * @typedef {Convolution & {taps: number, cells: number, places: Int32Array, patches: Float64Array}} Gathered
+ */
+
 /** What one example leaves in each layer: `evaluate` the values, `mixed` their tangents (d/dε). */
 class Example {
-  /** @param {Layout} network */
-  constructor({classes, convolutions, features}) {
-    this.convolutions = convolutions.map(c => ({...c, taps: c.inputs * KERNEL * KERNEL, cells: c.rows * c.columns}));
-    const outputs = () => this.convolutions.map(c => new Float64Array(c.outputs * c.cells));
-    this.patches = this.convolutions.map(c => new Float64Array(c.taps * c.cells));
+  /**
+   * @param {Gathered[]} convolutions
+   * @param {Float64Array[]} weight the tensors of the engine's weights,
+   * @param {Float64Array[]} partial of its gradient
+   * @param {Float64Array[]} tangent and of its direction, along which the weights move
+   * @param {number} examples in the batch, whose mean is the loss
+   */
+  constructor(convolutions, weight, partial, tangent, examples) {
+    this.convolutions = convolutions;
+    this.weight = weight;
+    this.partial = partial;
+    this.tangent = tangent;
+    this.examples = examples;
+    const outputs = () => convolutions.map(c => new Float64Array(c.outputs * c.cells));
+    this.patches = convolutions.map(c => new Float64Array(c.patches.length)); // of the inputs
     this.activations = outputs(); // a = σ(z)
     this.sensitivities = outputs(); // ∂L/∂z
     this.upper = outputs(); // ∂L/∂a
@@ -260,48 +275,42 @@ class Example {
     this.activationTangents = outputs();
     this.sensitivityTangents = outputs();
     this.upperTangents = outputs();
-    this.features = features;
-    this.probabilities = new Float64Array(classes);
-    this.errors = new Float64Array(classes); // ∂L/∂logits
+    this.probabilities = new Float64Array(CLASSES);
+    this.errors = new Float64Array(CLASSES); // ∂L/∂logits
   }
 
-  /**
-   * Activations of the three convolutions.
-   * @param {Float64Array[]} weight
-   * @param {Float64Array} picture
-   */
-  forward(weight, picture) {
-    this.convolutions.forEach((convolution, l) => {
-      const {outputs, taps, cells} = convolution;
+  /** Activations of the three convolutions. @param {Float64Array} picture */
+  forward(picture) {
+    this.convolutions.forEach(({outputs, taps, cells, places}, l) => {
+      const [kernel, bias] = this.weight.slice(2 * l);
       const activation = this.activations[l];
-      gatherPatches(convolution, l ? this.activations[l - 1] : picture, this.patches[l]);
-      for (let o = 0; o < outputs; o++) activation.fill(weight[2 * l + 1][o], o * cells, (o + 1) * cells);
-      addProduct(weight[2 * l], this.patches[l], activation, outputs, taps, cells);
+      gatherPatches(places, l ? this.activations[l - 1] : picture, this.patches[l]);
+      for (let o = 0; o < outputs; o++) activation.fill(bias[o], o * cells, (o + 1) * cells);
+      addProduct(kernel, this.patches[l], activation, outputs, taps, cells);
       for (let i = 0; i < activation.length; i++) activation[i] = 1 / (1 + Math.exp(-activation[i]));
     });
   }
 
   /**
    * The last layer and the softmax: leaves `errors` and `upper` of the last convolution.
-   * @param {Float64Array[]} weight
    * @param {Float64Array} target
-   * @param {number} examples in the batch, whose mean is the loss
    * @returns {number} this example's share of the mean loss
    */
-  loss(weight, target, examples) {
-    const {features, probabilities, errors} = this;
-    const [matrix, bias] = [weight[6], weight[7]];
+  loss(target) {
+    const {probabilities, errors, examples} = this;
+    const [matrix, bias] = this.weight.slice(6);
     const [last, upper] = [this.activations[2], this.upper[2].fill(0)];
+    const features = last.length;
     const logits = bias.slice();
     let highest = -Infinity;
-    for (let k = 0; k < logits.length; k++) {
+    for (let k = 0; k < CLASSES; k++) {
       for (let i = 0; i < features; i++) logits[k] += matrix[k * features + i] * last[i];
       highest = Math.max(highest, logits[k]);
     }
     let sum = 0;
-    for (let k = 0; k < logits.length; k++) sum += probabilities[k] = Math.exp(logits[k] - highest);
+    for (let k = 0; k < CLASSES; k++) sum += probabilities[k] = Math.exp(logits[k] - highest);
     let loss = 0;
-    for (let k = 0; k < logits.length; k++) {
+    for (let k = 0; k < CLASSES; k++) {
       probabilities[k] /= sum;
       errors[k] = (probabilities[k] - target[k]) / examples;
       loss -= (target[k] * (logits[k] - highest - Math.log(sum))) / examples;
@@ -310,73 +319,58 @@ class Example {
     return loss;
   }
 
-  /**
-   * Adds this example's gradient to `partial`.
-   * @param {Float64Array[]} weight
-   * @param {Float64Array[]} partial
-   * @param {Float64Array[]} scratch
-   */
-  backward(weight, partial, scratch) {
-    const {features, errors} = this;
-    for (let k = 0; k < errors.length; k++) {
+  /** Adds this example's gradient to the engine's. */
+  backward() {
+    const {errors, partial} = this;
+    const last = this.activations[2], features = last.length;
+    for (let k = 0; k < CLASSES; k++) {
       partial[7][k] += errors[k];
-      for (let i = 0; i < features; i++) partial[6][k * features + i] += errors[k] * this.activations[2][i];
+      for (let i = 0; i < features; i++) partial[6][k * features + i] += errors[k] * last[i];
     }
     for (let l = 2; l >= 0; l--) {
-      const {outputs, taps, cells} = this.convolutions[l];
+      const {outputs, taps, cells, places, patches} = this.convolutions[l];
       const [activation, sensitivity, upper] = [this.activations[l], this.sensitivities[l], this.upper[l]];
       for (let i = 0; i < sensitivity.length; i++) {
         sensitivity[i] = upper[i] * activation[i] * (1 - activation[i]);
         partial[2 * l + 1][Math.floor(i / cells)] += sensitivity[i];
       }
       addProductTransposed(sensitivity, this.patches[l], partial[2 * l], outputs, taps, cells);
-      if (l) {
-        addTransposedProduct(weight[2 * l], sensitivity, scratch[l].fill(0), outputs, taps, cells);
-        scatterPatches(this.convolutions[l], scratch[l], this.upper[l - 1]);
-      }
+      if (l === 0) return;
+      addTransposedProduct(this.weight[2 * l], sensitivity, patches.fill(0), outputs, taps, cells);
+      scatterPatches(places, patches, this.upper[l - 1]);
     }
   }
 
-  /**
-   * The tangent of `forward`, where the weights move along `tangent`.
-   * @param {Float64Array[]} weight
-   * @param {Float64Array[]} tangent
-   * @param {Float64Array[]} scratch
-   */
-  forwardTangent(weight, tangent, scratch) {
-    this.convolutions.forEach((convolution, l) => {
-      const {outputs, taps, cells} = convolution;
-      const [activation, sum] = [this.activations[l], this.sums[l]];
-      for (let o = 0; o < outputs; o++) sum.fill(tangent[2 * l + 1][o], o * cells, (o + 1) * cells);
-      addProduct(tangent[2 * l], this.patches[l], sum, outputs, taps, cells);
+  /** The tangent of `forward`. */
+  forwardTangent() {
+    this.convolutions.forEach(({outputs, taps, cells, places, patches}, l) => {
+      const [kernel, bias] = this.tangent.slice(2 * l);
+      const [activation, sum, moved] = [this.activations[l], this.sums[l], this.activationTangents[l]];
+      for (let o = 0; o < outputs; o++) sum.fill(bias[o], o * cells, (o + 1) * cells);
+      addProduct(kernel, this.patches[l], sum, outputs, taps, cells);
       if (l) {
-        gatherPatches(convolution, this.activationTangents[l - 1], scratch[l]);
-        addProduct(weight[2 * l], scratch[l], sum, outputs, taps, cells);
+        gatherPatches(places, this.activationTangents[l - 1], patches);
+        addProduct(this.weight[2 * l], patches, sum, outputs, taps, cells);
       }
-      const moved = this.activationTangents[l];
       for (let i = 0; i < moved.length; i++) moved[i] = activation[i] * (1 - activation[i]) * sum[i];
     });
   }
 
-  /**
-   * The tangent of `loss`: leaves `upperTangents` of the last convolution.
-   * @param {Float64Array[]} weight
-   * @param {Float64Array[]} tangent
-   * @param {number} examples
-   */
-  lossTangent(weight, tangent, examples) {
-    const {features, probabilities, errors} = this;
+  /** The tangent of `loss`: leaves `upperTangents` of the last convolution. */
+  lossTangent() {
+    const {probabilities, errors, examples} = this;
     const [last, moved, upper] = [this.activations[2], this.activationTangents[2], this.upperTangents[2].fill(0)];
-    const [matrix, matrixTangent] = [weight[6], tangent[6]];
-    const logits = tangent[7].slice();
+    const [matrix, [matrixTangent, biasTangent]] = [this.weight[6], this.tangent.slice(6)];
+    const features = last.length;
+    const logits = biasTangent.slice();
     let mean = 0; // of the logits' tangents under the probabilities
-    for (let k = 0; k < logits.length; k++) {
+    for (let k = 0; k < CLASSES; k++) {
       for (let i = 0, at = k * features; i < features; i++, at++) {
         logits[k] += matrixTangent[at] * last[i] + matrix[at] * moved[i];
       }
       mean += probabilities[k] * logits[k];
     }
-    for (let k = 0; k < logits.length; k++) {
+    for (let k = 0; k < CLASSES; k++) {
       const error = (probabilities[k] * (logits[k] - mean)) / examples;
       for (let i = 0, at = k * features; i < features; i++, at++) {
         upper[i] += error * matrix[at] + errors[k] * matrixTangent[at];
@@ -384,25 +378,19 @@ class Example {
     }
   }
 
-  /**
-   * The tangent of `backward`, down to the picture.
-   * @param {Float64Array[]} weight
-   * @param {Float64Array[]} tangent
-   * @param {Float64Array} slope
-   * @param {Float64Array[]} scratch
-   */
-  backwardTangent(weight, tangent, slope, scratch) {
+  /** The tangent of `backward`, down to the picture. @param {Float64Array} slope */
+  backwardTangent(slope) {
     for (let l = 2; l >= 0; l--) {
-      const {outputs, taps, cells} = this.convolutions[l];
+      const {outputs, taps, cells, places, patches} = this.convolutions[l];
       const [activation, sum, moved] = [this.activations[l], this.sums[l], this.sensitivityTangents[l]];
-      const [upper, upperTangent, patches] = [this.upper[l], this.upperTangents[l], scratch[l].fill(0)];
+      const [upper, upperTangent] = [this.upper[l], this.upperTangents[l]];
       for (let i = 0; i < moved.length; i++) {
         const slopeOfSigmoid = activation[i] * (1 - activation[i]);
         moved[i] = slopeOfSigmoid * (upperTangent[i] + upper[i] * (1 - 2 * activation[i]) * sum[i]);
       }
-      addTransposedProduct(weight[2 * l], moved, patches, outputs, taps, cells);
-      addTransposedProduct(tangent[2 * l], this.sensitivities[l], patches, outputs, taps, cells);
-      scatterPatches(this.convolutions[l], patches, l ? this.upperTangents[l - 1] : slope);
+      addTransposedProduct(this.weight[2 * l], moved, patches.fill(0), outputs, taps, cells);
+      addTransposedProduct(this.tangent[2 * l], this.sensitivities[l], patches, outputs, taps, cells);
+      scatterPatches(places, patches, l ? this.upperTangents[l - 1] : slope);
     }
   }
 }

@@ -1,16 +1,17 @@
 // The page: a picture becomes an update in one worker, and an attack in another makes a picture of the update again.
 
 import {readSettings, writeSettings} from "./address.js";
-import {PICTURE_VALUES, pictureScore} from "./canvas.js";
+import {pictureScore} from "./canvas.js";
 import {Controls} from "./controls.js";
 import {forecast} from "./counting.js";
-import {layout} from "./network.js";
+import {byId} from "./elements.js";
+import {Helper} from "./helper.js";
+import {PIXELS, layout} from "./network.js";
 import {readUpdate} from "./pasted.js";
-import {Phone, byId} from "./phone.js";
+import {Phone} from "./phone.js";
 import {initialWeights} from "./random.js";
 import {LANDMARKS, describeGuess, measureFrame, showFrame, showLanes, worstScore} from "./progress.js";
 import {drawCharts, watchCharts} from "./progress.js";
-import {Helper} from "./runs.js";
 import {markLabels, showSent} from "./layers.js";
 import {biasSentence, clockTime, endSentence, forecastSentence, graySentence} from "./words.js";
 import {labelSentence, signsTell, standingSentence} from "./words.js";
@@ -246,7 +247,7 @@ class LivePage {
     const run = {
       id: ++this.jobs, network: pasted?.network ?? this.network(), originals,
       truth: pasted ? pasted.labels ?? null : this.phone.labels,
-      gray: originals.map(original => pictureScore(new Float64Array(PICTURE_VALUES).fill(0.5), original)),
+      gray: originals.map(original => pictureScore(new Float64Array(PIXELS).fill(0.5), original)),
       update: null, labelWords: "", lanes: [], said: new Set(),
     };
     this.run = run;
@@ -257,8 +258,8 @@ class LivePage {
       this.attack(run, pasted.update);
       return;
     }
-    const pictures = new Float64Array(PICTURE_VALUES * originals.length);
-    originals.forEach((original, i) => pictures.set(original, i * PICTURE_VALUES));
+    const pictures = new Float64Array(PIXELS * originals.length);
+    originals.forEach((original, i) => pictures.set(original, i * PIXELS));
     this.client.begin({
       type: "share", id: run.id, network: run.network, pictures, labels: this.phone.labels, mechanism: settings.sent,
       seed: seeds.mechanism[settings.seed],

@@ -73,7 +73,7 @@ function checkKeys(what, value, keys, optional = []) {
 }
 
 /** @param {unknown} value @returns {Mechanism} */
-function readSent(value) {
+function checkMechanism(value) {
   const kind = value !== null && typeof value === "object" && Object.hasOwn(value, "kind")
     ? /** @type {{kind: unknown}} */ (value).kind : undefined;
   const keys = MECHANISM_KEYS.get(kind);
@@ -149,7 +149,7 @@ export function readUpdate(text) {
   if (!isWhole(channels, 8, 16)) return refuse("The number of channels", "a whole number from 8 to 16", channels);
   if (!isWhole(examples, 1, 2)) return refuse("The number of examples", "1 or 2", examples);
   if (typeof found.type !== "string" || !width) return refuse("The type", "float32 or float64", found.type);
-  const mechanism = readSent(found.mechanism), {total} = layout(channels);
+  const mechanism = checkMechanism(found.mechanism), {total} = layout(channels);
   if (!isWhole(bits, 1, 128 * total)) return refuse("The number of bits", `from 1 to ${128 * total}`, bits);
   const weights = readNumbers("weights", found.weights, total, width);
   const sent = readNumbers("update", found.update, total, width);

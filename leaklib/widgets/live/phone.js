@@ -2,8 +2,10 @@
 
 import {SAMPLE_NAMES} from "./address.js";
 import {clearPicture, paintPicture} from "./canvas.js";
-import {PEN_COLORS, PEN_SIZES, drawingPad, fromClipboard, openCamera, readFile, samplePicture} from "./picture.js";
+import {DrawingPad, PEN_COLORS, PEN_SIZES} from "./drawing.js";
+import {byId} from "./elements.js";
 import {updateText} from "./pasted.js";
+import {fromClipboard, openCamera, readFile, samplePicture} from "./picture.js";
 
 /**
  * @typedef {object} PhoneEvents
@@ -13,18 +15,10 @@ import {updateText} from "./pasted.js";
  */
 
 /**
- * @param {string} id
- * @returns {any} the element: its kind stands in live.html
- */
-export function byId(id) {
-  return document.getElementById(id);
-}
-
-/**
  * @param {string} text
  * @param {Record<string, string>} [attributes]
  */
-export function makeButton(text, attributes = {}) {
+function makeButton(text, attributes = {}) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = text;
@@ -157,7 +151,7 @@ export class Phone {
       this.markSample();
       this.events.chosen("");
     } catch (error) {
-      if (mine === this.latest) this.events.failed(error instanceof Error ? error.message : String(error));
+      if (mine === this.latest) this.fail(error);
     }
   }
 
@@ -167,8 +161,13 @@ export class Phone {
     try {
       this.events.pasted(await updateText(file));
     } catch (error) {
-      this.events.failed(error instanceof Error ? error.message : String(error));
+      this.fail(error);
     }
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    this.events.failed(error instanceof Error ? error.message : String(error));
   }
 
   /** @param {Slot} slot */
@@ -220,9 +219,9 @@ export class Phone {
       if (file) this.takeFile(file);
       event.target.value = ""; // so that the same file can be chosen again
     });
-    byId("paste").addEventListener("click", () => this.pasteByButton());
+    byId("paste").addEventListener("click", () => this.take(() => fromClipboard()));
     byId("camera").addEventListener("click", () => this.useCamera());
-    byId("draw").addEventListener("click", () => this.useEasel());
+    byId("draw").addEventListener("click", () => this.usePad());
     document.addEventListener("keydown", event => {
       if (event.key === "Escape") this.closeEasel?.();
     });
@@ -251,10 +250,6 @@ export class Phone {
     const text = event.clipboardData?.getData("text") ?? "";
     if (text.trim().startsWith("{")) this.events.pasted(text);
     else this.take(() => fromClipboard(event));
-  }
-
-  pasteByButton() {
-    this.take(() => fromClipboard());
   }
 
   /** Shows the pad or the video in the place of the pictures. @param {HTMLElement} tools @param {() => void} close */
@@ -289,19 +284,17 @@ export class Phone {
         await this.take(() => camera.picture());
         this.closeEasel?.();
       }, {signal});
-      byId("turn").addEventListener("click", () => {
-        camera.turn().catch(error => this.events.failed(error.message));
-      }, {signal});
+      byId("turn").addEventListener("click", () => camera.turn().catch(error => this.fail(error)), {signal});
       byId("camera-close").addEventListener("click", () => this.closeEasel?.(), {signal});
       byId("shoot").focus();
     } catch (error) {
-      this.events.failed(error instanceof Error ? error.message : String(error));
+      this.fail(error);
     }
   }
 
-  useEasel() {
+  usePad() {
     const canvas = byId("pad"), over = new AbortController(), {signal} = over;
-    const pad = drawingPad(canvas, {
+    const pad = new DrawingPad(canvas, {
       changed: () => this.take(() => Promise.resolve(pad.picture())),
       say: text => { byId("pen-place").textContent = text; },
     });

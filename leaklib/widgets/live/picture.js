@@ -1,12 +1,12 @@
-// From whatever a reader has to a picture of 3×32×32 numbers: files, the camera, the clipboard, a drawing.
+// From whatever a reader has to a picture of 3×32×32 numbers: files, the camera, the clipboard.
 //
 // A picture is treated as leaklib's ImageFile treats it: upright as its EXIF orientation says, on white where it is
 // transparent, without color profiles, cut to its center square, each pixel the mean of what lies under it, 8 bits
 // per level; of an animation the first frame. The browser decodes, all else happens here, because browsers shrink
 // pictures each in their own way. What cannot be read is an Error whose message is a sentence for the reader.
 
-const PICTURE_SIDE = 32;
-const PICTURE_COLORS = 3;
+import {COLORS, PIXELS, SIDE} from "./network.js";
+
 const MEGABYTE = 1e6;
 const LARGEST_FILE = 100 * MEGABYTE;
 const LARGEST_PICTURE = 2 ** 30 / 12; // pixels: where Pillow, and with it ImageFile, stops too
@@ -21,9 +21,9 @@ const LONGEST_WORK = 12; // milliseconds of averaging before the page may draw
  * @param {number} length
  * @returns {{first: number, count: number, factor: number}[]} `factor` is 2²² / count, as an integer
  */
-export function boxes(length) {
-  const step = length / PICTURE_SIDE, reach = Math.max(step, 1), scale = 1 / reach;
-  return Array.from({length: PICTURE_SIDE}, (_, i) => {
+function boxes(length) {
+  const step = length / SIDE, reach = Math.max(step, 1), scale = 1 / reach;
+  return Array.from({length: SIDE}, (_, i) => {
     const center = (i + 0.5) * step;
     const end = Math.min(length, Math.floor(center + reach / 2 + 0.5));
     const inside = [];
@@ -90,7 +90,7 @@ async function averaged(source, width, height) {
   const side = Math.min(width, height), left = Math.floor((width - side) / 2), top = Math.floor((height - side) / 2);
   const box = boxes(side), rows = Math.max(1, Math.min(side, Math.floor(STRIP_PIXELS / side)));
   const context = whiteGround(side, rows);
-  const means = new Uint8Array(side * PICTURE_SIDE * PICTURE_COLORS); // each row of the square, 32 pixels wide
+  const means = new Uint8Array(side * SIDE * COLORS); // each row of the square, 32 pixels wide
   let since = performance.now();
   for (let row = 0; row < side; row += rows) {
     const here = Math.min(rows, side - row);
@@ -98,9 +98,9 @@ async function averaged(source, width, height) {
     context.drawImage(source, left, top + row, side, here, 0, 0, side, here);
     const pixels = context.getImageData(0, 0, side, here).data; // red, green, blue, opaque
     for (let y = 0; y < here; y++) {
-      for (let x = 0; x < PICTURE_SIDE; x++) {
-        const at = ((row + y) * PICTURE_SIDE + x) * PICTURE_COLORS;
-        for (let c = 0; c < PICTURE_COLORS; c++) means[at + c] = boxMean(pixels, y * side * 4 + c, 4, box[x]);
+      for (let x = 0; x < SIDE; x++) {
+        const at = ((row + y) * SIDE + x) * COLORS;
+        for (let c = 0; c < COLORS; c++) means[at + c] = boxMean(pixels, y * side * 4 + c, 4, box[x]);
       }
     }
     if (performance.now() - since > LONGEST_WORK) {
@@ -108,16 +108,18 @@ async function averaged(source, width, height) {
       since = performance.now();
     }
   }
-  const picture = new Float64Array(PICTURE_COLORS * PICTURE_SIDE * PICTURE_SIDE);
-  for (let c = 0; c < PICTURE_COLORS; c++) {
-    for (let y = 0; y < PICTURE_SIDE; y++) {
-      for (let x = 0; x < PICTURE_SIDE; x++) {
-        const level = boxMean(means, x * PICTURE_COLORS + c, PICTURE_SIDE * PICTURE_COLORS, box[y]);
-        picture[(c * PICTURE_SIDE + y) * PICTURE_SIDE + x] = Math.fround(level / 255); // as in leaklib, float32
-      }
-    }
-  }
-  return picture;
+  const levels = new Uint8Array(PIXELS), across = SIDE * COLORS;
+  for (let i = 0; i < PIXELS; i++) levels[i] = boxMean(means, i % across, across, box[Math.floor(i / across)]);
+  return fromLevels(levels);
+}
+
+/**
+ * @param {Uint8Array} levels 32 × 32 × 3, the colors of a pixel one after the other
+ * @returns {Float64Array} 3×32×32 in [0, 1], rounded to float32 as in leaklib
+ */
+export function fromLevels(levels) {
+  const area = SIDE * SIDE;
+  return Float64Array.from(levels, (_, i) => Math.fround(levels[(i % area) * COLORS + Math.floor(i / area)] / 255));
 }
 
 /**
@@ -355,207 +357,5 @@ export async function openCamera(video, facing = "user") {
       open = false;
       stop();
     },
-  };
-}
-
-/** @typedef {{name: string, value: [number, number, number]}} PenColor red, green and blue, 0 to 255 */
-
-/** @type {PenColor[]} */
-export const PEN_COLORS = [
-  {name: "black", value: [0, 0, 0]}, {name: "white", value: [255, 255, 255]}, {name: "gray", value: [128, 128, 128]},
-  {name: "red", value: [214, 40, 40]}, {name: "orange", value: [245, 145, 30]}, {name: "yellow", value: [250, 215, 60]},
-  {name: "green", value: [50, 150, 70]}, {name: "blue", value: [40, 90, 200]}, {name: "purple", value: [125, 60, 160]},
-  {name: "brown", value: [120, 75, 40]},
-];
-/** Diameters in pixels of the picture. */
-export const PEN_SIZES = [1, 2, 4, 8];
-const PAD_CELL = 10; // pixels of the canvas for one of the drawing
-const PAD_HISTORY = 100; // strokes that can be undone
-
-/**
- * Drawing with a finger, a pen or a mouse; arrow keys move a frame (ten pixels with Shift), the space bar paints
- * below it and, held, along its way, Ctrl+Z or ⌘Z undoes. Begins white.
- * @param {HTMLCanvasElement} canvas gets 320×320 pixels, whatever its size in the page
- * @param {{changed?: () => void, say?: (text: string) => void}} [hear] `changed` after each stroke, undo and clear;
- *   `say` gets a text for who does not see the frame move
- * @returns {{picture: () => Float64Array, undo: () => boolean, clear: () => void, setColor: (color: PenColor) => void,
- *   setSize: (size: number) => void, close: () => void}} `picture` is 3×32×32 in [0, 1]; `undo` says whether there
- *   was anything to undo
- */
-export function drawingPad(canvas, {changed = () => {}, say = () => {}} = {}) {
-  canvas.width = canvas.height = PICTURE_SIDE * PAD_CELL;
-  const context = canvas.getContext("2d");
-  if (!context) throw new Error("This browser has no canvas to draw on: try another one.");
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-roledescription", "drawing pad");
-  if (!canvas.hasAttribute("aria-label")) {
-    canvas.setAttribute("aria-label", "Drawing, 32 by 32 pixels. Arrow keys move, space paints, control Z undoes.");
-  }
-  canvas.style.touchAction = "none"; // a finger draws instead of scrolling
-  const levels = new Uint8Array(PICTURE_SIDE * PICTURE_SIDE * PICTURE_COLORS).fill(255);
-  /** @type {Uint8Array[]} */
-  const history = [];
-  let color = PEN_COLORS[0], size = 2, column = PICTURE_SIDE / 2, row = PICTURE_SIDE / 2;
-  let framed = false, painting = false;
-  /** @type {{id: number, x: number, y: number} | null} */
-  let stroke = null;
-
-  const show = () => {
-    for (let i = 0; i < PICTURE_SIDE * PICTURE_SIDE; i++) {
-      context.fillStyle = `rgb(${levels.subarray(PICTURE_COLORS * i, PICTURE_COLORS * i + PICTURE_COLORS).join()})`;
-      context.fillRect((i % PICTURE_SIDE) * PAD_CELL, Math.floor(i / PICTURE_SIDE) * PAD_CELL, PAD_CELL, PAD_CELL);
-    }
-    if (!framed) return;
-    // Two lines, of which one is seen on any color.
-    for (const [style, inset] of /** @type {[string, number][]} */ ([["black", 0.5], ["white", 1.5]])) {
-      context.strokeStyle = style;
-      context.strokeRect(column * PAD_CELL + inset, row * PAD_CELL + inset, PAD_CELL - 2 * inset, PAD_CELL - 2 * inset);
-    }
-  };
-  const begin = () => {
-    history.push(levels.slice());
-    if (history.length > PAD_HISTORY) history.shift();
-  };
-  /** @param {number} x of the pen's center, in pixels of the picture @param {number} y */
-  const dot = (x, y) => {
-    const reach = size / 2;
-    let met = false;
-    for (let i = 0; i < PICTURE_SIDE * PICTURE_SIDE; i++) {
-      const across = (i % PICTURE_SIDE) + 0.5 - x, down = Math.floor(i / PICTURE_SIDE) + 0.5 - y;
-      if (across * across + down * down > reach * reach) continue;
-      levels.set(color.value, PICTURE_COLORS * i);
-      met = true;
-    }
-    // The smallest pen between two centers: the pixel that it is in.
-    const i = Math.floor(y) * PICTURE_SIDE + Math.floor(x);
-    if (!met && x >= 0 && y >= 0 && x < PICTURE_SIDE && y < PICTURE_SIDE) levels.set(color.value, PICTURE_COLORS * i);
-  };
-  /** @param {PointerEvent} event @returns {[number, number]} in pixels of the picture */
-  const place = event => {
-    const {left, top, width, height} = canvas.getBoundingClientRect();
-    return [(event.clientX - left) * PICTURE_SIDE / width, (event.clientY - top) * PICTURE_SIDE / height];
-  };
-  const undo = () => {
-    const before = history.pop();
-    if (before) levels.set(before);
-    show();
-    if (before) changed();
-    return Boolean(before);
-  };
-  const clear = () => {
-    begin();
-    levels.fill(255);
-    show();
-    changed();
-  };
-
-  /** @param {PointerEvent} event */
-  const down = event => {
-    if (stroke || event.button !== 0) return; // a second finger, or another button
-    event.preventDefault();
-    canvas.focus({preventScroll: true});
-    framed = false;
-    try {
-      canvas.setPointerCapture(event.pointerId);
-    } catch {
-      // Released already: the stroke is a dot.
-    }
-    const [x, y] = place(event);
-    begin();
-    dot(x, y);
-    stroke = {id: event.pointerId, x, y};
-    show();
-  };
-  /** @param {PointerEvent} event */
-  const move = event => {
-    if (!stroke || event.pointerId !== stroke.id) return;
-    const between = event.getCoalescedEvents?.() ?? [];
-    for (const step of between.length ? between : [event]) {
-      const [x, y] = place(step), dots = Math.max(1, Math.ceil(2 * Math.hypot(x - stroke.x, y - stroke.y)));
-      for (let i = 1; i <= dots; i++) dot(stroke.x + (x - stroke.x) * i / dots, stroke.y + (y - stroke.y) * i / dots);
-      stroke = {id: stroke.id, x, y};
-    }
-    show();
-  };
-  /** @param {PointerEvent} event */
-  const up = event => {
-    if (!stroke || event.pointerId !== stroke.id) return;
-    stroke = null;
-    changed();
-  };
-
-  const paint = () => {
-    const middle = size % 2 ? 0.5 : 1; // of a pen of even size, between pixels: the framed one is left above of it
-    dot(column + middle, row + middle);
-  };
-  /** @type {Record<string, [number, number]>} */
-  const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-  /** @param {KeyboardEvent} event */
-  const press = event => {
-    const arrow = arrows[event.key];
-    if (arrow && !event.altKey && !event.ctrlKey && !event.metaKey) {
-      for (let i = 0; i < (event.shiftKey ? 10 : 1); i++) {
-        column = Math.min(PICTURE_SIDE - 1, Math.max(0, column + arrow[0]));
-        row = Math.min(PICTURE_SIDE - 1, Math.max(0, row + arrow[1]));
-        if (painting) paint();
-      }
-      say(`row ${row + 1}, column ${column + 1}${painting ? `, ${color.name}` : ""}`);
-    } else if (event.key === " ") {
-      if (!painting) {
-        begin();
-        painting = true;
-        paint();
-        say(`row ${row + 1}, column ${column + 1}, ${color.name}`);
-      }
-    } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
-      say(undo() ? "undone" : "nothing to undo");
-    } else {
-      return;
-    }
-    event.preventDefault(); // the page does not scroll
-    framed = true;
-    show();
-  };
-  const lift = () => {
-    if (!painting) return;
-    painting = false;
-    changed();
-  };
-  /** @param {KeyboardEvent} event */
-  const release = event => {
-    if (event.key === " ") lift();
-  };
-  const enter = () => {
-    framed = canvas.matches(":focus-visible");
-    show();
-  };
-  const leave = () => {
-    lift();
-    framed = false;
-    show();
-  };
-
-  const over = new AbortController(), {signal} = over;
-  canvas.addEventListener("pointerdown", down, {signal});
-  canvas.addEventListener("pointermove", move, {signal});
-  canvas.addEventListener("pointerup", up, {signal});
-  canvas.addEventListener("pointercancel", up, {signal});
-  canvas.addEventListener("keydown", press, {signal});
-  canvas.addEventListener("keyup", release, {signal});
-  canvas.addEventListener("focus", enter, {signal});
-  canvas.addEventListener("blur", leave, {signal});
-  show();
-  return {
-    picture: () => {
-      const cells = PICTURE_SIDE * PICTURE_SIDE;
-      return Float64Array.from({length: PICTURE_COLORS * cells}, (_, i) =>
-        Math.fround(levels[(i % cells) * PICTURE_COLORS + Math.floor(i / cells)] / 255));
-    },
-    undo,
-    clear,
-    setColor: chosen => { color = chosen; },
-    setSize: chosen => { size = chosen; },
-    close: () => over.abort(),
   };
 }

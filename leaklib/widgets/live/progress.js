@@ -1,13 +1,14 @@
 // The third pane: what every method has computed so far, and the curves below.
 
-import {PICTURE_VALUES, clearPicture, paintPicture, scoreGuesses} from "./canvas.js";
+import {clearPicture, paintPicture, scoreGuesses} from "./canvas.js";
 import {addPoint, drawChart} from "./curves.js";
-import {byId} from "./phone.js";
+import {PIXELS} from "./network.js";
+import {byId} from "./elements.js";
 import {METHOD_NAMES, chartSentence, clockTime, counted, decibelText, scienceText} from "./words.js";
 
 /** @import {Frame} from "./types.js" */
 /** @import {Chart} from "./curves.js" */
-/** @import {Helper} from "./runs.js" */
+/** @import {Helper} from "./helper.js" */
 
 /**
  * One method at work.
@@ -93,7 +94,7 @@ export function showFrame(lane, still) {
   if (!still || lane.reason || !shown || frame.evaluations >= 2 * shown) {
     guess.dataset.shown = String(Math.max(FIRST_STILL, frame.evaluations));
     guess.querySelectorAll("canvas").forEach((canvas, i) => {
-      if (i < lane.order.length) paintPicture(canvas, frame.pictures, lane.order[i] * PICTURE_VALUES);
+      if (i < lane.order.length) paintPicture(canvas, frame.pictures, lane.order[i] * PIXELS);
     });
   }
   const where = frame.layer && !lane.reason ? `${frame.layer}, ` : "";

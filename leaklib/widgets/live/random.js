@@ -1,6 +1,8 @@
 // PyTorch's random numbers on the CPU, and what leaklib draws from them: the same seed gives the same network.
 
-/** @typedef {import("./types.js").Initialisation} Initialisation */
+import {layout} from "./network.js";
+
+/** @import {Initialisation} from "./types.js" */
 
 const WORDS = 624; // words of the Mersenne twister
 const BLOCK = 16; // PyTorch makes normal numbers in blocks of 16, and fewer than 16 in another way
@@ -113,14 +115,15 @@ function boxMuller(numbers) {
  * @returns {Float64Array}
  */
 export function initialWeights(initialisation, channels, seeds) {
-  // Inputs of a neuron and number of neurons, layer by layer.
-  const layers = [[3 * 25, channels], [channels * 25, channels], [channels * 25, channels], [channels * 64, 10]];
-  const torch = new Torch(initialisation === "default" ? seeds.init : seeds.LeNet);
-  const tensors = layers.flatMap(([inputs, outputs]) => {
-    // PyTorch's own bounds: Kaiming's for a = √5, and 1/√inputs, which is the same up to rounding.
-    const bound = initialisation === "default" ? Math.sqrt(3) * (Math.sqrt(2 / 6) / Math.sqrt(inputs)) : 0.5;
-    const biasBound = initialisation === "default" ? 1 / Math.sqrt(inputs) : 0.5;
-    return [torch.uniform(inputs * outputs, -bound, bound), torch.uniform(outputs, -biasBound, biasBound)];
+  const torch = new Torch(initialisation === "uniform" ? seeds.LeNet : seeds.init);
+  const {sizes} = layout(channels);
+  const tensors = sizes.map((size, tensor) => {
+    if (initialisation === "uniform") return torch.uniform(size, -0.5, 0.5);
+    const isBias = tensor % 2 === 1;
+    const inputs = isBias ? sizes[tensor - 1] / size : size / sizes[tensor + 1]; // of a neuron
+    // PyTorch's own bounds: 1/√inputs, and Kaiming's for a = √5, which is the same up to rounding.
+    const bound = isBias ? 1 / Math.sqrt(inputs) : Math.sqrt(3) * (Math.sqrt(2 / 6) / Math.sqrt(inputs));
+    return torch.uniform(size, -bound, bound);
   });
   return Float64Array.from(tensors.flatMap(tensor => [...tensor]));
 }

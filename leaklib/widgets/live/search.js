@@ -5,8 +5,7 @@
 // point. A start that no longer improves is over: it explains the update, or it is stuck and the search begins again
 // from fresh noise.
 
-/** @typedef {import("./types.js").Engine} Engine */
-/** @typedef {import("./types.js").Step} Step */
+/** @import {Distance, Engine, Step} from "./types.js" */
 
 const CURVATURE = 1e-10; // a pair is remembered if sᵀy exceeds this share of ‖s‖ ‖y‖
 const PATIENCE = 200; // a start is over when this many evaluations did not lower its lowest loss by a tenth
@@ -103,18 +102,17 @@ function multiply(vector, factor) {
 
 /**
  * Minimise the distance over the engine's pictures; its weights and targets stand. A Step after each evaluation; at
- * the end why it is over: "solved" (explains the update), "floor" (the lowest loss is at most `enough`), "stuck" (all
+ * the end why it is over: "solved" (explains the update), "floor" (the lowest loss is below `enough`), "stuck" (all
  * starts) or "budget" (all evaluations spent).
  * @param {Engine} engine
- * @param {(candidate: Float64Array, direction: Float64Array) => number} distanceOf D of a gradient, ∂D/∂gradient
- *   left in `direction`
+ * @param {Distance} distanceOf
  * @param {object} options
  * @param {() => Float64Array} options.draw a fresh start
  * @param {number} options.gray D of mid-gray pictures
  * @param {number} [options.evaluations] in all starts
  * @param {number} [options.restarts] how often a stuck search may begin again
  * @param {number} [options.history] pairs that L-BFGS remembers
- * @param {number} [options.enough] the loss at which the search is over: what noise or rounding leaves of the truth
+ * @param {number} [options.enough] the loss below which the search is over: what noise or rounding leaves of the truth
  * @returns {Generator<Step, "solved" | "floor" | "stuck" | "budget", void>}
  */
 export function* search(engine, distanceOf, options) {
@@ -146,7 +144,7 @@ export function* search(engine, distanceOf, options) {
       // Where mid-gray is as good as the truth, it measures nothing: the first start takes its place.
       if (spent === 1 && gray <= Math.max(enough, ROUNDING)) gray = loss;
       yield {evaluations: spent, loss, lowest, best, restart, strays};
-      if (lowest <= enough) return enough > 0 ? "floor" : "solved";
+      if (lowest < enough) return "floor";
       if (count - since >= PATIENCE || !Number.isFinite(loss)) break;
       if (restart < restarts && count === PATIENCE && low > gray) break;
       if (count - newest >= STRAY) {
@@ -163,7 +161,7 @@ export function* search(engine, distanceOf, options) {
 }
 
 /**
- * The loss at which a search mostly fits noise: with all unknowns it would leave 1 − unknowns / equations of the floor.
+ * The loss below which a search mostly fits noise: with all unknowns it would leave 1 − unknowns / equations of the floor.
  * 0 where it gets below STUCK of mid-gray: noise that small misleads nobody, and nothing is begun again anyway.
  * @param {number} floor what the truth is expected to score
  * @param {number} gray what mid-gray scores
@@ -178,7 +176,7 @@ export function fitted(floor, gray, unknowns, equations) {
 /**
  * D at the engine's pictures; ∂D/∂pictures is left in its `slope`.
  * @param {Engine} engine
- * @param {(candidate: Float64Array, direction: Float64Array) => number} distanceOf
+ * @param {Distance} distanceOf
  * @returns {number}
  */
 export function misfit(engine, distanceOf) {

@@ -30,7 +30,6 @@
  * The network on a batch, and the few products that attacks need. Two engines have this shape: plain JavaScript
  * (network.js) and C as WebAssembly (compiled.js). All numbers are float64.
  * @typedef {object} Engine
- * @property {"js" | "wasm"} kind
  * @property {Layout} layout
  * @property {number} examples pictures in the batch, 1 or 2
  * @property {Float64Array} weights `layout.total`
@@ -45,11 +44,11 @@
  * @property {(a: Float64Array, b: Float64Array) => number} dot of two `vector`s or of the fields above
  * @property {(factor: number, a: Float64Array, b: Float64Array) => void} add b += factor · a
  * @property {(layer: number, kernel: Float64Array, input: Float64Array, output: Float64Array) => void} convolve
- *   output = kernel ∗ input, without a bias, as convolution `layer` does
+ *   of one example, output = kernel ∗ input, without a bias, as convolution `layer` does
  * @property {(layer: number, signal: Float64Array, input: Float64Array, kernel: Float64Array) => void} correlate
- *   kernel = signal ⋆ input: the gradient in the layer's weights
+ *   of one example, kernel = signal ⋆ input: the gradient in the layer's weights
  * @property {(layer: number, kernel: Float64Array, signal: Float64Array, input: Float64Array) => void} transpose
- *   input = kernelᵀ signal: the gradient in the layer's input
+ *   of one example, input = kernelᵀ signal: the gradient in the layer's input
  */
 
 /**
@@ -66,6 +65,12 @@
  * @property {Mechanism} mechanism public, part of the protocol
  * @property {number} examples
  * @property {number} bits that travelled
+ */
+
+/**
+ * How far a candidate gradient is from what was sent, as a share of the squared norm of what was sent. Fills
+ * `direction` with the derivative in the candidate; both hold `layout.total` numbers.
+ * @typedef {(candidate: Float64Array, direction: Float64Array) => number} Distance
  */
 
 /**
@@ -93,7 +98,7 @@
  */
 
 /**
- * How far an attack is. `enough` is the loss at which it stops, since only noise or rounding is left to fit (0 where
+ * How far an attack is. `enough` is the loss below which it stops, since only noise or rounding is left to fit (0 where
  * nothing was lost); `gray` is the loss of mid-gray pictures. `layer` is where the closed form is at work.
  * @typedef {object} Frame
  * @property {number} id
@@ -104,7 +109,6 @@
  * @property {number} gray
  * @property {number} enough
  * @property {number} restart
- * @property {number} strays
  * @property {number} seconds
  * @property {string} [layer]
  */

@@ -1,5 +1,7 @@
 // What the page says: sentences made from numbers, for eyes and for screen readers.
 
+import {tensorOf} from "./network.js";
+
 /** @import {Layout, Update} from "./types.js" */
 /** @import {Chart} from "./curves.js" */
 
@@ -92,7 +94,7 @@ export function sentSentence(update, layout) {
  * @param {Layout} layout
  */
 export function signsTell(labels, update, layout) {
-  const bias = update.sent.subarray(layout.offsets[7], layout.offsets[7] + layout.sizes[7]);
+  const bias = tensorOf(layout, update.sent, 7);
   const negative = [...bias.keys()].filter(k => bias[k] < 0);
   return negative.length === labels.length && negative.every(k => labels.includes(k));
 }

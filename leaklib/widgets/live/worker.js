@@ -5,17 +5,12 @@ import {peel} from "./closed.js";
 import {compiledEngine, compileKernel} from "./compiled.js";
 import {inferLabels} from "./labels.js";
 import {distance, noiseFloor, send} from "./mechanisms.js";
-import {layout, plainEngine} from "./network.js";
+import {PIXELS, layout, plainEngine} from "./network.js";
 import {startNear, Torch} from "./random.js";
 import {fitted, misfit, search} from "./search.js";
 
+/** @import {Engine, Frame, Mechanism, Network, Reply, Request, Update} from "./types.js" */
 /**
- * @typedef {import("./types.js").Engine} Engine
- * @typedef {import("./types.js").Frame} Frame
- * @typedef {import("./types.js").Mechanism} Mechanism
- * @typedef {import("./types.js").Reply} Reply
- * @typedef {import("./types.js").Request} Request
- * @typedef {import("./types.js").Update} Update
  * @typedef {Extract<Request, {type: "share"}>} Share
  * @typedef {Extract<Request, {type: "attack"}>} Attack
  * @typedef {Extract<Reply, {type: "done"}>["reason"]} Reason
@@ -25,12 +20,11 @@ import {fitted, misfit, search} from "./search.js";
 /**
  * How far an attack is: a Step of the search, or an iteration of the closed form, whose loss is known where asked.
  * @typedef {{evaluations: number, best: Float64Array, loss?: number, lowest?: number, restart?: number,
- *   strays?: number, layer?: string}} Progress
+ *   layer?: string}} Progress
  */
 
 const TURN = 10; // ms that a job computes before messages and other jobs are heard
 const FRAME = 16; // ms between two frames of one job, at least
-const PIXELS = 3 * 32 * 32;
 
 /** The jobs at work, by id. @type {Map<number, {stopped: boolean}>} */
 const jobs = new Map();
@@ -113,7 +107,7 @@ async function prepare(wasm) {
 
 /**
  * An engine of this job alone. Nothing outlives the job: with the engine goes all that its memory holds.
- * @param {import("./types.js").Network} network
+ * @param {Network} network
  * @param {number} examples
  * @returns {Promise<Engine>}
  */
@@ -206,13 +200,13 @@ async function attack({id, network, update, method, seed}, job) {
 
   const began = performance.now();
   /** @param {Progress} progress @returns {Frame} */
-  const frame = ({evaluations, best, loss, lowest, restart = 0, strays = 0, layer}) => {
+  const frame = ({evaluations, best, loss, lowest, restart = 0, layer}) => {
     if (loss === undefined) {
       pictures.set(best);
       lowest = loss = misfit(engine, distanceOf);
     }
     const seconds = (performance.now() - began) / 1000;
-    const progress = {evaluations, loss, lowest: lowest ?? loss, gray, enough, restart, strays, seconds};
+    const progress = {evaluations, loss, lowest: lowest ?? loss, gray, enough, restart, seconds};
     return {id, pictures: Float32Array.from(best), ...progress, ...(layer && {layer})};
   };
   const {reason, last} = await takeTurns(steps, job, progress => answer({type: "frame", ...frame(progress)}));
