@@ -40,6 +40,6 @@ def test_why_an_attack_ended(deno, changed: dict, determined: bool, lossy: bool,
         ("stuck", 0.3, "a failed search"),
     ],
 )
-def test_noise_that_a_gray_picture_explains_hides_everything(deno, reason: str, enough: float, word: str) -> None:
+def test_noise_that_gray_explains_hides_everything(deno, reason: str, enough: float, word: str) -> None:
     standing = END | {"reason": reason, "enough": enough}
     assert word in deno("return words.endSentence(standing, true, true)", standing=standing)

@@ -267,7 +267,7 @@ def test_a_bad_request_is_answered_with_one_sentence_and_the_next_is_served(work
         for kind, change, _ in BAD.values()
     ]
     code = f"""
-    await ask({{type: "init", wasm: kernel()}});
+    await ask({{type: "init", wasm: wasm.buffer}});
     const given = network12("default");
     const share = {{type: "share", id: 1, network: given, pictures, labels: [3], mechanism: full, seed: 1}};
     const sent = (await ask(share)).update;
