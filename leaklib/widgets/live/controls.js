@@ -7,7 +7,7 @@ import {scienceText, plainNumber} from "./words.js";
 /** @import {Settings} from "./address.js" */
 /** @import {Mechanism, Update} from "./types.js" */
 
-const SHARES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]; // of all numbers
+const SHARES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5]; // of all numbers
 const MULTIPLIERS = [1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1];
 const QUIET = 200; // milliseconds after the last change before the attack begins anew
 

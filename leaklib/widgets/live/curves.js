@@ -115,7 +115,7 @@ function decades(levels) {
 /** @param {number} value a power of ten */
 function powerOfTen(value) {
   const power = Math.round(Math.log10(value));
-  if (power >= -3 && power <= 2) return String(Number(value.toPrecision(1)));
+  if (power >= -2 && power <= 2) return String(Number(value.toPrecision(1)));
   return `10${raised(power)}`;
 }
 

@@ -53,7 +53,7 @@ export function showSent(layout, update) {
     const what = `What is sent of ${name}: ${numbers} numbers as colors, ${kind}`;
     canvas.setAttribute("aria-label", update ? what : `Nothing sent of ${name} yet`);
     figure.title = kind;
-    caption.replaceChildren(Object.assign(document.createElement("b"), {textContent: name}), numbers);
+    caption.replaceChildren(Object.assign(document.createElement("b"), {textContent: name}), ` ${numbers}`);
   });
   byId("legend").classList.toggle("signs", signs);
   byId("legend-text").textContent = signs ? "−1 and +1" : "below zero to above; each layer has its own scale";
