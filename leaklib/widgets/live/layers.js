@@ -56,7 +56,7 @@ export function showSent(layout, update) {
     caption.replaceChildren(Object.assign(document.createElement("b"), {textContent: name}), ` ${numbers}`);
   });
   byId("legend").classList.toggle("signs", signs);
-  byId("legend-text").textContent = signs ? "−1 and +1" : "below zero to above; each layer has its own scale";
+  byId("legend-text").textContent = signs ? "−1 and +1" : "negative to positive; each layer has its own scale";
   byId("sent-words").textContent = update ? sentSentence(update, layout) : "";
 }
 

@@ -91,6 +91,8 @@ class LivePage {
     });
     this.listen();
     this.showNetwork();
+    const {sent: mechanism, batch: examples} = this.settings;
+    showLanes(this.methods({mechanism, examples}), examples, true); // so that nothing jumps when they begin
     this.prepare();
   }
 
@@ -230,7 +232,11 @@ class LivePage {
     return {channels, weights: initialWeights(weights, channels, {init: seeds.init[seed], LeNet: seeds.LeNet[seed]})};
   }
 
-  /** Which methods the settings ask for, where they can work. @param {Update} update @returns {Method[]} */
+  /**
+   * Which methods the settings ask for, where they can work.
+   * @param {Pick<Update, "mechanism" | "examples">} update
+   * @returns {Method[]}
+   */
   methods({mechanism, examples}) {
     const {method} = this.settings, full = mechanism.kind === "full" && examples === 1;
     if (!full || method === "matching") return ["matching"];
@@ -284,7 +290,7 @@ class LivePage {
       method, id: ++this.jobs, helper: i ? this.second ??= this.hire() : this.server, timed, frame: null, fresh: false,
       reason: "", scores: [], order: [...Array(update.examples).keys()], quality: [], losses: [], clear: null,
     }));
-    showLanes(run.lanes, update.examples, run.originals.length > 0);
+    showLanes(methods, update.examples, run.originals.length > 0);
     for (const lane of run.lanes) {
       lane.helper.begin({
         type: "attack", id: lane.id, network: run.network, update, method: lane.method,

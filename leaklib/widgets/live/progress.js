@@ -62,13 +62,13 @@ function guessOf({method}) {
 
 /**
  * Empty pictures for methods that begin.
- * @param {Lane[]} lanes
+ * @param {Lane["method"][]} methods
  * @param {number} examples in the batch
  * @param {boolean} known whether there are originals to compare with
  */
-export function showLanes(lanes, examples, known) {
+export function showLanes(methods, examples, known) {
   for (const guess of byId("guesses").children) {
-    guess.hidden = !lanes.some(lane => lane.method === guess.dataset.method);
+    guess.hidden = !methods.includes(guess.dataset.method);
     delete guess.dataset.shown;
     guess.querySelectorAll("canvas").forEach((/** @type {HTMLCanvasElement} */ canvas, /** @type {number} */ i) => {
       clearPicture(canvas);
@@ -77,9 +77,9 @@ export function showLanes(lanes, examples, known) {
     });
     guess.querySelector(".score").textContent = guess.querySelector(".work").textContent = "";
   }
-  byId("guesses").classList.toggle("race", lanes.length > 1);
+  byId("guesses").classList.toggle("race", methods.length > 1);
   byId("guesses").classList.toggle("two", examples === 2);
-  byId("loss-chart").hidden = !lanes.some(lane => lane.method === "matching");
+  byId("loss-chart").hidden = !methods.includes("matching");
   byId("psnr-chart").hidden = !known;
 }
 
