@@ -44,7 +44,7 @@ def test_adam_stays_in_the_box_and_slows_down() -> None:
     assert torch.allclose(point.detach() - before, torch.tensor([-0.05, 0.1, 0.05]), atol=1e-5)
     for _ in range(9):
         optimizer.step()
-    assert optimizer.lr == pytest.approx(0.1 * FALL)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * FALL)
     assert 0 <= point.min() and point.max() <= 1
 
 

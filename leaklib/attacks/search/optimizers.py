@@ -15,7 +15,7 @@ methods", Mathematical Programming 63, 1994, section 3. Differs: no line search,
 Kingma, Ba, "Adam", ICLR 2015, PyTorch's; the sign of the gradient and the projection on the range of pictures
 as in the code released with Geiping et al., "Inverting Gradients", NeurIPS 2020. Differs: the step size falls
 geometrically to a thousandth instead of three times by ten, and Adam's ε is next to nothing.
-Neither is built on ``torch.optim``, whose first use loads PyTorch's compiler: two seconds of a core.
+L-BFGS is not built on PyTorch's ``Optimizer``, whose first use loads its compiler: two seconds of a core.
 Chapters: 3, 5, 6.
 """
 
@@ -23,13 +23,13 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.optim import Adam
 
 # A pair is remembered if its curvature sᵀy exceeds this share of ‖s‖ ‖y‖: fixed, whatever the arguments of
 # LBFGS. Without positive curvature the direction would be one of ascent; barely above zero, rounding decides.
 CURVATURE = 1e-10
 FALL = 1e-3  # the last step size of BoxedAdam as a share of the first
 EPS = 1e-20  # keeps 0 / 0 away and nothing else
-MEAN, SQUARE = 0.9, 0.999  # what Adam keeps of its two averages at each step
 
 
 @runtime_checkable
@@ -94,7 +94,7 @@ class LBFGS:
         return gamma.to(dtype) * gradient + v[:, 0].to(dtype) @ moves - (gamma * u[:, 0]).to(dtype) @ changes
 
 
-class BoxedAdam:
+class BoxedAdam(Adam):
     """Adam on one flat parameter in [0, 1], to be run for ``steps`` steps.
 
     With ``signed`` it sees only the signs of the gradient, so that flat parts of the picture move as fast as
@@ -102,17 +102,15 @@ class BoxedAdam:
     """
 
     def __init__(self, point: Tensor, *, lr: float, steps: int, signed: bool) -> None:
-        self.point, self.lr, self.fall, self.signed = point, lr, FALL ** (1 / steps), signed
-        self.mean, self.square, self.taken = torch.zeros_like(point), torch.zeros_like(point), 0
+        super().__init__([point], lr=lr, eps=EPS)
+        self.point, self.fall, self.signed = point, FALL ** (1 / steps), signed
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step, back into the box, and a smaller step size for the next."""
         assert self.point.grad is not None
-        gradient = self.point.grad.sign() if self.signed else self.point.grad
-        self.taken += 1
-        self.mean.lerp_(gradient, 1 - MEAN)
-        self.square.mul_(SQUARE).addcmul_(gradient, gradient, value=1 - SQUARE)
-        spread = (self.square.sqrt() / (1 - SQUARE**self.taken) ** 0.5).add_(EPS)
-        self.point.addcdiv_(self.mean, spread, value=-self.lr / (1 - MEAN**self.taken)).clamp_(0, 1)
-        self.lr *= self.fall
+        if self.signed:
+            self.point.grad = self.point.grad.sign()
+        super().step()
+        self.point.clamp_(0, 1)
+        self.param_groups[0]["lr"] *= self.fall
