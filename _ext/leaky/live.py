@@ -59,7 +59,9 @@ class Live(SphinxDirective):
         # So many groups of controls are open from the start, and one slider more: room is kept for them.
         groups = len(self.options.get("show", "").split(",")) * ("show" in self.options)
         groups += bool(re.search(r"\d", self.options.get("sent", "")))
-        data += f' style="--groups: {groups}"' + " data-mirrored" * ("address" in self.options)
+        # On a phone the result of a race, or of two pictures, is twice as high.
+        second = self.options.get("method") == "race" or self.options.get("batch") == "2"
+        data += f' style="--groups: {groups}; --second: {int(second)}"' + " data-mirrored" * ("address" in self.options)
         frame = f'<div class="leaky-live" {data}></div>'
         figure = nodes.figure("", classes=["live", *self.options.get("class", [])])
         figure += nodes.raw("", frame, format="html")
