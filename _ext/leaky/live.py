@@ -61,7 +61,8 @@ class Live(SphinxDirective):
         groups += bool(re.search(r"\d", self.options.get("sent", "")))
         # On a phone the result of a race, or of two pictures, is twice as high.
         second = self.options.get("method") == "race" or self.options.get("batch") == "2"
-        data += f' style="--groups: {groups}; --second: {int(second)}"' + " data-mirrored" * ("address" in self.options)
+        data += f' style="--groups: {groups}; --second: {int(second)}"'
+        data += " data-mirrored" * ("address" in self.options)
         frame = f'<div class="leaky-live" {data}></div>'
         figure = nodes.figure("", classes=["live", *self.options.get("class", [])])
         figure += nodes.raw("", frame, format="html")
