@@ -379,7 +379,6 @@ def test_chapters_have_their_explorers():
         "12_combined": 2,
         "13_sparse_graphs": 3,
         "14_byzantine": 5,
-        "index": 1,
     }
 
 
