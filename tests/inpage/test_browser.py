@@ -581,6 +581,7 @@ def in_leaklib(sent):
     return psnr(found.inputs.double(), batch.inputs.double()).item()
 
 
+@pytest.mark.parametrize("tab", ["chromium"], indirect=True)  # the kernel computes alike in every browser
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", SENT)
 def test_mechanisms_protect_as_in_leaklib(opened, tab, sent):
@@ -589,6 +590,7 @@ def test_mechanisms_protect_as_in_leaklib(opened, tab, sent):
     assert label == "3" and score == pytest.approx(in_leaklib(sent), abs=1)
 
 
+@pytest.mark.parametrize("tab", ["chromium"], indirect=True)  # the kernel computes alike in every browser
 @pytest.mark.slow
 def test_it_stops_where_the_noise_begins(opened, tab):
     opened("sent=8bits&start=click").click("#go")
@@ -607,6 +609,7 @@ def test_a_race(opened, tab):
     assert len(scores) == 2 and min(scores) > 60
 
 
+@pytest.mark.parametrize("tab", ["chromium"], indirect=True)  # the kernel computes alike in every browser
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [8, 9, 10])
 def test_below_ten_channels_counting_forbids_it(opened, tab, channels):
@@ -616,6 +619,7 @@ def test_below_ten_channels_counting_forbids_it(opened, tab, channels):
     assert ("cannot be determined" in forecast, score < 30) == (channels < 10, channels < 10)
 
 
+@pytest.mark.parametrize("tab", ["chromium"], indirect=True)  # the kernel computes alike in every browser
 @pytest.mark.slow
 def test_a_batch_of_two(opened, tab):
     opened("batch=2&start=click").click("#go")
