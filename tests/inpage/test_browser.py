@@ -246,7 +246,7 @@ BOOK = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Two</title
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["http", "file"])
+@pytest.mark.parametrize(("tab", "scheme"), [("chromium", "http"), ("firefox", "file")], indirect=["tab"])
 def test_two_on_one_page_do_not_disturb_each_other(tab, opened, alone, tmp_path, scheme):
     fragments = ["sample=coffee&start=click&seed=1", "sample=rocket&channels=10&start=click"]
     expected = [alone(fragment) for fragment in fragments]
