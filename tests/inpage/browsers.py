@@ -351,15 +351,20 @@ def firefox():
     firefox.close()
 
 
-@pytest.fixture(params=["chromium", "firefox"])
-def tab(request):
-    """A fresh tab, once in each browser."""
+def tab_in(request):
+    """A tab of the browser that the fixture's parameter names, until the fixture ends."""
     if request.param == "chromium":
         opened = ChromiumTab(request.getfixturevalue("browser"))
     else:
         opened = FirefoxTab(request.getfixturevalue("firefox"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def tab(request):
+    """A fresh tab, once in each browser."""
+    yield from tab_in(request)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browsers import ChromiumTab, FirefoxTab
+from browsers import tab_in
 from PIL import Image, ImageCms, PngImagePlugin
 
 from leaklib.data import ImageFile, Photos
@@ -22,12 +22,7 @@ ORIENTATION = 274
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def tab(request):
     """One tab of each browser: every test opens its document anew."""
-    if request.param == "chromium":
-        opened = ChromiumTab(request.getfixturevalue("browser"))
-    else:
-        opened = FirefoxTab(request.getfixturevalue("firefox"))
-    yield opened
-    opened.close()
+    yield from tab_in(request)
 
 
 @pytest.fixture(scope="module")
