@@ -1,4 +1,4 @@
-"""The book's own part of the site: stylesheet, script, the palette that page and figures share, boxes."""
+"""The book's own part of the site, one part a file; here the palette that pages and figures share."""
 
 import json
 from pathlib import Path
@@ -33,14 +33,9 @@ def write_palette(app, config):
 
 
 def setup(app):
+    for part in (cells, pages, live):
+        part.setup(app)
     app.connect("config-inited", write_palette)
-    app.connect("doctree-read", cells.on_read)
-    app.connect("doctree-resolved", pages.tidy_boxes)
-    app.connect("html-page-context", pages.finish)
-    app.connect("builder-inited", pages.keep_solutions_out_of_the_search)
-    app.connect("build-finished", live.write_document)
-    app.add_directive("live", live.Live)
-    app.add_role("live", live.Setting())
     # After the theme's own sheets (500), so that ours has the last word.
     app.add_css_file("palette.css", priority=800)
     app.add_css_file("leaky.css", priority=810)

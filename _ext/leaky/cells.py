@@ -10,6 +10,10 @@ FIGURE = '<svg class="leaky-figure" role="img" '
 MARK = '<span class="ok" aria-hidden="true">✓</span>'  # a line whose bound does not hold is never stored
 
 
+def setup(app):
+    app.connect("doctree-read", on_read)
+
+
 def on_read(app, doctree):
     for cell in list(doctree.findall(nodes.container)):
         if cell.get("nb_element") == "cell_code":

@@ -31,6 +31,12 @@ SETTINGS = ("sample", "weights", "channels", "batch", "sent", "method", "seed", 
 ONE = rf"(?:{'|'.join(SETTINGS)})=[\w.,]+"
 
 
+def setup(app):
+    app.connect("build-finished", write_document)
+    app.add_directive("live", Live)
+    app.add_role("live", Setting())
+
+
 def write_document(app, exception):
     if exception is None and app.builder.format == "html":
         # The content policy holds a hash of these bytes.

@@ -10,6 +10,12 @@ OUTSIDE = (nodes.section, nodes.document)
 NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "corollary", "algorithm")
 
 
+def setup(app):
+    app.connect("doctree-resolved", tidy_boxes)
+    app.connect("html-page-context", finish)
+    app.connect("builder-inited", keep_solutions_out_of_the_search)
+
+
 def tidy_boxes(app, doctree, docname):
     """Mend two habits of sphinx-proof and sphinx-exercise, after all cross-references are resolved."""
     for node in doctree.findall(nodes.Element):
