@@ -114,8 +114,8 @@ def test_a_picture_is_of_the_size_that_previews_ask_for_and_shows_the_card():
     for number in ("", "16"):
         picture = social.draw("03", number, "What decides: training, priors and local steps " * 2, "Leaky Gradients")
         assert picture.size == social.SIZE == (1200, 630)
-        assert len(set(picture.crop((280, 0, 1200, 460)).resize((92, 46)).getdata())) > 1000
-        assert len(set(picture.crop((0, 0, 280, 460)).getdata())) > 2
+        assert len(picture.crop((280, 0, 1200, 460)).getcolors(10**6)) > 1000
+        assert len(picture.crop((0, 0, 280, 460)).getcolors(10**6)) > 2
         right = picture.crop((1160, 461, 1200, 630))  # a long title becomes smaller and is not cut
         assert right.getextrema() == ((255, 255),) * 3
 
