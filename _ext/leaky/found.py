@@ -23,7 +23,11 @@ class Book(StandaloneHTMLBuilder):
         return FRONT if docname == self.config.root_doc else super().get_target_uri(docname, typ)
 
     def get_outfilename(self, pagename):
-        return str(Path(self.outdir, FRONT)) if pagename == self.config.root_doc else super().get_outfilename(pagename)
+        return (
+            str(Path(self.outdir, FRONT))
+            if pagename == self.config.root_doc
+            else super().get_outfilename(pagename)
+        )
 
 
 def setup(app):

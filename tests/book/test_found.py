@@ -112,7 +112,9 @@ def test_a_published_page_names_its_address_and_its_picture(app):
 
 def test_a_picture_is_of_the_size_that_previews_ask_for_and_shows_the_card():
     for number in ("", "16"):
-        picture = social.draw("03", number, "What decides: training, priors and local steps " * 2, "Leaky Gradients")
+        picture = social.draw(
+            "03", number, "What decides: training, priors and local steps " * 2, "Leaky Gradients"
+        )
         assert picture.size == social.SIZE == (1200, 630)
         assert len(picture.crop((280, 0, 1200, 460)).getcolors(10**6)) > 1000
         assert len(picture.crop((0, 0, 280, 460)).getcolors(10**6)) > 2
