@@ -49,7 +49,7 @@ def draw_pictures(app, exception):
 
 
 def draw(card: str, number: str, title: str, below: str):
-    """One picture: the card in its own pixels, beside it the number or the book's sign, two lines below it."""
+    """The card in its own pixels, beside it the number or the book's sign, below it two lines."""
     from PIL import Image, ImageDraw
 
     ink = json.loads(PALETTE.read_text(encoding="utf8"))["ink"]
