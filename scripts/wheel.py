@@ -1,8 +1,8 @@
 """Builds the wheel of leaklib as it stands here, in seconds and without a network: scripts/wheel.py FOLDER.
 
-The version says which build it is: 0.1.0+b and ten hex digits of a hash over the package's files and metadata,
-so the same contents have the same version and, built with the same setuptools, the same bytes. Other wheels of
-leaklib in the folder are removed. Needs setuptools, which is in requirements.txt.
+The version says which build it is: 0.1.0+b and ten hex digits of a hash over the package's files and
+metadata. The same contents have the same version and, built with the same setuptools, the same bytes. Other
+wheels of leaklib in the folder are removed. Needs setuptools, which is in requirements.txt.
 """
 
 import hashlib
