@@ -39,5 +39,6 @@ def setup(app):
     # After the theme's own sheets (500), so that ours has the last word.
     app.add_css_file("palette.css", priority=800)
     app.add_css_file("leaky.css", priority=810)
+    app.add_css_file("print.css", priority=820, media="print")
     app.add_js_file("leaky.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
