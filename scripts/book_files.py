@@ -2,18 +2,19 @@
 
     make book && .venv/bin/python scripts/book_files.py
 
-reads the pages of the website in ``_build/html``, puts them into one document in the order of ``_toc.yml``, so that
-links between pages become links inside it, and lets Chromium print it twice: the first time tells on which pages the
-chapters begin, which the table of contents says in the second. The files lie beside the website's front page.
+reads the pages of the website in ``_build/html``, puts them into one document in the order of ``_toc.yml``,
+so that links between pages become links inside it, and lets Chromium print it twice: the first time tells on
+which pages the chapters begin, which the table of contents says in the second. The files lie beside the
+site's front page.
 """
 
 import functools
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from collections.abc import Iterator
 from hashlib import sha256
 from html import escape
 from io import BytesIO
@@ -25,20 +26,36 @@ from bs4 import BeautifulSoup, Tag
 from pages import ARGUMENTS, CHROMIUM, READY, ROOT, SITE
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
+from pypdf.xmp import XmpInformation
 
 sys.path.insert(0, str(ROOT / "_ext"))
 from leaky.repository import repository
 
 STUDENTS, TEACHERS = "leaky-gradients.pdf", "leaky-gradients-solutions.pdf"
+EDITIONS = ((STUDENTS, False), (TEACHERS, True))
 WORK = ROOT / "_build" / "files"
 STYLE = Path(__file__).with_suffix(".css")
 
-# What a page holds for the screen alone: links to places, code that is folded away, lists of the site's pages.
-SCREEN = """.headerlink, script, button, .leaky-live, details.hide, div.tag_hide-cell, .toctree-wrapper,
-    .sd-summary-state-marker"""
+# What a page holds for the screen alone: controls, code that is folded away, lists of the site's pages.
+SCREEN = """.headerlink, button, .leaky-live, .leaky-run, .leaky-files, details.hide, div.tag_hide-cell,
+    .toctree-wrapper, .sd-summary-state-marker, .lx-all > :not(.lx-printed)"""
+FRONT = "h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"  # of the website's front page
+SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
+# The paper between its margins, in pixels of CSS.
+PAPER = {"width": 605, "height": 937}
+# What is wider than that, and how much of the height the explorers take.
+ON_PAPER = """() => {
+  const all = selector => [...document.querySelectorAll(`article ${selector}`)];
+  const height = found => found.reduce((sum, element) => sum + element.getBoundingClientRect().height, 0);
+  const right = document.querySelector("article").getBoundingClientRect().right + 1;
+  const wide = all("*:not(svg *, mjx-container *, figure.wide *)").filter(element =>
+    element.checkVisibility({visibilityProperty: true}) && element.getBoundingClientRect().right > right);
+  return {explorers: height(all(".leaky-explorer")) / height(all("")),
+    wide: wide.map(element => `${element.closest("article").id}: ${element.outerHTML.slice(0, 120)}`)};
+}"""
 PREFACE, ANSWERS = "Before you begin", "Answers to the quick checks"
 ABOUT = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
-AUTHORS = ", ".join(author["name"] for author in ABOUT["authors"])
+AUTHORS = [author["name"] for author in ABOUT["authors"]]
 RELEASED = date.fromisoformat(str(ABOUT["date-released"]))
 LETTERS = "ABCDEFGH"
 # In the address of a page in the book: its file, and the place in it.
@@ -81,6 +98,8 @@ def chapter(path: Path, part: str | None, names: set[str], solutions: bool, addr
         element.decompose()
     for solution in article.select("details.solution"):
         unfold(solution)
+    if address:
+        link_to_the_site(article, f"{address}/chapters/{path.name}")
     keep_one_style(article)
     name = path.stem
     title = " ".join(article.h1.get_text().split())
@@ -98,11 +117,21 @@ def unfold(solution: Tag) -> None:
 
 @functools.cache
 def source(path: Path) -> str:
-    return path.read_text(encoding="utf8")
+    return SCRIPT.sub("", path.read_text(encoding="utf8"))
 
 
 def soup(path: Path) -> BeautifulSoup:
     return BeautifulSoup(source(path), "html.parser")
+
+
+def link_to_the_site(article: Tag, page: str) -> None:
+    """What moves there and not here says where that is."""
+    for more in article.select(".lx-more"):
+        figure = more.find_parent("figure", id=True)
+        more.append(BeautifulSoup(f': <a href="{page}#{figure["id"]}">move it there</a>', "html.parser"))
+    for figure in article.select("figure.live"):
+        link = f' <a href="{page}#{figure["id"]}">Run it on the website.</a>'
+        figure.select_one(".caption-text").append(BeautifulSoup(link, "html.parser"))
 
 
 def keep_one_style(article: Tag) -> None:
@@ -116,7 +145,7 @@ def keep_one_style(article: Tag) -> None:
 
 
 def mend_links(article: Tag, path: Path, names: set[str], address: str | None) -> None:
-    """Links to pages lead to their place in the document, other links of the site to its published address."""
+    """Links to pages lead to their place in the document, others of the site to its published address."""
     for picture in article.select("img[src]"):
         if not picture["src"].startswith("data:"):
             picture["src"] = (path.parent / picture["src"]).resolve().as_uri()
@@ -193,7 +222,9 @@ def reasons(number: int, question: list[Tag]) -> Iterator[str]:
 
 def preface(first: Chapter) -> Chapter:
     """The front page without what the title page and the table of contents say."""
-    for element in first.article.select("h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"):
+    for element in first.article.select(
+        "h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"
+    ):
         element.decompose()
     first.article.section.insert(0, BeautifulSoup(f"<h1>{PREFACE}</h1>", "html.parser"))
     return Chapter(first.name, PREFACE, None, first.article)
@@ -207,7 +238,7 @@ def title_page(first: Chapter, solutions: bool) -> str:
 {first.article.select_one("figure.film")}
 <p class="promise">{first.article.select_one("p.promise").decode_contents()}</p>
 <p class="edition">{"With solutions, for teachers" if solutions else ""}</p>
-<p class="authors">{escape(AUTHORS)}</p>
+<p class="authors">{escape(", ".join(AUTHORS))}</p>
 </section>"""
 
 
@@ -221,15 +252,17 @@ def imprint(solutions: bool, address: str | None, digest: str) -> str:
     )
     return f"""<section class="imprint">
 <h2>About this file</h2>
-<p>It holds the whole book as it stands on {site}: text, figures, quick checks and exercises. An explorer, which follows a
-slider there, is shown at three of its positions; an attack that runs in the page, as a film strip. Code is printed where
-it is the idea; all of it is in the notebooks. <a href="#answers">{ANSWERS}</a> stand at the end. {told}</p>
+<p>It holds the whole book as it stands on {site}: text, figures, quick checks and exercises. An explorer,
+which follows a slider there, is shown at three of its positions; an attack that runs in the page, as a film
+strip. Code is printed where it is the idea; all of it is in the notebooks. <a href="#answers">{ANSWERS}</a>
+stand at the end. {told}</p>
 <h2>How to cite it</h2>
-<p>{escape(AUTHORS)}. <cite>{escape(ABOUT["title"])}</cite>. Version {ABOUT["version"]}, {RELEASED.year}.
-{address or ""}</p>
+<p>{escape(", ".join(AUTHORS))}. <cite>{escape(ABOUT["title"])}</cite>. Version {ABOUT["version"]},
+{RELEASED.year}. {address or ""}</p>
 <h2>What you may do with it</h2>
-<p>Text, figures and code are under the {ABOUT["license"]} license: use, copy, change and hand them on, with the name of
-their authors and the license. The photographs have <a href="#data">licenses of their own</a>.</p>
+<p>Text, figures and code are under the {ABOUT["license"]} license: use, copy, change and hand them on, with
+the name of their authors and the license. The photographs have <a href="#data">licenses of their
+own</a>.</p>
 <p class="version">Version {ABOUT["version"]} · contents {digest}</p>
 </section>"""
 
@@ -315,22 +348,35 @@ def print_pdf(name: str, html: str, solutions: bool) -> Path:
 
 
 def finished(reader: PdfReader, path: Path, solutions: bool) -> Path:
-    """The file with what it says of itself; the time in it is that of the release, so that equal contents stay equal."""
+    """The file, and what it says of itself; its time is the release's, so that equal contents stay equal."""
     writer = PdfWriter(clone_from=reader)
+    title = ABOUT["title"] + (", with solutions" if solutions else "")
     time = datetime(RELEASED.year, RELEASED.month, RELEASED.day, tzinfo=UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
     writer.add_metadata(
         {
-            "/Title": ABOUT["title"] + (", with solutions" if solutions else ""),
-            "/Author": AUTHORS,
+            "/Title": title,
+            "/Author": ", ".join(AUTHORS),
             "/Subject": "Gradient leakage in federated learning",
             "/License": ABOUT["license"],
             "/CreationDate": time,
             "/ModDate": time,
         }
     )
+    xmp = XmpInformation.create()
+    xmp.dc_title = {"x-default": title}
+    xmp.dc_creator = AUTHORS
+    xmp.dc_language = ["en"]
+    xmp.dc_rights = {"x-default": f"{ABOUT['license']} license; the photographs have licenses of their own"}
+    writer.xmp_metadata = xmp
     writer.create_viewer_preferences().display_doctitle = True
     writer.write(path)
     return path
+
+
+def make(name: str, solutions: bool, address: str | None) -> str:
+    path = print_pdf(name, document(SITE, solutions, address), solutions)
+    size, pages = path.stat().st_size / 1e6, len(PdfReader(path).pages)
+    return f"{path.relative_to(ROOT)}: {pages} pages, {size:.1f} MB"
 
 
 def main() -> None:
@@ -340,16 +386,10 @@ def main() -> None:
         raise SystemExit("no chromium or google-chrome on this machine, which prints the book: install one")
     WORK.mkdir(parents=True, exist_ok=True)
     lives = repository()
-    address = lives.site if lives else None
-    with ThreadPoolExecutor(2) as pool:
-        jobs = [
-            pool.submit(print_pdf, name, document(SITE, solutions, address), solutions)
-            for name, solutions in ((STUDENTS, False), (TEACHERS, True))
-        ]
+    with ProcessPoolExecutor(2) as pool:
+        jobs = [pool.submit(make, name, solutions, lives and lives.site) for name, solutions in EDITIONS]
         for job in jobs:
-            path = job.result()
-            pages = len(PdfReader(path).pages)
-            print(f"{path.relative_to(ROOT)}: {pages} pages, {path.stat().st_size / 1e6:.1f} MB")
+            print(job.result())
 
 
 if __name__ == "__main__":
