@@ -45,9 +45,9 @@ try:
     from dp_accounting import rdp as rdp
     from dp_accounting.pld import PLDAccountant
 except ModuleNotFoundError as error:
-    # No requirement of leaklib: its own, attrs < 24, would downgrade what is there, in Colab for example.
+    # It is an extra: its own requirement, attrs < 24, would downgrade what is there, in Colab for example.
     raise ModuleNotFoundError(
-        f"(ε, δ) needs dp-accounting, and {error.name} is missing. This adds what is missing and changes nothing: "
+        f"leaklib.accounting needs dp-accounting, and {error.name} is missing. To add it and change nothing: "
         "pip install --no-deps dp-accounting dm-tree absl-py attrs mpmath wrapt",
         name=error.name,
     ) from error
