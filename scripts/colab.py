@@ -1,6 +1,6 @@
 """Runs the copies of the chapters as Colab would: its versions, an empty folder, no network after the setup.
 
-    scripts/colab.py [--environment colab|newest] [--python python3.13] [--keep FOLDER] [NAME ...]
+    scripts/colab.py [--versions colab|newest] [--python python3.13] [--keep FOLDER] [NAME ...]
 
 ``colab`` is the versions of tests/colab/colab.txt; ``newest`` is the newest of everything: what drifts? The
 environment is kept, and each run starts from it without what an earlier one added. First the setup cell
@@ -41,12 +41,10 @@ DEAD = "http://127.0.0.1:9"  # a proxy that nobody runs, for what connects witho
 QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # debugpy's warning at each start of a kernel
 # Presses Run on the live attack of a chapter, once, and waits for its result.
 LIVE = """\
-import gc, time
+import gc
 panel = [thing for thing in gc.get_objects() if type(thing).__name__ == "Live"][-1]
 panel.start.click()
-started = time.monotonic()
-while panel.result is None and time.monotonic() < started + 240:
-    time.sleep(0.1)
+panel.thread.join(300)
 assert panel.result is not None, panel.message.value
 """
 # A solution, which "Run all" leaves out, in a copy of the state that the last cell leaves.
@@ -127,7 +125,8 @@ def prepared(path: Path, site: str):
     setup = next((cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])), None)
     if setup:
         setup.source, found = SITE_LINE.subn(f'SITE = "{site}"', setup.source)
-        assert found == 1, f"{path.name}: expected one line SITE = in the setup cell, found {found}"
+        if found != 1:
+            raise SystemExit(f"{path.name}: expected one line SITE = in the setup cell, found {found}")
         # What it says depends on what is installed; that it says something does not.
         setup.outputs = [new_output("stream", text="…\n")]
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -136,13 +135,15 @@ def prepared(path: Path, site: str):
     for cell in codes:
         cell.outputs = stored.get(cell.id, cell.outputs)  # a copy keeps of a figure its PNG alone
         cell.execution_count = 1  # nbval takes a cell without for one whose outputs are not its own
-    assert stored.keys() <= {cell.id for cell in codes}, f"{path.name} has not all cells of the chapter"
+    if lost := stored.keys() - {cell.id for cell in codes}:
+        raise SystemExit(f"{path.name} has no cell {', '.join(lost)} of the chapter: make book")
     if any("live(\n" in cell.source for cell in codes):
         notebook.cells.append(new_code_cell(LIVE, execution_count=1))
     for cell in codes:
         if "solution" in cell.metadata.get("tags", []):
             name = cell.source.partition("\n")[0]
-            assert ASLEEP in cell.source, f"{path.name}: {name} runs by itself"
+            if ASLEEP not in cell.source:
+                raise SystemExit(f"{path.name}: {name} would run with all other cells")
             code = cell.source.replace(ASLEEP, AWAKE)
             notebook.cells.append(new_code_cell(SOLUTION.format(code=code, name=name), execution_count=1))
     return notebook, setup
@@ -223,9 +224,9 @@ def compare(folder: Path, jobs: int) -> bool:
 def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as 03_dlg; without any, all copies")
-    parser.add_argument("--environment", choices=["colab", "newest"], default="colab")
+    parser.add_argument("--versions", choices=["colab", "newest"], default="colab")
     parser.add_argument("--python", default="python3.13", help="Colab's is 3.13")
-    parser.add_argument("--keep", type=Path, help="where the environment is kept: .cache/colab/ENVIRONMENT")
+    parser.add_argument("--keep", type=Path, help="where the environment is kept: .cache/colab/VERSIONS")
     parser.add_argument("--jobs", type=int, default=1, help="how many copies run at a time")
     options = parser.parse_args()
 
@@ -235,8 +236,8 @@ def main() -> bool:
         raise SystemExit(
             f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book"
         )
-    keep = (options.keep or ROOT / ".cache" / "colab" / options.environment).absolute()
-    python = environment(keep, options.python, options.environment == "newest")
+    keep = (options.keep or ROOT / ".cache" / "colab" / options.versions).absolute()
+    python = environment(keep, options.python, options.versions == "newest")
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "copies")
