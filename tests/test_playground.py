@@ -119,7 +119,8 @@ def test_an_attack_runs_with_what_was_chosen() -> None:
     assert view.stop.disabled and not view.start.disabled
     assert re.match(
         r"Ended after 5 evaluations\. PSNR \d+(\.\d)? dB \(.* to .*\), gray pictures [\d.]+ dB\. "
-        r"The reconstruction explains the update: without a prior its loss is 1.0 × 10⁻⁴ times that of gray pictures\.$",
+        r"The reconstruction explains the update: "
+        r"without a prior its loss is 1.0 × 10⁻⁴ times that of gray pictures\.$",
         said(view),
     )
     shown = Shown(view.pictures.value)
