@@ -35,12 +35,22 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import dp_accounting as dp
-from dp_accounting.pld import PLDAccountant
 from scipy.optimize import root_scalar
 from scipy.stats import chi2, norm
 
 from leaklib.fields import Checked, Count, FinitePositive, Inner, Number, Range, Several, check
+
+try:
+    import dp_accounting as dp
+    from dp_accounting import rdp as rdp
+    from dp_accounting.pld import PLDAccountant
+except ModuleNotFoundError as error:
+    # It is an extra: its own requirement, attrs < 24, would downgrade what is there, in Colab for example.
+    raise ModuleNotFoundError(
+        f"leaklib.accounting needs dp-accounting, and {error.name} is missing. To add it and change nothing: "
+        "pip install --no-deps dp-accounting dm-tree absl-py attrs mpmath wrapt",
+        name=error.name,
+    ) from error
 
 Adjacency = Literal["zero out", "replace one"]
 RATE = "above 0 and at most 1, a unit's chance to take part in each round"

@@ -5,6 +5,7 @@
 Chapter: 1.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,9 +68,16 @@ class Result:
 
 
 def run(
-    experiment: Experiment, *, device: torch.device | str = "cpu", callback: Callback | None = None
+    experiment: Experiment,
+    *,
+    device: torch.device | str = "cpu",
+    callback: Callback | None = None,
+    before: Callable[[Batch], object] | None = None,
 ) -> Result:
-    """Run one experiment. The same experiment gives the same result; ``callback`` watches the attack."""
+    """Run one experiment. The same experiment gives the same result.
+
+    ``callback`` watches the attack; ``before`` is shown the private batch before the attack begins.
+    """
     e = experiment
     model = e.model.build(e.seed).to(device)
     clients = range(e.first_client, e.first_client + e.clients)
@@ -83,7 +91,9 @@ def run(
     sent = tuple(e.mechanism(update, generator=noise) for update in updates)
     view = e.aggregation(sent, generator=generator(e.seed, "aggregation"))
     update = view.smallest()
-    reconstruction = e.attack(model, update, generator=generator(e.seed, "attack"), callback=callback)
     theirs = [batches[client] for client in update.clients]
     batch = Batch(torch.cat([b.inputs for b in theirs]), torch.cat([b.labels for b in theirs]))
+    if before is not None:
+        before(batch)
+    reconstruction = e.attack(model, update, generator=generator(e.seed, "attack"), callback=callback)
     return Result(e, batch, update, reconstruction, score(reconstruction, batch), view)

@@ -278,12 +278,16 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Progress:
-    """One evaluation of a running attack, as its ``callback`` sees it."""
+    """One evaluation of a running attack, as its ``callback`` sees it.
+
+    ``gray`` is what mid-gray pictures score by the same ``loss``, NaN where the attack does not say.
+    """
 
     evaluation: int
     loss: float
     inputs: Inputs
     restart: int = 0
+    gray: float = math.nan
 
 
 Callback = Callable[[Progress], bool | None]

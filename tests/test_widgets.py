@@ -1,34 +1,21 @@
-"""Explorers are the same bytes each time, whole and honest; live attacks run, stop and fail in words."""
+"""Explorers are the same bytes each time, whole and honest."""
 
 import base64
 import io
 import json
 import re
-import subprocess
-import sys
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
-from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
-from torch import nn
 
-from leaklib.client import FedSGD
-from leaklib.data import Photos
-from leaklib.experiment import Experiment
-from leaklib.mechanisms.identity import Identity
-from leaklib.models.parts.build import seeded
 from leaklib.plots import SERIES, panels, svg
 from leaklib.rng import generator
-from leaklib.types import Labels, Progress, Reconstruction
-from leaklib.widgets import explore, live
+from leaklib.widgets import explore
 from leaklib.widgets.explorer import Explorer
-from leaklib.widgets.playground import WHERE, Live
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, show
 
 ROOT = Path(__file__).parents[1]
@@ -274,122 +261,3 @@ def test_an_explorer_that_is_too_large_is_refused() -> None:
     many = Pictures("guess", pictures(8, size=256))
     with pytest.raises(ValueError, match=r"1\.5 MB, this one has 2\.\d\d MB with 8 .* show fewer"):
         three(results=[position(1, pictures=(many,))])
-
-
-# Live attacks, with an attack that takes as long as it is told
-
-
-@dataclass(frozen=True)
-class Mlp:
-    def build(self, seed: int) -> nn.Module:
-        return seeded(seed, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))
-
-
-@dataclass(frozen=True)
-class Patient:
-    """Reports a gray picture ``steps`` times, or until it is told to stop."""
-
-    steps: int
-    loss: float = 1e-6
-
-    def __call__(self, model, update, *, generator, callback=None) -> Reconstruction:
-        inputs = torch.full((update.num_examples, *update.input_shape), 0.5)
-        labels: Labels = torch.zeros(update.num_examples, dtype=torch.long)
-        if self.steps == 0:
-            raise RuntimeError("no <steps>")
-        done = 0
-        for done in range(1, self.steps + 1):
-            if callback is not None and callback(Progress(done, 1.0, inputs)):
-                break
-            time.sleep(0.001)
-        return Reconstruction(inputs, labels, self.loss, baseline=1e-2, evaluations=done, restarts=1)
-
-
-def playground(attack: Patient) -> tuple[Live, list[tuple[int, object, int]]]:
-    asked = []
-
-    def build(batch_size, mechanism, seed) -> Experiment:
-        asked.append((batch_size, mechanism, seed))
-        return Experiment(
-            Photos(), Mlp(), FedSGD(), attack, mechanism=mechanism, batch_size=batch_size, seed=seed
-        )
-
-    mechanisms = {"none": Identity(), "the same": Identity()}
-    return live(build, max_batch_size=4, mechanisms=mechanisms, evaluations=5), asked
-
-
-def finish(view: Live) -> None:
-    assert view.thread is not None
-    view.thread.join(60)
-    assert not view.thread.is_alive()
-
-
-def said(view: Live) -> str:
-    return Page(view.message.value).text
-
-
-def test_an_attack_runs_with_what_the_sliders_say() -> None:
-    view, asked = playground(Patient(5))
-    view.batch_size.value, view.mechanism.value, view.seed.value = 2, "the same", 3
-    view.start.click()
-    finish(view)
-    assert asked == [(2, Identity(), 3)]
-    assert view.result is not None and len(view.result.batch) == 2
-    assert view.bar.value == view.bar.max == 5 and view.stop.disabled and not view.start.disabled
-    assert re.match(
-        r"PSNR \d+(\.\d)? dB \(.* to .*\)\. The reconstruction explains the update: "
-        r"its loss is 1.0 × 10⁻⁴ times that of gray pictures\.$",
-        said(view),
-    )
-    assert [image["alt"] for image in Page(view.pictures.value).images()] == [
-        "original 1 of 2", "original 2 of 2", "reconstruction 1 of 2", "reconstruction 2 of 2"
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("loss", "words"), [(5e-4, "explains part of"), (1e-2, "does not explain")])
-def test_a_loss_near_its_baseline_is_no_success(loss, words) -> None:
-    view, _ = playground(Patient(1, loss))
-    view.start.click()
-    finish(view)
-    assert f"The reconstruction {words} the update" in said(view)
-
-
-def test_an_attack_stops_when_it_is_told_to_and_can_run_again() -> None:
-    view, asked = playground(Patient(1_000_000))
-    for run in (1, 2):
-        view.start.click()
-        until = time.monotonic() + 60
-        while "so far" not in view.pictures.value and time.monotonic() < until:
-            time.sleep(0.01)
-        assert "so far" in view.pictures.value, "the emerging picture"
-        assert view.start.disabled and view.seed.disabled and not view.stop.disabled
-        view.stop.click()
-        finish(view)
-        assert said(view).startswith("Stopped after ") and len(asked) == run
-        assert not view.start.disabled and not view.seed.disabled and view.stop.disabled
-
-
-def test_an_attack_that_fails_says_why() -> None:
-    view, _ = playground(Patient(0))
-    view.start.click()
-    finish(view)
-    assert said(view) == "The attack failed with RuntimeError: no <steps>"
-    assert not view.start.disabled and view.result is None
-
-
-def test_a_playground_needs_something_to_choose() -> None:
-    with pytest.raises(ValueError, match="at least one mechanism"):
-        live(lambda *_: pytest.fail("not run"), max_batch_size=4, mechanisms={}, evaluations=5)
-
-
-@pytest.mark.slow
-def test_a_stored_page_says_where_to_run_it(tmp_path) -> None:
-    source = (
-        "from leaklib.mechanisms.identity import Identity\nfrom leaklib.widgets.playground import live\n"
-        "live(None, max_batch_size=4, mechanisms={'none': Identity()}, evaluations=5)"
-    )
-    path = tmp_path / "live.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell(source)]), path)
-    subprocess.run([sys.executable, ROOT / "scripts" / "run_notebooks.py", path], check=True, cwd=ROOT)
-    (output,) = nbformat.read(path, as_version=4).cells[0].outputs
-    assert output.data == {"text/html": f"<p><em>{WHERE}</em></p>", "text/plain": WHERE}

@@ -5,6 +5,8 @@ from html import escape
 from docutils import nodes
 
 from leaklib.report import Line
+from leaklib.widgets.playground import STORED
+from leaky.repository import repository
 
 FIGURE = '<svg class="leaky-figure" role="img" '
 MARK = '<span class="ok" aria-hidden="true">✓</span>'  # a line whose bound does not hold is never stored
@@ -20,6 +22,7 @@ def on_read(app, doctree):
             say_how_much_is_folded(cell)
             name_figure(cell)
             show_checks(cell)
+            say_where_it_runs(cell, app.env.docname)
 
 
 def say_how_much_is_folded(cell):
@@ -49,6 +52,21 @@ def show_checks(cell):
         if "stream" in output["classes"] and any(map(Line.read, lines)):
             html = f'<ul class="checks">{"".join(map(check, lines))}</ul>'
             output.replace_self(nodes.raw("", html, format="html", classes=["checks"]))
+
+
+def say_where_it_runs(cell, docname):
+    """In place of controls that need Python, which a page has not."""
+    for output in list(cell.findall(nodes.literal_block)):
+        if output.astext().strip() == STORED:
+            name = docname.rpartition("/")[2]
+            address = repository().colab(name) if repository() else None
+            colab = "this chapter in Colab"
+            link = f'<a class="reference external" href="{escape(address)}">{colab}</a>' if address else colab
+            html = (
+                '<p class="needs-python">These controls run the attack itself, so they need Python behind them: '
+                f"open {link}, or its notebook in JupyterLab, and run its cells.</p>"
+            )
+            output.replace_self(nodes.raw("", html, format="html"))
 
 
 def check(text):

@@ -17,6 +17,7 @@ Chapters: 2, 3, 5, 6, 9.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -176,7 +177,20 @@ class Search:
             return losses, False
         best = losses.argmin()
         guess = inputs[best].detach().clone()
-        return losses, bool(self.callback(Progress(self.spent, losses[best].item(), guess, self.restart)))
+        progress = Progress(self.spent, losses[best].item(), guess, self.restart, self.gray)
+        return losses, bool(self.callback(progress))
+
+    @cached_property
+    def gray(self) -> float:
+        """What mid-gray pictures score at the start of the search, with even labels where none are known."""
+        gray, targets = mid_gray(self.model, self.update), self.labels
+        if targets is None:
+            classes = num_classes(self.update)
+            targets = gray.new_full((len(gray), classes), 1 / classes)
+        loss = misfit(self.model, self.update, gray, targets, self.objective)
+        if self.prior is not None:
+            loss = loss + self.prior(torch.full_like(gray, 0.5)[None], 0.0)[0]
+        return loss.item()
 
     def distances(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Each lane's distance between what the step makes of its guess and the update, shape (lanes,)."""
