@@ -60,8 +60,8 @@ notebooks: environment
 UPGRADE = --upgrade
 lock: environment
 	@.venv/bin/python -m uv pip compile requirements.txt $(UPGRADE) --quiet --universal --python-version 3.11.0 \
-		--generate-hashes --no-emit-package leaklib --no-annotate --custom-compile-command "make lock" \
-		--output-file requirements.lock
+		--generate-hashes --no-emit-package leaklib --no-strip-extras --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock
 
 # Compiles the kernel of the attack in the page; a test compares its bytes.
 kernel: environment
