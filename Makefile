@@ -55,10 +55,13 @@ CHAPTERS = $(wildcard chapters/*.ipynb)
 notebooks: environment
 	@$(RUN) scripts/run_notebooks.py $(CHAPTERS)
 
-# Takes the newest versions that requirements.txt allows and writes them down.
+# Takes the newest versions that requirements.txt allows, for every Python from 3.11.0 and every platform, and writes
+# them down with their hashes. make lock UPGRADE= keeps those that are there and only adds what is missing.
+UPGRADE = --upgrade
 lock: environment
-	.venv/bin/python -m pip install --upgrade --upgrade-strategy eager -r requirements.txt
-	@$(RUN) scripts/lock.py
+	@.venv/bin/python -m uv pip compile requirements.txt $(UPGRADE) --quiet --universal --python-version 3.11.0 \
+		--generate-hashes --no-emit-package leaklib --no-strip-extras --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock
 
 # Compiles the kernel of the attack in the page; a test compares its bytes.
 kernel: environment
