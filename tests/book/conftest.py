@@ -3,11 +3,13 @@
 import functools
 import http.server
 import re
+import sys
 import threading
 
 import pages
 import pytest
 
+sys.path.append(str(pages.ROOT / "_ext"))
 SOURCES = [
     "_config.yml",
     "_toc.yml",
