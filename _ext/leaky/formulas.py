@@ -2,7 +2,7 @@
 
 MathJax (`_vendor/mathjax`) runs in deno, one process for all pages, and gives SVG for the eye and MathML for
 a screen reader. What a letter looks like is stored once a page; formulas refer to it. This takes 13 to 25 kB
-of a chapter, compressed. MathJax's CSS output and KaTeX need 60 to 100 kB of fonts, during whose loading lines
+of a chapter, compressed. MathJax's CSS output and KaTeX need 60 to 100 kB of fonts; while these load, lines
 move; MathML alone is the lightest, and a phone without a mathematical font shows it badly.
 
 What was drawn is kept between builds. A formula that MathJax does not understand fails the build.
