@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, copies, found, handouts, head, live, pages, social
+from leaky import buttons, cells, cite, copies, formulas, found, handouts, head, icons, live, pages, social
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
@@ -29,11 +29,11 @@ def write_palette(app, config):
     folder.mkdir(parents=True, exist_ok=True)
     css = palette_css(json.loads(PALETTE.read_text(encoding="utf8")))
     (folder / "palette.css").write_text(css, encoding="utf8")
-    config.html_static_path.append(str(folder))
+    config.html_static_path += [str(folder), str(Path(__file__).parent / "static")]
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, buttons, handouts, copies):
+    for part in (cells, pages, live, cite, head, social, found, buttons, handouts, copies, formulas, icons):
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
