@@ -96,6 +96,8 @@ def chapter(path: Path, part: str | None, names: set[str], solutions: bool, addr
     article.extract()
     for element in article.select(SCREEN if solutions else f"{SCREEN}, details.solution"):
         element.decompose()
+    for rest in article.select("details.lx-all"):
+        rest.unwrap()
     for solution in article.select("details.solution"):
         unfold(solution)
     if address:
