@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, found, head, live, pages, social
+from leaky import buttons, cells, cite, found, head, live, pages, search, social
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
@@ -33,7 +33,7 @@ def write_palette(app, config):
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, buttons):
+    for part in (cells, pages, live, cite, head, social, found, search, buttons):
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
