@@ -3,7 +3,21 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, copies, formulas, found, handouts, head, icons, live, pages, social
+from leaky import (
+    buttons,
+    cells,
+    cite,
+    copies,
+    formulas,
+    found,
+    handouts,
+    head,
+    icons,
+    live,
+    pages,
+    search,
+    social,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
@@ -33,7 +47,22 @@ def write_palette(app, config):
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, buttons, handouts, copies, formulas, icons):
+    parts = (
+        cells,
+        pages,
+        live,
+        cite,
+        head,
+        social,
+        found,
+        buttons,
+        handouts,
+        copies,
+        formulas,
+        icons,
+        search,
+    )
+    for part in parts:
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
