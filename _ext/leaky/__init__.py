@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, found, head, live, pages, social
+from leaky import buttons, cells, cite, copies, found, handouts, head, live, pages, social
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
@@ -33,11 +33,12 @@ def write_palette(app, config):
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, buttons):
+    for part in (cells, pages, live, cite, head, social, found, buttons, handouts, copies):
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
     app.add_css_file("palette.css", priority=800)
     app.add_css_file("leaky.css", priority=810)
+    app.add_css_file("print.css", priority=820, media="print")
     app.add_js_file("leaky.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -197,7 +197,7 @@ def test_page_in_a_browser(visit, name, size, scheme):
 def test_the_front_page_is_there_at_once_under_both_names(visit, name):
     page, trouble = visit(name)
     assert page.url.endswith(f"/{name}")
-    page.frame_locator(".leaky-live iframe").get_by_role("button", name="Start").wait_for()
+    page.frame_locator(".leaky-live iframe").locator("button").first.wait_for(state="attached")
     assert page.locator(".cards img").evaluate_all("all => all.every(picture => picture.naturalWidth)")
     page.locator(".cards a").first.click()
     page.wait_for_url(f"**/{PAGES[2]}")
