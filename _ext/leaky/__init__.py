@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, copies, formulas, found, handouts, head, icons, live, pages, social
+from leaky import buttons, cells, cite, copies, formulas, found, handouts
+from leaky import head, icons, live, pages, social, weight
 
+
+PARTS = (cells, pages, live, cite, head, social, found, buttons, handouts, copies, formulas, icons, weight)
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
 
@@ -33,7 +36,7 @@ def write_palette(app, config):
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, buttons, handouts, copies, formulas, icons):
+    for part in PARTS:
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
