@@ -3,7 +3,21 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, found, handouts, head, live, pages, social
+from leaky import (
+    buttons,
+    cells,
+    cite,
+    copies,
+    formulas,
+    found,
+    handouts,
+    head,
+    icons,
+    live,
+    pages,
+    search,
+    social,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
@@ -29,11 +43,26 @@ def write_palette(app, config):
     folder.mkdir(parents=True, exist_ok=True)
     css = palette_css(json.loads(PALETTE.read_text(encoding="utf8")))
     (folder / "palette.css").write_text(css, encoding="utf8")
-    config.html_static_path.append(str(folder))
+    config.html_static_path += [str(folder), str(Path(__file__).parent / "static")]
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, buttons, handouts):
+    parts = (
+        cells,
+        pages,
+        live,
+        cite,
+        head,
+        social,
+        found,
+        buttons,
+        handouts,
+        copies,
+        formulas,
+        icons,
+        search,
+    )
+    for part in parts:
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.

@@ -1,10 +1,10 @@
 """A page's resolved doctree as cells of a notebook that Colab, JupyterLab and VS Code show alike.
 
-Numbers, references, citations and terms are resolved in the doctree: they are as on the site, and no directive is
-left over. How Markdown is written follows from where those three differ:
+Numbers, references, citations and terms are resolved in the doctree: they are as on the site, and no
+directive is left over. How the Markdown is written follows from where those three differ:
 
-- Colab and JupyterLab cut formulas out before they read Markdown, VS Code cuts a table's line at each `|`. So a
-  formula is one line, into which a quotation puts no `>`, and writes `<`, `>` and (in tables) `|` as commands.
+- Colab and JupyterLab cut formulas out before they read Markdown; VS Code cuts a table's line at each `|`. So
+  a formula is one line, into which a quotation puts no `>`, with `<`, `>` and `|` written as commands.
 - Markdown and formulas within `<details>` are read by all three if blank lines stand around them.
 - Colab shows no attachments: a picture is part of the text, at the end of its cell.
 - All three take away classes and styles: a box is a quotation with its title in bold.
@@ -14,10 +14,10 @@ import base64
 import mimetypes
 import re
 import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Protocol
 
 from docutils import nodes
 from sphinx.addnodes import number_reference
@@ -29,21 +29,34 @@ BOXES = ("theorem", "proposition", "definition", "lemma", "corollary", "algorith
 FIGURE = '<svg class="leaky-figure"'
 QUIZ = re.compile(r'<details class="quiz (yes|no)"><summary>(.*)</summary>\s*')
 SILENT = (nodes.target, nodes.Invisible, nodes.colspec)
-# "Run all" must not run a solution. Colab knows no tags that skip a cell, Windows no `%%script false`; a guard is
-# plain Python everywhere, and in Colab a box to tick.
-GUARD = "# @title {title}: code\nrun_solution = False  # @param {{type:\"boolean\"}}\nif run_solution:\n{code}"
-HOW_TO_RUN = "The code is in the next cell. To run it, set `run_solution` to `True`, in Colab by ticking the box."
+# "Run all" must not run a solution. Colab knows no tags that skip a cell, Windows no `%%script false`; a
+# guard is plain Python everywhere, and in Colab a box to tick.
+GUARD = '# @title {title}: code\nrun_solution = False  # @param {{type:"boolean"}}\nif run_solution:\n{code}'
+HOW_TO_RUN = (
+    "The code is in the next cell. To run it, set `run_solution` to `True`, in Colab by ticking the box."
+)
+
+
+class Links(Protocol):
+    """What is to be known of the book around the page."""
+
+    places: set[str]  # on this page, to which a reference on it leads
+
+    def number(self, node: nodes.Element, kind: str) -> str: ...  # "4.2", or "" for none
+
+    def address(self, node: nodes.Element) -> str | None: ...  # of a reference; None: a copy has no way there
+
+    def picture(self, node: nodes.image) -> Path: ...
+
+    def attack(self, node: nodes.figure) -> str | None: ...  # the published page, at this attack
 
 
 @dataclass
 class Copy:
     """The cells of one page, as they are written."""
 
-    cells_of_source: list[dict]  # of the notebook that the page is made from
-    number: Callable[[nodes.Element, str], str]  # of a node among its kind: "4.2", or "" for none
-    address: Callable[[nodes.Element], str | None]  # where a reference leads; None: nowhere that a copy can go
-    picture: Callable[[nodes.image], Path]
-    attack: Callable[[nodes.figure], str | None]  # the published page with this attack
+    source: list[dict]  # the cells of the notebook that the page is made from
+    links: Links
     cells: list[dict] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)  # of the Markdown cell that is being written
     pictures: dict[str, str] = field(default_factory=dict)  # in that cell
@@ -90,12 +103,12 @@ class Copy:
         return cell
 
     def code(self, node: nodes.container) -> None:
-        """A code cell as its source has it, folded where the page folds it; below it what it shows, in words."""
-        stored = self.cells_of_source[node["cell_index"]]
+        """A code cell as its source has it, folded where the page folds it; then caption and alt text."""
+        stored = self.source[node["cell_index"]]
         source, tags = "".join(stored["source"]), stored["metadata"].get("tags", [])
         self.close(f"{stored['id']}-text")
         figure = next(node.findall(nodes.figure), None)
-        number = "" if figure is None else f"Figure {self.number(figure, 'figure')}"
+        number = "" if figure is None else f"Figure {self.links.number(figure, 'figure')}"
         metadata = {"tags": tags} if tags else {}
         if "hide-input" in tags or "hide-cell" in tags:
             lines = len(source.splitlines())
@@ -109,7 +122,7 @@ class Copy:
         cell["outputs"] = [kept for output in stored["outputs"] if (kept := shown(output, alt))]
         if figure is not None:
             caption = next(figure.findall(nodes.caption))
-            self.blocks.append(f"{anchor(figure)}**{number}.** {self.inline(caption)}")
+            self.blocks.append(f"**{number}.** {self.inline(caption)}")
         if alt:
             self.blocks.append(details(f"{number or 'The picture'} in words", [prose(alt)]))
 
@@ -129,7 +142,7 @@ class Copy:
         self.blocks.append(details(title, blocks))
         if code:
             name = title.partition(" · ")[0]
-            source = GUARD.format(title=name, code=textwrap.indent("\n\n".join(code), "    "))
+            source = GUARD.format(title=name, code=textwrap.indent("\n\n".join(code), "    ").rstrip())
             self.close(f"{node['ids'][0].rpartition('/')[2]}-text")
             self.add(
                 "code",
@@ -155,15 +168,21 @@ class Copy:
         return [block for child in node.children[start:] for block in self.block(child)]
 
     def block_title(self, node):
-        number = self.number(node.parent, "section")
-        return [f"{'#' * self.level} {number}{' · ' * bool(number)}{self.inline(node)}"]
+        number = self.links.number(node.parent, "section")
+        return [
+            f"{'#' * self.level} {self.anchor(node.parent)}{number}{' · ' * bool(number)}{self.inline(node)}"
+        ]
+
+    def anchor(self, node):
+        """A place to jump to, where something on this page leads there."""
+        return "".join(f'<a id="{name}"></a>' for name in node["ids"] if name in self.links.places)
 
     def block_paragraph(self, node):
         text, mark = self.inline(node), self.mark
         self.mark = ""
         if "question" in node["classes"] or "promise" in node["classes"]:
             text = f"**{text}**"
-        if "threat" in node["classes"] and not text.startswith("**"):
+        if "threat" in node["classes"] and "Threat model" not in text:
             text = f"**Threat model:** {text}"
         if "meta" in node["classes"]:
             text = f"*{text}*"
@@ -172,13 +191,20 @@ class Copy:
     def block_admonition(self, node):
         if "proof" in node["classes"]:
             return quotation(self.inside(node))
-        mark = next((MARKS[name] for name in node["classes"] if name in MARKS), "")
-        return quotation([f"**{mark} {self.inline(node[0])}**".replace("** ", "**"), *self.inside(node, 1)])
+        title, mark = (
+            self.inline(node[0]),
+            next((MARKS[name] for name in node["classes"] if name in MARKS), ""),
+        )
+        said_above = self.blocks[-1:] == [f"{'#' * self.level} {title}"]
+        title = [] if said_above else [f"**{f'{mark} {title}'.strip()}**"]
+        return quotation([*title, *self.inside(node, 1)])
 
     def numbered_box(self, node):
         kind = next(name for name in BOXES if name in node["classes"])
-        title = named(f"{kind.capitalize()} {self.number(node, kind)} {self.inline(node[0]).strip()}".strip())
-        return quotation([f"{anchor(node)}**{title}**", *self.inside(node[1])])
+        title = named(
+            f"{kind.capitalize()} {self.links.number(node, kind)} {self.inline(node[0]).strip()}".strip()
+        )
+        return quotation([f"{self.anchor(node)}**{title}**", *self.inside(node[1])])
 
     block_exercise_enumerable_node = block_theorem_node = block_proposition_node = numbered_box
     block_definition_node = block_lemma_node = block_corollary_node = block_algorithm_node = numbered_box
@@ -198,27 +224,28 @@ class Copy:
         return []
 
     def block_figure(self, node):
-        number, (image,) = self.number(node, "figure"), node.findall(nodes.image)
-        caption = f"{anchor(node)}**Figure {number}.** " * bool(number) + self.inline(node[-1])
-        address = self.attack(node)
+        number, (image,) = self.links.number(node, "figure"), node.findall(nodes.image)
+        caption = f"**Figure {number}.** " * bool(number) + self.inline(node[-1])
+        address = self.links.attack(node)
         run = [f"[Run this attack in your browser]({address}), with controls."] if address else []
         return [*self.block_image(image), caption, *run]
 
     def block_image(self, node):
-        path = self.picture(node)
+        path = self.links.picture(node)
         data, kind = base64.b64encode(path.read_bytes()).decode(), mimetypes.guess_type(path.name)[0]
         self.pictures[path.stem] = f"data:{kind};base64,{data}"
         return [f"![{prose(node.get('alt', ''))}][{path.stem}]"]
 
     def block_math_block(self, node):
-        number = self.number(node, "displaymath")
-        return [f"$${formula(node)}{rf' \tag{{{number}}}' * bool(number)}$$"]
+        number = self.links.number(node, "displaymath")
+        tag = rf" \tag{{{number}}}" if number else ""
+        return [f"$${formula(node)}{tag}$$"]
 
     def block_literal_block(self, node):
-        return [f"```{node.get('language', '')}\n{node.astext()}\n```"]
+        return [f"```{node.get('language', '')}\n{node.astext().strip(chr(10))}\n```"]
 
     def block_bullet_list(self, node):
-        return entries((("- ", self.inside(item)) for item in node.children))
+        return entries(("- ", self.inside(item)) for item in node.children)
 
     def block_enumerated_list(self, node):
         first = node.get("start", 1)
@@ -243,7 +270,7 @@ class Copy:
         title = next(found for found in node.findall(nodes.container) if "sd-card-title" in found["classes"])
         link = next(node.findall(nodes.reference))
         text = [block for found in node.findall(nodes.paragraph) for block in self.block(found)]
-        return " ".join([f"**{linked(self.inline(title[0]), self.address(link))}.**", *text])
+        return " · ".join([f"**{linked(self.inline(title[0]), self.links.address(link))}**", *text])
 
     def block_rubric(self, node):
         return [f"**{self.inline(node)}**"]
@@ -275,7 +302,7 @@ class Copy:
             return code_span(node.astext())
         text = self.inline(node)
         if isinstance(node, (nodes.reference, number_reference)):
-            return linked(text, self.address(node))
+            return linked(text, self.links.address(node))
         if isinstance(node, nodes.strong):
             return f"**{text}**"
         if isinstance(node, nodes.emphasis):
@@ -322,12 +349,8 @@ def named(title: str) -> str:
     return re.sub(r" \((.*)\)$", r" · \1", title)
 
 
-def anchor(node: nodes.Element) -> str:
-    return f'<a id="{node["ids"][0]}"></a>'
-
-
 def quotation(blocks: list[str]) -> list[str]:
-    return [re.sub(r"^", "> ", "\n\n".join(blocks), flags=re.MULTILINE)]
+    return ["\n".join(f"> {line}".rstrip() for line in "\n\n".join(blocks).split("\n"))]
 
 
 def details(title: str, blocks: list[str]) -> str:
