@@ -21,7 +21,22 @@ from leaky import (
 )
 
 
-PARTS = (cells, pages, live, cite, head, social, found, buttons, handouts, copies, formulas, icons, weight)
+PARTS = (
+    cells,
+    pages,
+    live,
+    cite,
+    head,
+    social,
+    found,
+    search,
+    buttons,
+    handouts,
+    copies,
+    formulas,
+    icons,
+    weight,
+)
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
 
@@ -50,7 +65,7 @@ def write_palette(app, config):
 
 
 def setup(app):
-    for part in ():
+    for part in PARTS:
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
