@@ -128,7 +128,7 @@ def test_the_start_is_seen_and_the_rest_is_folded() -> None:
     assert re.findall("<figcaption>(.*?)</figcaption>", strip) == ["channels: 2"]
     assert re.findall("<figcaption>(.*?)</figcaption>", folded) == ["channels: 1", "channels: 4"]
     assert "<summary>The other 2 positions</summary>" in folded
-    assert [image.get("loading") for image in Page(html).images()] == [None, None, *["lazy"] * 4]
+    assert [image["width"] for image in Page(html).images()] == ["96", "96", *["64"] * 4]
     two = explore([position(1), position(2)], [CHANNELS], title="Two", curve=Curve("rank")).html
     assert "<summary>The other position</summary>" in two
 

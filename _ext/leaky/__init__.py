@@ -3,11 +3,40 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, copies, formulas, found, handouts
-from leaky import head, icons, live, pages, social, weight
+from leaky import (
+    buttons,
+    cells,
+    cite,
+    copies,
+    formulas,
+    found,
+    handouts,
+    head,
+    icons,
+    live,
+    pages,
+    search,
+    social,
+    weight,
+)
 
 
-PARTS = (cells, pages, live, cite, head, social, found, buttons, handouts, copies, formulas, icons, weight)
+PARTS = (
+    cells,
+    pages,
+    live,
+    cite,
+    head,
+    social,
+    found,
+    search,
+    buttons,
+    handouts,
+    copies,
+    formulas,
+    icons,
+    weight,
+)
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
 

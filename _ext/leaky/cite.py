@@ -91,8 +91,9 @@ def add_colophon(app, pagename, templatename, context, doctree):
         f'<div class="highlight-bibtex notranslate">{listing}</div></details>'
     )
     owner = f"{app.config.copyright} {app.config.author}"
+    license_of_text = f'<a rel="license" href="{CC_BY}">CC BY 4.0</a>'
     context["colophon"] = (
         f"{'' if front else fold}"
-        f'<p class="licenses">© {escape(owner)} · text and figures <a rel="license" href="{CC_BY}">CC BY 4.0</a> · '
+        f'<p class="licenses">© {escape(owner)} · text and figures {license_of_text} · '
         f'code <a href="{license_of_code}">MIT</a> · version {escape(book()["version"])}</p>'
     )

@@ -9,6 +9,13 @@ addEventListener("load", () => {
   new ResizeObserver(markScrollers).observe(document.querySelector(".bd-article") ?? document.body);
 });
 
+// The search is loaded by who searches.
+addEventListener("focusin", ({target}) => {
+  if (!target.matches("form.bd-search input") || document.getElementById("leaky-search")) return;
+  const src = `${document.documentElement.dataset.content_root}_static/search.js`;
+  document.head.append(Object.assign(document.createElement("script"), {id: "leaky-search", src}));
+});
+
 // A term or a citation says what it stands for, on hovering and on focus, until Escape or the pointer leaves.
 const tip = Object.assign(document.createElement("div"), {className: "leaky-tip", id: "leaky-tip", hidden: true});
 tip.setAttribute("role", "tooltip");

@@ -70,6 +70,8 @@
     let every = Math.max(1, Math.ceil(last * room / Math.max(width, 1)));
     // A little wider where that reaches the last value.
     for (let step = every; step <= 2 * every; step++) if (last % step === 0) { every = step; break; }
+    // The first and the last one stand inside, which may be too much for the two alone.
+    if (every === last && 7 * (axis.values[0].length + axis.values[last].length) + 12 > width + 2 * THUMB) every = last + 1;
     ticks.replaceChildren(...axis.values.flatMap((text, i) => {
       if (i % every) return [];
       const edge = 7 * text.length <= 2 * THUMB ? "" : i === 0 ? "lx-start" : i === last ? "lx-end" : "";

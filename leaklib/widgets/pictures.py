@@ -30,7 +30,7 @@ class Store:
     def row(self, row: Pictures, position: str, *, whole: bool = False, first: bool = False) -> str:
         """A row at the named position; what was shown before is named, not repeated, unless it is ``whole``.
 
-        The pictures of the ``first`` position are larger, and loaded at once where they are files.
+        The pictures of the ``first`` position are larger. What is not for paper is loaded when it is seen.
         """
         parts = [
             self._picture(
@@ -64,7 +64,7 @@ class Store:
         number, where = self.seen.setdefault(data, (len(self.seen), name))
         if where != name and not whole:
             return _again(where, caption)
-        more = f' data-n="{number}"' if first else f' data-n="{number}" loading="lazy"'
+        more = f' data-n="{number}"' if whole else f' data-n="{number}" loading="lazy"'
         return figure(data, name, caption, size=96 if first else 64, more=more)
 
 
