@@ -3,7 +3,7 @@
 Notebooks hold their pictures inside, as data: addresses, so that each is whole by itself. On the site these
 become files of ``_images``, named after their contents: lossless WebP where that is smaller, else PNG, with
 the same pixels either way. What stands below the first section's heading is loaded when a reader comes near;
-the first figure is loaded at once. Scripts run when the page is there, and the sheets of theme and book are one
+the first figure is loaded at once. Scripts run when the page is there; the sheets of theme and book are one
 file.
 """
 
