@@ -2,7 +2,7 @@
 
 It is read from the pages as they are shown, so numbers and references are the page's. Each page leaves its
 part in the folder of the doctrees, since a later build writes only what has changed. In the end all parts
-become `searchindex.js`, together with the library that ranks them (`_vendor/search`): a script, so that a book
+become `searchindex.js`, with the library that ranks them (`_vendor/search`): a script, so that a book
 opened from a file can load it, too. `search.js` loads it when somebody searches.
 
 Measured side by side: Sphinx's own index names pages only and fetches whole pages for its excerpts; Pagefind
