@@ -34,7 +34,7 @@ def packed(path):
 
 
 def loaded(site, name, lazy=False):
-    """Bytes on the wire of what a page loads by itself; with what is ``lazy``, of all that a reader comes near."""
+    """Bytes on the wire of what a page loads by itself; ``lazy``: of all that a reader comes near."""
     text = (site / name).read_text(encoding="utf8")
     # What an explorer folds is loaded with the slider.
     seen = re.sub(r'<details class="lx-all">.*?</details>', "", text, flags=re.DOTALL)
