@@ -82,6 +82,7 @@ class Book:
     def __init__(self, app, page, doctree):
         self.env, self.builder, self.page = app.env, app.builder, page
         self.names, self.here = notebooks(app.env), repository()
+        self.folder = posixpath.dirname(app.builder.get_target_uri(page))
         self.pages = {app.builder.get_target_uri(name): name for name in app.env.found_docs}
         elements = list(doctree.findall(nodes.Element))
         wanted = {place for node in elements if (place := within(node))}
@@ -106,7 +107,7 @@ class Book:
         path, _, place = node["refuri"].partition("#")
         if re.match(r"[a-z]+:", path):
             return node["refuri"]
-        page = self.pages[posixpath.normpath(posixpath.join(posixpath.dirname(self.page), path))]
+        page = self.pages[posixpath.normpath(posixpath.join(self.folder, path))]
         if page == BIBLIOGRAPHY and place in papers(self.env):
             return papers(self.env)[place]
         copy = f"{self.names[page]}.ipynb" if page in self.names else None
