@@ -1,5 +1,6 @@
-# make book    build the website            make lint   style of the code
-# make test    tests and notebooks          make types  types of leaklib
+# make book    the website                  make lint   style of the code
+# make files   PDF and ePub                 make types  types of leaklib
+# make test    tests and notebooks          make colab  the copies in Colab's versions
 # Of tests with very many cases, `make test` draws a few, others each day; SAMPLE=all runs all, SAMPLE=7 draws anew.
 # Needs Python 3.11, 3.12 or 3.13 and make. Writes only inside this folder (pip also keeps its usual download cache).
 PYTHON ?= python3
@@ -11,21 +12,45 @@ RUN = env PYTHONNOUSERSITE=1 XDG_CACHE_HOME="$(CACHE)" XDG_CONFIG_HOME="$(CACHE)
 	IPYTHONDIR="$(CACHE)/ipython" MPLCONFIGDIR="$(CACHE)/matplotlib" MPLBACKEND= \
 	JUPYTER_CONFIG_DIR="$(CACHE)/jupyter" JUPYTER_DATA_DIR="$(CACHE)/jupyter" JUPYTER_RUNTIME_DIR="$(CACHE)/jupyter/runtime" \
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python
+BUILD = $(RUN) -c "from jupyter_book.cli.main import main; main()" build . -W -n --keep-going && test -f _build/html/index.html
+files = $(shell find $(1) -type f ! -name "*.pyc")
 
-.PHONY: book test lint types size witnesses notebooks kernel lock clean environment
+SITE = _build/complete
 
-book: environment
-	@echo "Building the website from an empty _build; a warning is an error."
-	@rm -rf _build
-	@$(RUN) -c "from jupyter_book.cli.main import main; main()" build . -W -n --keep-going
-	@test -f _build/html/index.html
-	@touch $(SITE)
+.PHONY: book files test lint types size witnesses notebooks kernel lock colab clean environment FORCE
+
+book: $(SITE)
 	@echo "Open this file in a browser: $(CURDIR)/_build/html/index.html"
 
-# The tests read the website; one that is complete and current is not built again.
-SITE = _build/complete
-$(SITE): requirements.lock $(shell find _config.yml _toc.yml _ext _vendor chapters leaklib/palette.json leaklib/report.py leaklib/widgets/inpage.py leaklib/widgets/live -type f ! -name "*.pyc") | environment
-	@$(MAKE) book
+# The pages say which repository they come from: for another one all are written anew.
+_build/repository: FORCE | environment
+	@mkdir -p _build
+	@$(RUN) _ext/leaky/repository.py >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+_build/pages: _build/repository requirements.lock $(call files,_config.yml _toc.yml CITATION.cff _ext _vendor chapters \
+		leaklib/palette.json leaklib/report.py leaklib/widgets/inpage.py leaklib/widgets/live) | environment
+	@echo "Building the website from an empty _build; a warning is an error."
+	@find _build -mindepth 1 -maxdepth 1 ! -name repository -exec rm -rf {} +
+	@$(BUILD) && touch $@
+
+# Another package is another wheel, which the copies of the chapters install; the pages stay.
+$(SITE): _build/pages pyproject.toml README.md LICENSE scripts/wheel.py $(call files,leaklib)
+	@if [ -e $@ ]; then echo "Building the wheel and the copies."; $(BUILD); fi
+	@touch $@
+
+# The book as PDF, once with and once without solutions, and as ePub: beside the front page of the website.
+files: _build/files/complete
+_build/files/complete: $(SITE) scripts/book_files.py $(wildcard scripts/book_files.*)
+	@echo "Printing the book, which takes a minute or two."
+	@$(RUN) scripts/book_files.py
+	@mkdir -p _build/files && touch $@
+
+# Runs the copies in the versions that Colab has: make colab COPIES="03_dlg 08_batch_size"; or in the newest of
+# everything: make colab VERSIONS=newest. Needs Python 3.13 and, the first time, 6 GB more.
+VERSIONS ?= colab
+colab: $(SITE)
+	@$(RUN) scripts/colab.py --versions $(VERSIONS) $(COPIES)
 
 SAMPLE ?= $(shell date +%Y%m%d)
 test: $(SITE)
@@ -37,6 +62,7 @@ lint: environment
 	@echo "Checking the style."
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@.venv/bin/zizmor --offline --quiet .github
 
 types: environment
 	@echo "Checking the types of leaklib and of its JavaScript."
@@ -55,10 +81,13 @@ CHAPTERS = $(wildcard chapters/*.ipynb)
 notebooks: environment
 	@$(RUN) scripts/run_notebooks.py $(CHAPTERS)
 
-# Takes the newest versions that requirements.txt allows and writes them down.
+# Takes the newest versions that requirements.txt allows, for every Python from 3.11.0 and every platform, and writes
+# them down with their hashes. make lock UPGRADE= keeps those that are there and only adds what is missing.
+UPGRADE = --upgrade
 lock: environment
-	.venv/bin/python -m pip install --upgrade --upgrade-strategy eager -r requirements.txt
-	@$(RUN) scripts/lock.py
+	@.venv/bin/python -m uv pip compile requirements.txt $(UPGRADE) --quiet --universal --python-version 3.11.0 \
+		--generate-hashes --no-emit-package leaklib --no-strip-extras --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock
 
 # Compiles the kernel of the attack in the page; a test compares its bytes.
 kernel: environment

@@ -1,10 +1,10 @@
 """Runs the copies of the chapters as Colab would: its versions, an empty folder, no network after the setup.
 
-    scripts/colab.py [--environment colab|newest] [--python python3.13] [--keep FOLDER] [NAME ...]
+    scripts/colab.py [--versions colab|newest] [--python python3.13] [--keep FOLDER] [NAME ...]
 
 ``colab`` is the versions of tests/colab/colab.txt; ``newest`` is the newest of everything: what drifts? The
 environment is kept, and each run starts from it without what an earlier one added. First the setup cell
-installs the wheel of the site that was built, from an address as in real life, and may only add packages. Then
+installs the wheel of the built site, from an address as in real life, and may only add packages. Then
 the cells of each copy run with nothing outside this machine in reach, its solutions too, and its live attack
 once. The comparison with the stored outputs is the chapters' own, chapters/conftest.py. Exits with 1 where
 anything fails or has left its tolerance. Run by the book's own Python, which needs nothing from the other.
@@ -33,18 +33,18 @@ from nbformat.v4 import new_code_cell, new_output
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "tests" / "colab" / "colab.txt"
 OFFLINE = ROOT / "tests" / "colab" / "offline"
+CHAPTERS = ROOT / "chapters"
 COPIES, SITE = ROOT / "_build" / "colab", ROOT / "_build" / "html"
 PUBLISHED = "leaky-gradients"  # the folder of the site's address
 SITE_LINE = re.compile(r'^SITE = "[^"]*"', re.MULTILINE)
 DEAD = "http://127.0.0.1:9"  # a proxy that nobody runs, for what connects without Python
+QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # debugpy's warning at each start of a kernel
 # Presses Run on the live attack of a chapter, once, and waits for its result.
 LIVE = """\
-import gc, time
+import gc
 panel = [thing for thing in gc.get_objects() if type(thing).__name__ == "Live"][-1]
 panel.start.click()
-started = time.monotonic()
-while panel.result is None and time.monotonic() < started + 240:
-    time.sleep(0.1)
+panel.thread.join(300)
 assert panel.result is not None, panel.message.value
 """
 # A solution, which "Run all" leaves out, in a copy of the state that the last cell leaves.
@@ -125,18 +125,27 @@ def prepared(path: Path, site: str):
     setup = next((cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])), None)
     if setup:
         setup.source, found = SITE_LINE.subn(f'SITE = "{site}"', setup.source)
-        assert found == 1, f"{path.name}: expected one line SITE = in the setup cell, found {found}"
+        if found != 1:
+            raise SystemExit(f"{path.name}: expected one line SITE = in the setup cell, found {found}")
         # What it says depends on what is installed; that it says something does not.
         setup.outputs = [new_output("stream", text="…\n")]
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    chapter = nbformat.read(CHAPTERS / path.name, as_version=4)
+    stored = {cell.id: cell.outputs for cell in chapter.cells if cell.cell_type == "code"}
+    for cell in codes:
+        cell.outputs = stored.get(cell.id, cell.outputs)  # a copy keeps of a figure its PNG alone
+        cell.execution_count = 1  # nbval takes a cell without for one whose outputs are not its own
+    if lost := stored.keys() - {cell.id for cell in codes}:
+        raise SystemExit(f"{path.name} has no cell {', '.join(lost)} of the chapter: make book")
     if any("live(\n" in cell.source for cell in codes):
-        notebook.cells.append(new_code_cell(LIVE))
+        notebook.cells.append(new_code_cell(LIVE, execution_count=1))
     for cell in codes:
         if "solution" in cell.metadata.get("tags", []):
             name = cell.source.partition("\n")[0]
-            assert ASLEEP in cell.source, f"{path.name}: {name} runs by itself"
+            if ASLEEP not in cell.source:
+                raise SystemExit(f"{path.name}: {name} would run with all other cells")
             code = cell.source.replace(ASLEEP, AWAKE)
-            notebook.cells.append(new_code_cell(SOLUTION.format(code=code, name=name)))
+            notebook.cells.append(new_code_cell(SOLUTION.format(code=code, name=name), execution_count=1))
     return notebook, setup
 
 
@@ -158,15 +167,21 @@ def run_setup(setup, folder: Path) -> bool:
 
 def pytest_runtest_makereport(item, call):
     """For the table: the lines of a failed cell that are neither as stored nor within their tolerance."""
-    if call.when == "call" and call.excinfo and getattr(item, "test_outputs", None):
-        item.user_properties.append(("drift", drift(item.cell.outputs, item.test_outputs)))
+    if call.when == "call" and call.excinfo:
+        from conftest import settled_line  # the chapters', in whose run this is a plugin
+
+        error = call.excinfo.value
+        last = (getattr(error, "inner_traceback", None) or "").strip().rpartition("\n")[2]
+        rows = [("", COLOUR.sub("", f"{error} {last}"))]
+        if "outputs differ" in str(error):
+            rows = drift(item.cell.outputs, item.test_outputs, settled_line) or rows
+        item.user_properties.append(("drift", rows))
 
 
-def drift(stored, shown):
-    from conftest import settled_line
-
+def drift(stored, shown, settled) -> list[tuple[str, str]]:
+    """The lines that differ, ``settled`` being the chapters' way to see a number within its tolerance."""
     pairs = zip_longest(text(stored), text(shown), fillvalue="")
-    return [(before, now) for before, now in pairs if settled_line(now, before) != before]
+    return [(before, now) for before, now in pairs if settled(now, before) != before]
 
 
 def text(outputs) -> list[str]:
@@ -182,16 +197,15 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.section("what differs from the book")
     terminalreporter.write_line("| copy, cell | stored | here |\n|---|---|---|")
     for report in failed:
-        pairs = dict(report.user_properties).get("drift") or [("", COLOUR.sub("", report.longreprtext)[:200])]
-        for before, now in pairs:
-            place = report.nodeid.rpartition("/")[2]
+        place = report.nodeid.rpartition("/")[2]
+        for before, now in dict(report.user_properties)["drift"]:
             terminalreporter.write_line(f"| {place} | {before} | {now.replace(chr(10), ' ')} |")
 
 
 def compare(folder: Path, jobs: int) -> bool:
     """Runs the copies in ``folder`` and compares; whether all is as it was."""
-    sys.path += [str(ROOT / "scripts"), str(ROOT / "chapters")]
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "scripts"), str(ROOT / "chapters")])
+    sys.path += [str(ROOT / "scripts"), str(CHAPTERS)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "scripts"), str(CHAPTERS)])
     options = [
         "--nbval-lax",
         "--nbval-kernel-name=offline",
@@ -199,7 +213,12 @@ def compare(folder: Path, jobs: int) -> bool:
         f"--rootdir={folder}",
     ]
     plugins = ["-p", "conftest", "-p", "colab", "-p", "no:cacheprovider"]
-    return pytest.main([*options, *plugins, *(["-n", str(jobs)] if jobs > 1 else []), "-q", str(folder)]) == 0
+    return (
+        pytest.main(
+            [*options, *plugins, *(["-n", str(jobs)] if jobs > 1 else []), "-q", "--tb=line", str(folder)]
+        )
+        == 0
+    )
 
 
 # ---- all of it ----
@@ -208,9 +227,9 @@ def compare(folder: Path, jobs: int) -> bool:
 def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as 03_dlg; without any, all copies")
-    parser.add_argument("--environment", choices=["colab", "newest"], default="colab")
+    parser.add_argument("--versions", choices=["colab", "newest"], default="colab")
     parser.add_argument("--python", default="python3.13", help="Colab's is 3.13")
-    parser.add_argument("--keep", type=Path, help="where the environment is kept: .cache/colab/ENVIRONMENT")
+    parser.add_argument("--keep", type=Path, help="where the environment is kept: .cache/colab/VERSIONS")
     parser.add_argument("--jobs", type=int, default=1, help="how many copies run at a time")
     options = parser.parse_args()
 
@@ -220,8 +239,8 @@ def main() -> bool:
         raise SystemExit(
             f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book"
         )
-    keep = (options.keep or ROOT / ".cache" / "colab" / options.environment).absolute()
-    python = environment(keep, options.python, options.environment == "newest")
+    keep = (options.keep or ROOT / ".cache" / "colab" / options.versions).absolute()
+    python = environment(keep, options.python, options.versions == "newest")
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "copies")
@@ -229,9 +248,9 @@ def main() -> bool:
         site = serve(Path(scratch))
         os.environ["JUPYTER_PATH"] = scratch
         # Nothing of the checkout on Python's path, whoever started this.
-        kernel(Path(scratch), python, "online", {"PYTHONPATH": ""})
+        kernel(Path(scratch), python, "online", {"PYTHONPATH": "", **QUIET})
         proxies = dict.fromkeys(["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"], DEAD)
-        kernel(Path(scratch), python, "offline", {"PYTHONPATH": str(OFFLINE), **proxies})
+        kernel(Path(scratch), python, "offline", {"PYTHONPATH": str(OFFLINE), **proxies, **QUIET})
 
         copies = {name: prepared(COPIES / f"{name}.ipynb", site) for name in names}
         before = packages(python)

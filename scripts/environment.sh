@@ -2,7 +2,7 @@
 # Makes .venv, the book's own environment, or brings it up to date. Run by make; can be interrupted and repeated.
 set -eu
 cd "$(dirname "$0")/.."
-inputs="requirements.txt requirements.lock pyproject.toml"
+inputs="requirements.lock pyproject.toml"
 stamp=.venv/.complete # holds the folder it was made in; written last, so a half-made .venv has none
 
 usable() { [ "$(cat $stamp 2>/dev/null)" = "$PWD" ] && .venv/bin/python -c "" 2>/dev/null; }
@@ -29,6 +29,8 @@ else
     fi
 fi
 
-.venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt -c requirements.lock
+# Only files whose hashes are written down; with setuptools among them, leaklib itself then needs nothing else.
+.venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+.venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$PWD" >$stamp
 echo "The environment is complete."

@@ -20,7 +20,6 @@ ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 READY = """async () => {
-  await (window.MathJax?.startup?.promise);
   await document.fonts.ready;
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
@@ -41,6 +40,7 @@ LOOK = r"""() => {
   const inOutputs = all(".cell_output").flatMap(output => all(shown, output));
   const figures = [...new Set([...inOutputs, ...all("p > img, figure > img, .leaky-live")])]
     .filter(figure => !figure.parentElement.closest("div[class^='leaky-'], svg, button, summary"))
+    .filter(figure => !figure.closest("mjx-container"))
     .filter(figure => seen(figure) && figure.getBoundingClientRect().width > 60);
   const name = figure => figure.closest("figure[id]")?.id
     ?? `without a name, at ${Math.round(figure.getBoundingClientRect().top + scrollY)} px`;
@@ -100,7 +100,7 @@ FOCUSED = """() => {
 
 
 def opened(browser: Browser, address: str) -> Page:
-    """The page at 1280 pixels, all fonts and formulas in place."""
+    """The page at 1280 pixels, all fonts in place."""
     page = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce").new_page()
     page.goto(address)
     page.evaluate(READY)

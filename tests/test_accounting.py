@@ -1,6 +1,8 @@
 """Known answers, laws and refusals of the accountant."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -165,3 +167,23 @@ def test_missing_noise_tells_who_was_there_whatever_the_noise_is() -> None:
 def test_what_has_no_answer_is_refused(call: Callable[[], float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_without_dp_accounting_only_the_accountant_is_missing() -> None:
+    script = """
+import sys
+sys.modules["dp_accounting"] = None
+from leaklib import DLG, Skellam
+ask = Skellam(noise_multiplier=1.0, clients=2, fraction_bits=8)
+for missing in ("from leaklib import epsilon", "ask.epsilon(1.0, 10, 1e-5)"):
+    try:
+        exec(missing)
+    except ModuleNotFoundError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    sentence = (
+        "leaklib.accounting needs dp-accounting, and dp_accounting is missing. To add it and change nothing: "
+        "pip install --no-deps dp-accounting dm-tree absl-py attrs mpmath wrapt\n"
+    )
+    assert (done.stdout, done.stderr) == (2 * sentence, "")

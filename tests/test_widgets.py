@@ -44,7 +44,7 @@ def pictures(count: int, stream: str = "victims", size: int = 8) -> torch.Tensor
 
 def data(html: str) -> dict:
     """What the script is given."""
-    return json.loads(re.search(r'\)\("\w+", (\{.*\})\)</script>$', html)[1])
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1])
 
 
 CHANNELS = Axis("channels", (1, 2, 4))
@@ -67,18 +67,23 @@ def three(**changes) -> Explorer:
 
 def test_the_same_results_give_the_same_bytes() -> None:
     assert three()._repr_html_() == three()._repr_html_()
-    keys = {re.search('data-key="(.*?)"', e.html)[1] for e in (three(), three(title="Other"))}
-    assert len(keys) == 2, "explorers on one page are told apart by their content"
+    shared = [
+        re.findall(r"<(style|script)>(.*?)</", e.html, re.DOTALL) for e in (three(), three(title="Other"))
+    ]
+    assert shared[0] == shared[1], "what a website needs once"
+    assert [kind for kind, _ in shared[0]] == ["style", "script"]
     assert repr(three()) == "Explorer('Channels')"
 
 
 def test_a_picture_is_stored_once_and_as_it_is() -> None:
-    images = Page(three().html).images()
-    assert len(images) == 4, "one victim for three positions, and three guesses"
+    many = [position(c, at=(c,)) for c in range(1, 9)]
+    html = explore(many, [Axis("channels", (*range(1, 9),))], title="Eight", curve=Curve("rank")).html
+    images = Page(html).images()
+    assert len(images) == 3 + 8, "one victim in three frames for paper, and eight guesses"
     stored = Image.open(io.BytesIO(base64.b64decode(images[0]["src"].removeprefix("data:image/png;base64,"))))
     expected = (VICTIM[0] * 255).round().permute(1, 2, 0).to(torch.uint8)
     assert torch.equal(torch.frombuffer(bytearray(stored.tobytes()), dtype=torch.uint8), expected.flatten())
-    assert three().html.count("the same as original, channels: 1") == 2
+    assert html.count("the same as original, channels: 1") == 5
     gray = Pictures("gray", pictures(1)[:, :1])
     assert 'alt="gray, channels: 1"' in three(results=[position(1, pictures=(gray,))]).html
 
@@ -86,22 +91,23 @@ def test_a_picture_is_stored_once_and_as_it_is() -> None:
 def test_pictures_that_were_shown_before_keep_their_order_and_their_captions() -> None:
     """Else an original would stand above the reconstruction of another one."""
     some = pictures(3)
+    zero = [position(c, pictures=()) for c in (8, 16)]
     first = position(1, pictures=(Pictures("original", some[:1]),))
     second = position(
         2, pictures=(Pictures("original", some[[1, 0, 2]]), Pictures("guess", some[1:2], ("exact",)))
     )
     third = position(4, pictures=(Pictures("original", some[[1, 0, 2]]),))
-    html = three(results=[first, second, third]).html
-    order = re.findall(
-        r'alt="(.*?)"|<i data-again="(.*?)">the same as (.*?)</i>( <small>exact</small>)?', html
-    )
+    axis, printed = Axis("channels", (1, 2, 4, 8, 16)), [(8,), (16,)]
+    results = [first, second, third, *zero]
+    html = explore(results, [axis], title="Channels", curve=Curve("rank"), printed=printed).html
+    order = re.findall(r'alt="(.*?)"|<i>the same as (.*?)</i>( <small>exact</small>)?', html)
     assert order == [
-        ("original, channels: 1", "", "", ""),
-        ("original 1 of 3, channels: 2", "", "", ""),
-        ("", "0", "original, channels: 1", ""),
-        ("original 3 of 3, channels: 2", "", "", ""),
-        ("", "1", "original 1 of 3, channels: 2", " <small>exact</small>"),
-        ("", "1 0 2", "original, channels: 2", ""),
+        ("original, channels: 1", "", ""),
+        ("original 1 of 3, channels: 2", "", ""),
+        ("", "original, channels: 1", ""),
+        ("original 3 of 3, channels: 2", "", ""),
+        ("", "original 1 of 3, channels: 2", " <small>exact</small>"),
+        ("", "original, channels: 2", ""),
     ]
     assert data(html)["frames"][1]["rows"][0][:2] == ["original", [1, 0, 2]]
 
@@ -111,12 +117,52 @@ def test_every_picture_says_what_it_is() -> None:
     alts = [image["alt"] for image in Page(three(results=[position(2, pictures=(four,))]).html).images()]
     assert alts[:2] == ["guess 1 of 4, channels: 2: a", "guess 2 of 4, channels: 2: b"]
     alts = [image["alt"] for image in Page(three().html).images()]
-    assert alts == [
-        "original, channels: 1",
-        "guess, channels: 1: 12 dB",
-        "guess, channels: 2: 12 dB",
-        "guess, channels: 4: 12 dB",
-    ]
+    assert alts == [f"{row}, channels: {c}{end}" for c in (1, 2, 4)
+                    for row, end in (("original", ""), ("guess", ": 12 dB"))]  # fmt: skip
+
+
+def test_the_start_is_seen_and_the_rest_is_folded() -> None:
+    """Where neither script nor style survives, as in a notebook that is not trusted."""
+    html = three(start=(2,)).html
+    strip, _, folded = html.partition("<details")
+    assert re.findall("<figcaption>(.*?)</figcaption>", strip) == ["channels: 2"]
+    assert re.findall("<figcaption>(.*?)</figcaption>", folded) == ["channels: 1", "channels: 4"]
+    assert "<summary>The other 2 positions</summary>" in folded
+    assert [image["width"] for image in Page(html).images()] == ["96", "96", *["64"] * 4]
+    two = explore([position(1), position(2)], [CHANNELS], title="Two", curve=Curve("rank")).html
+    assert "<summary>The other position</summary>" in two
+
+
+def on_paper(html: str) -> list[str]:
+    """Captions of what is printed, in the order in which it is."""
+    found = re.findall(r'<figure class="lx-printed(.*?)"><figcaption>(.*?)</figcaption>', html)
+    return [name for _, name in sorted(found, key=lambda one: "lx-before" not in one[0])]
+
+
+@pytest.mark.parametrize(
+    ("measured", "start", "printed", "expected"),
+    [
+        (range(9), 4, (), [0, 4, 8]),
+        (range(9), 0, (), [0, 4, 8]),
+        (range(9), 8, (), [0, 4, 8]),
+        (range(2, 5), 3, (), [2, 3, 4]),
+        (range(2, 4), 3, (), [2, 3]),
+        (range(9), 4, [(5,), (6,)], [4, 5, 6]),
+        (range(9), 4, [(3,), (1,)], [1, 3, 4]),
+    ],
+)
+def test_three_positions_stand_on_paper(measured, start, printed, expected) -> None:
+    results = [Position((c,), (), f"{c}.") for c in measured]
+    html = explore(results, [Axis("c", (*range(9),))], title="C", start=(start,), printed=printed).html
+    assert on_paper(html) == [f"c: {c}" for c in expected]
+    more = f"{len(expected)} of {len(results)} positions; all of them on the website"
+    assert html.count(more) == (len(expected) < len(results))
+
+
+def test_paper_shows_the_other_axis_where_the_first_is_short() -> None:
+    axes = [Axis("a", (1, 2)), Axis("b", (1, 2, 3))]
+    results = [Position((a, b), (), "One.") for a in (1, 2) for b in (1, 2, 3)]
+    assert on_paper(explore(results, axes, title="Two").html) == ["a: 1, b: 1", "a: 2, b: 1", "a: 2, b: 3"]
 
 
 def test_what_was_not_measured_is_said_and_not_invented() -> None:
@@ -126,7 +172,7 @@ def test_what_was_not_measured_is_said_and_not_invented() -> None:
     page = Page(html)
     assert [t for t, _ in page.tags].count("figure") == 2
     assert "Not measured: channels: 2, kept: 0.1 %; channels: 4, kept: 0.1 %; channels: 1, kept: 1 %;" in html
-    assert len(page.images()) == 3
+    assert len(page.images()) == 4, "both frames are printed, whole"
     # The first axis runs fastest: measured at the first and at the last of six places.
     assert [frame is not None for frame in data(html)["frames"]] == [True, *[False] * 4, True]
 
@@ -135,7 +181,7 @@ def test_nothing_comes_from_elsewhere() -> None:
     html = three().html
     page = Page(html)
     assert {tag for tag, _ in page.tags} <= set(
-        "style div p figure figcaption b i span small img script".split()
+        "style div p figure figcaption b i span small img script details summary".split()
     )
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.images())
     assert set(re.findall(r"\w+://[^\"'\s]*", html)) == {"http://www.w3.org/2000/svg"}, (
@@ -155,7 +201,7 @@ def test_text_stays_text() -> None:
     )
     axis = Axis(evil, (evil, "other"))
     page = Page(explore([made], [axis], title=evil, curve=Curve(evil, evil, 1.0, evil)).html)
-    assert [tag for tag, _ in page.tags].count("img") == 1 and [t for t, _ in page.tags].count("script") == 1
+    assert [tag for tag, _ in page.tags].count("img") == 1 and [t for t, _ in page.tags].count("script") == 2
     assert page.images()[0]["alt"] == f"{evil}, {evil}: {evil}: {evil}"
     assert page.text.count("onerror=alert(1)") >= 4
 
@@ -188,13 +234,13 @@ def test_a_drawing_is_stored_once_and_says_what_it_shows() -> None:
 
 def test_a_drawing_has_the_colors_of_its_explorer_in_both_themes() -> None:
     results = [Position((c,), drawing=sketch(c, edgecolor="white"), verdict="One.") for c in (1, 2, 4)]
-    style = explore(results, [CHANNELS], title="Toy").html.partition("</style>")[0]
+    style = explore(results, [CHANNELS], title="Toy").html.rpartition("</style>")[0]
     palette = json.loads((ROOT / "leaklib" / "palette.json").read_text())
     for theme in ("light", "dark"):
         assert f"--leaky-attacks-dlg:{palette['attacks']['DLG'][theme]};" in style
         assert f"--leaky-ink-page:{palette['ink']['surface'][theme]};" in style, "white is the ground"
     assert "--leaky-attacks-recursive" not in style
-    assert "--leaky-" not in three().html.partition("</style>")[0].replace("--leaky-sans", "")
+    assert "--leaky-" not in three().html.rpartition("</style>")[0].replace("--leaky-sans", "")
 
 
 def test_drawings_of_two_sizes_are_refused() -> None:
@@ -238,6 +284,8 @@ def test_numbers_are_short(value, text) -> None:
         (lambda: three(results=[position(1), position(1)]), "twice"),
         (lambda: three(results=[]), "at least one result, got 1 and 0"),
         (lambda: three(start=(9,)), r"got \(9,\)"),
+        (lambda: three(start=(4,), results=[position(1)]), r"measured .* got \(4,\)"),
+        (lambda: three(printed=[(4,)], results=[position(1)]), r"measured .* got \(4,\)"),
         (lambda: three(curve=None), "pass curve="),
         (lambda: Axis("bits", (1,)), "two or more"),
         (lambda: Axis("bits", (1, 1)), "two or more"),

@@ -3,8 +3,40 @@
 import json
 from pathlib import Path
 
-from leaky import buttons, cells, cite, copies, found, head, live, pages, social
+from leaky import (
+    buttons,
+    cells,
+    cite,
+    copies,
+    formulas,
+    found,
+    handouts,
+    head,
+    icons,
+    live,
+    pages,
+    search,
+    social,
+    weight,
+)
 
+
+PARTS = (
+    cells,
+    pages,
+    live,
+    cite,
+    head,
+    social,
+    found,
+    search,
+    buttons,
+    handouts,
+    copies,
+    formulas,
+    icons,
+    weight,
+)
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
 
@@ -29,15 +61,16 @@ def write_palette(app, config):
     folder.mkdir(parents=True, exist_ok=True)
     css = palette_css(json.loads(PALETTE.read_text(encoding="utf8")))
     (folder / "palette.css").write_text(css, encoding="utf8")
-    config.html_static_path.append(str(folder))
+    config.html_static_path += [str(folder), str(Path(__file__).parent / "static")]
 
 
 def setup(app):
-    for part in (cells, pages, live, cite, head, social, found, copies, buttons):
+    for part in PARTS:
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.
     app.add_css_file("palette.css", priority=800)
     app.add_css_file("leaky.css", priority=810)
+    app.add_css_file("print.css", priority=820, media="print")
     app.add_js_file("leaky.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -63,7 +63,7 @@ def say_where_it_runs(cell, docname):
             colab = "this chapter in Colab"
             link = f'<a class="reference external" href="{escape(address)}">{colab}</a>' if address else colab
             html = (
-                '<p class="needs-python">These controls run the attack itself, so they need Python behind them: '
+                "<p>These controls run the attack itself, so they need Python behind them: "
                 f"open {link}, or its notebook in JupyterLab, and run its cells.</p>"
             )
             output.replace_self(nodes.raw("", html, format="html"))

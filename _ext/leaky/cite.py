@@ -48,8 +48,8 @@ def number_and_title(env, pagename: str, title: str) -> tuple[str, str]:
     return ".".join(map(str, numbers)), title.removesuffix("★").strip()
 
 
-def bibtex(address: str | None, number: str = "", title: str = "") -> str:
-    """The entry of the book, or of one chapter."""
+def bibtex(address: str | None, number: str = "", title: str = "", page: str = "") -> str:
+    """The entry of the book, or of one chapter. Its key outlives a new number."""
     of_chapter = {"title": f"{{{title}}}", "booktitle": f"{{{book()['title']}}}", "chapter": number}
     year, month, _ = book()["date-released"].split("-")
     fields = {
@@ -60,7 +60,8 @@ def bibtex(address: str | None, number: str = "", title: str = "") -> str:
         "version": book()["version"],
         **({"url": address} if address else {}),
     }
-    kind, key = ("incollection", f"leaky-gradients-{number}") if number else ("misc", "leaky-gradients")
+    name = Path(page).name.partition("_")[2].replace("_", "-")
+    kind, key = ("incollection", f"leaky-gradients-{name}") if number else ("misc", "leaky-gradients")
     width = max(map(len, fields))
     lines = (f"  {name:{width}} = {{{value}}}," for name, value in fields.items())
     return "\n".join([f"@{kind}{{{key},", *lines, "}"])
@@ -78,19 +79,21 @@ def add_colophon(app, pagename, templatename, context, doctree):
     front = pagename == app.config.root_doc
     number, title = number_and_title(app.env, pagename, "")
     if number:
-        what, entry = "chapter", bibtex(address(app, pagename), number, title)
+        what, entry = "chapter", bibtex(address(app, pagename), number, title, pagename)
     else:
         what, entry = "book", bibtex(address(app, app.config.root_doc))
     code = highlight(entry, BibTeXLexer(), HtmlFormatter(nowrap=True))
     here = repository()
     license_of_code = f"{here.url}/blob/{here.branch}/LICENSE" if here else MIT
+    listing = f'<div class="highlight"><pre>{code}</pre></div>'
     fold = (
         f'<details class="cite"><summary>Cite this {what}</summary>'
-        f'<div class="highlight-bibtex notranslate"><div class="highlight"><pre>{code}</pre></div></div></details>'
+        f'<div class="highlight-bibtex notranslate">{listing}</div></details>'
     )
+    owner = f"{app.config.copyright} {app.config.author}"
+    license_of_text = f'<a rel="license" href="{CC_BY}">CC BY 4.0</a>'
     context["colophon"] = (
         f"{'' if front else fold}"
-        f'<p class="licenses">© {escape(app.config.copyright)} {escape(app.config.author)} · text and figures '
-        f'<a rel="license" href="{CC_BY}">CC BY 4.0</a> · code <a href="{license_of_code}">MIT</a> · '
-        f"version {escape(book()['version'])}</p>"
+        f'<p class="licenses">© {escape(owner)} · text and figures {license_of_text} · '
+        f'code <a href="{license_of_code}">MIT</a> · version {escape(book()["version"])}</p>'
     )

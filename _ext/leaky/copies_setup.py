@@ -48,13 +48,13 @@ def set_up_leaklib():
         missing, outside, seen = {}, {}, set()
         queue = [("this book", Requirement("leaklib[accounting]"))]
         for who, want in queue:
-            name, range, package = canonicalize_name(want.name), want.specifier, find(want.name)
+            name, asked, package = canonicalize_name(want.name), want.specifier, find(want.name)
             if package is None and name not in LEFT_OUT:
-                missing[name] = missing.get(name, SpecifierSet()) & range
+                missing[name] = missing.get(name, SpecifierSet()) & asked
             if package is None:
                 continue
-            if not range.contains(package.version, prereleases=True):
-                outside[who, name] = f"{who} asks for {name}{range}; {package.version} is here and stays"
+            if not asked.contains(package.version, prereleases=True):
+                outside[who, name] = f"{who} asks for {name}{asked}; {package.version} is here and stays"
             if (name, *sorted(want.extras)) not in seen:
                 seen.add((name, *sorted(want.extras)))
                 for need in map(Requirement, package.requires or []):
@@ -86,7 +86,7 @@ def set_up_leaklib():
                 raise Stop(f"{names}: installed, but not found. Restart the kernel and run this again.")
             tried |= missing.keys()
             trouble = f"Could not install {names}. This needs a network once: run this cell again with one."
-            pip(*(f"{name}{range}" for name, range in missing.items()), trouble=trouble)
+            pip(*(f"{name}{asked}" for name, asked in missing.items()), trouble=trouble)
 
     def tell():
         after = versions()

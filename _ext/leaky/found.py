@@ -1,13 +1,14 @@
-"""What makes the site be found: a front page at its root, a sitemap, and a page for addresses that lead nowhere."""
+"""A front page at the root of the site, a sitemap, and a page for addresses that lead nowhere."""
 
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from docutils import nodes
+from sphinx.builders.html import StandaloneHTMLBuilder
+
 from leaky.cite import address, number_and_title
 from leaky.repository import repository
-from sphinx.builders.html import StandaloneHTMLBuilder
 
 # An address in an attribute that is relative to the page.
 RELATIVE = re.compile(
@@ -17,13 +18,19 @@ FRONT, LOST = "index.html", "404.html"
 
 
 class Book(StandaloneHTMLBuilder):
-    """Writes the front page to the root of the site, whatever its source is called."""
+    """Writes the front page to the root of the site, whatever its source is called; no index of Sphinx's."""
+
+    search = False  # search.py does that
 
     def get_target_uri(self, docname, typ=None):
         return FRONT if docname == self.config.root_doc else super().get_target_uri(docname, typ)
 
     def get_outfilename(self, pagename):
-        return str(Path(self.outdir, FRONT)) if pagename == self.config.root_doc else super().get_outfilename(pagename)
+        return (
+            str(Path(self.outdir, FRONT))
+            if pagename == self.config.root_doc
+            else super().get_outfilename(pagename)
+        )
 
 
 def setup(app):

@@ -37,7 +37,9 @@ def write_head(app, pagename, templatename, context, doctree):
     front = pagename == app.config.root_doc
     number, title = number_and_title(app.env, pagename, context.get("title", pagename))
     name = app.config.html_title
-    context["page_title"] = book()["title"] if front else f"{f'{number} · ' if number else ''}{title} — {name}"
+    context["page_title"] = (
+        book()["title"] if front else f"{f'{number} · ' if number else ''}{title} — {name}"
+    )
     context["pageurl"] = None if pagename in UNLISTED else address(app, pagename)
     tags = [("robots", "noindex")] if pagename in UNLISTED else []
     if pagename not in UNLISTED:

@@ -5,6 +5,8 @@ import functools
 from bs4 import BeautifulSoup
 from docutils import nodes
 
+from leaky.search import keep_part
+
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 OUTSIDE = (nodes.section, nodes.document)
 NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "corollary", "algorithm")
@@ -13,7 +15,6 @@ NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "coroll
 def setup(app):
     app.connect("doctree-resolved", tidy_boxes)
     app.connect("html-page-context", finish)
-    app.connect("builder-inited", keep_solutions_out_of_the_search)
 
 
 def tidy_boxes(app, doctree, docname):
@@ -33,24 +34,6 @@ def tidy_boxes(app, doctree, docname):
             ]
 
 
-def keep_solutions_out_of_the_search(app):
-    """Who searches the book is not shown the answers, nor the insides of explorers and figures."""
-    feed = getattr(app.builder, "index_page", None)
-    if feed is None:
-        return
-
-    def index_page(pagename, doctree, title):
-        hidden = doctree.findall(lambda node: node.tagname in ("solution_node", "raw"))
-        places = [(node, node.parent, nodes.comment()) for node in list(hidden)]
-        for node, parent, stand_in in places:
-            parent.replace(node, stand_in)
-        feed(pagename, doctree, title)
-        for node, parent, stand_in in places:
-            parent.replace(stand_in, node)
-
-    app.builder.index_page = index_page
-
-
 def finish(app, pagename, templatename, context, doctree):
     if "body" not in context:
         return
@@ -63,6 +46,7 @@ def finish(app, pagename, templatename, context, doctree):
     for entry in body.select('[role="doc-biblioentry"]'):
         entry["role"] = "listitem"
     context["body"] = str(body)
+    keep_part(app, pagename, body)
 
 
 def fold_solutions(body):

@@ -129,3 +129,7 @@ def _github_pages(host: str, path: str) -> str | None:
 def _git(*arguments: str) -> str:
     asked = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
+
+
+if __name__ == "__main__":
+    print(repository())

@@ -26,7 +26,10 @@ def picture_of(app, pagename: str) -> tuple[str, str]:
     """The address of a page's picture from the root of the site, and what it shows."""
     number, title = number_and_title(app.env, pagename, "")
     name = f"{int(number):02}" if number else "book"
-    return f"{FOLDER}/{name}.png", f"{app.config.html_title}, chapter {number}: {title}" if number else book()["title"]
+    return (
+        f"{FOLDER}/{name}.png",
+        f"{app.config.html_title}, chapter {number}: {title}" if number else book()["title"],
+    )
 
 
 def draw_pictures(app, exception):
@@ -40,11 +43,13 @@ def draw_pictures(app, exception):
     for page in app.env.toctree_includes[app.config.root_doc]:
         number, title = number_and_title(app.env, page, "")
         if number:
-            draw(f"{int(number):02}", number, title, name).save(folder / f"{int(number):02}.png", optimize=True)
+            draw(f"{int(number):02}", number, title, name).save(
+                folder / f"{int(number):02}.png", optimize=True
+            )
 
 
 def draw(card: str, number: str, title: str, below: str):
-    """One picture: the card in its own pixels, beside it the number or the book's sign, two lines below it."""
+    """The card in its own pixels, beside it the number or the book's sign, below it two lines."""
     from PIL import Image, ImageDraw
 
     ink = json.loads(PALETTE.read_text(encoding="utf8"))["ink"]

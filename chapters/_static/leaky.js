@@ -1,13 +1,19 @@
 // A table, formula or output that scrolls sideways can be reached and moved from the keyboard.
 function markScrollers() {
-  for (const box of document.querySelectorAll(".pst-scrollable-table-container, div.math mjx-container, .cell_output .output, .bd-article pre")) {
+  for (const box of document.querySelectorAll(".pst-scrollable-table-container, div.math mjx-container, span.math, .cell_output .output, .bd-article pre")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else if (box.tabIndex === 0) box.removeAttribute("tabindex");
   }
 }
 addEventListener("load", () => {
   new ResizeObserver(markScrollers).observe(document.querySelector(".bd-article") ?? document.body);
-  window.MathJax?.startup?.promise?.then(markScrollers);
+});
+
+// The search is loaded by who searches.
+addEventListener("focusin", ({target}) => {
+  if (!target.matches("form.bd-search input") || document.getElementById("leaky-search")) return;
+  const src = `${document.documentElement.dataset.content_root}_static/search.js`;
+  document.head.append(Object.assign(document.createElement("script"), {id: "leaky-search", src}));
 });
 
 // A term or a citation says what it stands for, on hovering and on focus, until Escape or the pointer leaves.

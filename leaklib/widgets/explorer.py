@@ -1,12 +1,13 @@
 """Sliders that answer on a static page: self-contained HTML, with no kernel, library or network behind it.
 
-The page holds a film strip of everything that was measured, each picture once. A script hides the strip and
-builds sliders, pictures and curve from it; where no script runs, and on paper, the strip itself is read.
+The page holds a film strip of everything that was measured: the start is seen, the other positions can be
+unfolded. A script hides the strip and builds sliders, pictures and curve from it; where no script runs the
+strip itself is read. On paper stand three of its frames, with all their pictures.
 
 Chapters: 4, 8 to 15.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import product
 
@@ -29,24 +30,27 @@ def explore(
     title: str,
     curve: Curve | None = None,
     start: tuple[Value, ...] | None = None,
+    printed: Sequence[tuple[Value, ...]] = (),
 ) -> Explorer:
     """One or two sliders over ``results``, which may leave places of the grid out: they show as not measured.
 
     The curve runs along the first axis; with a second one it is the curve at that axis' current value.
-    ``start`` is shown first, or the first of ``results``. Raises ValueError for a position off the grid or
-    given twice, for values without a curve, and for more than 1.5 MB.
+    ``start`` is shown first, or the first of ``results``. ``printed`` stand on paper beside it, else what is
+    first and last along the first axis. Raises ValueError for a position off the grid, not measured or given
+    twice, for values without a curve, and for more than 1.5 MB.
     """
     places = _placed(results, axes)
-    first = _place(start if start is not None else results[0].at, axes)
+    first = _measured(start if start is not None else results[0].at, places, axes)
+    paper = _on_paper(first, [_measured(at, places, axes) for at in printed], places)
     if curve is None and any(position.value is not None for position in results):
         raise ValueError("some positions have a value but there is no curve: pass curve=Curve(name)")
-    store = Store()
     grid = product(*(range(len(axis.values)) for axis in reversed(axes)))
     names = {place[::-1]: _name(place[::-1], axes) for place in grid}  # the first axis runs fastest
     drawn = {place: svg(position.drawing) for place, position in places.items() if position.drawing}
-    strip = "".join(_frame(places[p], names[p], store, drawn.get(p)) for p in names if p in places)
-    missing = "; ".join(escape(names[p]) for p in names if p not in places)
-    strip += f"<p>Not measured: {missing}.</p>" if missing else ""
+    store, frames = Store(), {}
+    for p in dict.fromkeys((first, *paper, *(p for p in names if p in places))):
+        kind = "first" if p == first else "printed" if p in paper else ""
+        frames[p] = _frame(places[p], names[p], store, drawn.get(p), kind)
     spec = {
         "title": title,
         "axes": [{"name": axis.name, "values": axis.shown()} for axis in axes],
@@ -54,6 +58,8 @@ def explore(
         "curve": None if curve is None else _scale(curve, results),
         "frames": [_data(places[p], curve, store, drawn.get(p)) if p in places else None for p in names],
     }
+    missing = [names[p] for p in names if p not in places]
+    strip = _strip(frames, [p for p in names if p in places], first, paper, missing)
     advice = (
         f"with {len(store)} different pictures and {len(store.drawn)} drawings: "
         "show fewer per position or leave positions out"
@@ -66,6 +72,26 @@ def _place(at: tuple[Value, ...], axes: Sequence[Axis]) -> tuple[int, ...]:
         expected = " and one of ".join(f"{axis.name} {axis.values}" for axis in axes)
         raise ValueError(f"expected one of {expected}, got {at}")
     return tuple(axis.values.index(value) for value, axis in zip(at, axes, strict=True))
+
+
+def _measured(
+    at: tuple[Value, ...], places: dict[tuple[int, ...], Position], axes: Sequence[Axis]
+) -> tuple[int, ...]:
+    place = _place(at, axes)
+    if place not in places:
+        raise ValueError(f"expected a position that was measured to be shown first or on paper, got {at}")
+    return place
+
+
+def _on_paper(
+    first: tuple[int, ...], asked: list[tuple[int, ...]], places: Iterable[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """The start and what is asked for, else two more: the ends of the first axis, its middle, other ends."""
+    order = sorted(places, key=lambda place: place[::-1])
+    along = [place for place in order if place[1:] == first[1:]]
+    usual = [along[0], along[-1], along[len(along) // 2], order[-1], order[0]]
+    found = dict.fromkeys([first, *asked] if asked else [first, *usual])
+    return sorted(list(found)[: None if asked else 3], key=order.index)
 
 
 def _placed(results: Sequence[Position], axes: Sequence[Axis]) -> dict[tuple[int, ...], Position]:
@@ -90,14 +116,40 @@ def _mark(position: Position) -> str:
     return {True: "✓ ", False: "✗ ", None: ""}[position.holds]
 
 
-def _frame(position: Position, name: str, store: Store, drawing: str | None) -> str:
-    """One frame of the film strip."""
-    rows = "".join(store.row(row, name) for row in position.pictures)
+def _frame(position: Position, name: str, store: Store, drawing: str | None, kind: str) -> str:
+    """One frame of the film strip; those of a ``kind``, "first" or "printed", have all their pictures."""
+    whole, first = kind != "", kind == "first"
+    rows = "".join(store.row(row, name, whole=whole, first=first) for row in position.pictures)
     if drawing is not None:
         rows += store.drawing(drawing, name, f"{name}. {position.verdict}")
     numbers = escape("; ".join(f"{number.name} {number}" for number in position.numbers))
     verdict, numbers = escape(_mark(position) + position.verdict), f"<p>{numbers}</p>" if numbers else ""
-    return f"<figure><figcaption>{escape(name)}</figcaption>{rows}{numbers}<p>{verdict}</p></figure>"
+    return f"<figcaption>{escape(name)}</figcaption>{rows}{numbers}<p>{verdict}</p></figure>"
+
+
+def _strip(
+    frames: dict[tuple[int, ...], str],
+    order: list[tuple[int, ...]],
+    first: tuple[int, ...],
+    paper: list[tuple[int, ...]],
+    missing: list[str],
+) -> str:
+    """The start, the other positions folded, and what paper says of those that it leaves out."""
+    kinds = {p: ' class="lx-printed"' for p in paper}
+    kinds |= {p: ' class="lx-printed lx-before"' for p in paper if order.index(p) < order.index(first)}
+    rest = "".join(f"<figure{kinds.get(p, '')}>{frames[p]}" for p in order if p != first)
+    rest += f"<p>Not measured: {escape('; '.join(missing))}.</p>" if missing else ""
+    count = len(order) - 1
+    summary = (
+        "Not measured" if count == 0 else f"The other {f'{count} positions' if count > 1 else 'position'}"
+    )
+    strip = f'<figure class="lx-printed lx-first">{frames[first]}'
+    strip += f'<details class="lx-all"><summary>{summary}</summary>{rest}</details>' if rest else ""
+    if len(paper) < len(order):
+        # Hidden where no style says otherwise, too: only paper leaves positions out.
+        said = f"{len(paper)} of {len(order)} positions; all of them on the website"
+        strip += f'<p class="lx-more" hidden>{said}</p>'
+    return strip
 
 
 def _data(position: Position, curve: Curve | None, store: Store, drawing: str | None) -> dict[str, object]:

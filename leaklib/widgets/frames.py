@@ -123,7 +123,7 @@ def curves(trace: Trace, evaluations: int) -> str:
     across = max(last, min(end, evaluations))
     decibels = [min(value, 99.0) for value in trace.psnr]
     powers = [math.log10(max(value, 1e-12)) for value in trace.loss]
-    name = "loss, as a share of gray's" if trace.relative else "loss"
+    name = "minimized loss, as a share of gray's" if trace.relative else "minimized loss"
     psnr = _Chart(
         "PSNR, dB",
         f"PSNR after {last:,} evaluations: {show(trace.psnr[-1])} dB; gray pictures {show(trace.floor)} dB",
@@ -156,7 +156,7 @@ class _Chart:
     across: int  # evaluations
 
     def svg(self) -> str:
-        values = [value for _, value in self.points] + [self.gray] * (self.gray is not None)
+        values = [value for _, value in self.points] + ([] if self.gray is None else [self.gray])
         # From the last tick below what is shown to the first above, and at least two steps.
         first = max((i for i, (at, _) in enumerate(self.ticks) if at <= min(values, default=0)), default=0)
         last = next(

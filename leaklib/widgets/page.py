@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
@@ -36,21 +35,21 @@ class Page:
 
 
 def page(widget: str, kind: str, title: str, content: str, spec: dict[str, object], advice: str) -> str:
-    """``content`` under its title, with the style and the script of ``widget``, which is handed ``spec``.
+    """``content`` under its title, with the style and the script of ``widget``, which reads ``spec``.
 
     ``kind`` names the element around both; each widget has its own, since the styles of all widgets on a page
-    meet. What tells two widgets apart comes from what they hold. ValueError, which ends with the ``advice``,
-    for more than 1.5 MB.
+    meet. Style and script are the same in each page of a widget, so that a website needs them once.
+    ValueError, which ends with the ``advice``, for more than 1.5 MB.
     """
     # "<" would end the script early where a caption holds "</script>".
     data = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
     script = files("leaklib.widgets").joinpath(f"{widget}.js").read_text(encoding="utf8").strip()
-    style = stylesheet(widget, re.findall(r"var\(--leaky-((?:attacks|mechanisms|ink)-[\w-]+)", content))
-    key = sha256("".join([style, content, script, data]).encode()).hexdigest()[:12]
+    colors = drawn(widget, re.findall(r"var\(--leaky-((?:attacks|mechanisms|ink)-[\w-]+)", content))
     html = (
-        f'<style>{style}</style><div class="leaky-{widget}" data-key="{key}">'
-        f'<div class="lx-{kind}"><p class="lx-title">{escape(title)}</p>{content}</div></div>'
-        f'<script>({script})("{key}", {data})</script>'
+        f"<style>{stylesheet(widget)}</style>{f'<style>{colors}</style>' if colors else ''}"
+        f'<div class="leaky-{widget}">'
+        f'<div class="lx-{kind}"><p class="lx-title">{escape(title)}</p>{content}</div>'
+        f'<script type="application/json">{data}</script></div><script>{script}</script>'
     )
     if (size := len(html.encode())) > LIMIT:
         article = "an" if widget == "explorer" else "a"
@@ -58,28 +57,35 @@ def page(widget: str, kind: str, title: str, content: str, spec: dict[str, objec
     return html
 
 
-def stylesheet(widget: str, used: Iterable[str] = ()) -> str:
-    """CSS with one ``--lx-*`` property per color of the palette's ink, and the layout of ``widget``.
+def stylesheet(widget: str) -> str:
+    """CSS with one ``--lx-*`` property per color of the palette's ink, and the layout of ``widget``."""
+    ink = {f"lx-{name}": color for name, color in PALETTE["ink"].items()}
+    layout = files("leaklib").joinpath(f"widgets/{widget}.css").read_text(encoding="utf8").strip()
+    return f"{_themes(widget, ink, scheme=True)}\n{layout}"
 
-    ``used`` names the palette's colors in drawings, such as "attacks-dlg", on the widget's ground.
-    """
-    drawn = {
-        name: PALETTE["ink"]["surface"] if name == "ink-page" else color
+
+def drawn(widget: str, used: Iterable[str]) -> str:
+    """CSS with the palette's colors that drawings in ``widget`` use, such as "attacks-dlg", on its ground."""
+    named = {
+        f"leaky-{name}": PALETTE["ink"]["surface"] if name == "ink-page" else color
         for group, colors in PALETTE.items()
         for name, color in ((f"{group}-{key.lower()}", color) for key, color in colors.items())
         if name in set(used)
     }
+    return _themes(widget, named) if named else ""
+
+
+def _themes(widget: str, colors: dict[str, dict[str, str]], scheme: bool = False) -> str:
+    """One property per color, as light or as dark as what is around."""
     light, dark = (
-        "".join(f"--lx-{name}:{color[theme]};" for name, color in PALETTE["ink"].items())
-        + "".join(f"--leaky-{name}:{color[theme]};" for name, color in drawn.items())
-        + f"color-scheme:{theme}"
+        "".join(f"--{name}:{color[theme]};" for name, color in colors.items())
+        + (f"color-scheme:{theme}" if scheme else "")
         for theme in ("light", "dark")
     )
     chosen = ",".join(f"{root} .leaky-{widget}" for root in DARK)
-    colors = (
+    return (
         f".leaky-{widget}{{{light}}}\n"
         # Paper is light, whatever the screen was.
         f"@media screen{{{chosen}{{{dark}}}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{{SILENT} .leaky-{widget}{{{dark}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{{SILENT} .leaky-{widget}{{{dark}}}}}"
     )
-    return colors + files("leaklib").joinpath(f"widgets/{widget}.css").read_text(encoding="utf8").strip()

@@ -11,7 +11,7 @@ from leaklib.widgets.results import Pictures
 
 @dataclass
 class Store:
-    """Numbers pictures in the order in which the film strip first shows them, and says where that was.
+    """Numbers pictures in the order in which they come, and says where each was first.
 
     Drawings, as SVG, are numbered for themselves.
     """
@@ -27,26 +27,30 @@ class Store:
         """The numbers of pictures that are all stored."""
         return [self.seen[png(picture)][0] for picture in row.images]
 
-    def row(self, row: Pictures, position: str) -> str:
-        """A row of the film strip at the named position; what was shown before is named, not repeated."""
+    def row(self, row: Pictures, position: str, *, whole: bool = False, first: bool = False) -> str:
+        """A row at the named position; what was shown before is named, not repeated, unless it is ``whole``.
+
+        The pictures of the ``first`` position are larger. What is not for paper is loaded when it is seen.
+        """
         parts = [
-            self._picture(png(picture), f"{row.name}{_of(i, len(row.images))}, {position}", caption)
+            self._picture(
+                png(picture), f"{row.name}{_of(i, len(row.images))}, {position}", caption, whole, first
+            )
             for i, (picture, caption) in enumerate(row.captioned(), 1)
         ]
         numbers = tuple(self.numbers(row))
         where = self.rows.setdefault(numbers, f"{row.name}, {position}")
-        if where != f"{row.name}, {position}":  # the whole row was shown before: one sentence for all
-            parts = [_again(numbers, where, ", ".join(row.captions))]
+        if where != f"{row.name}, {position}" and not whole:  # all were shown before: one sentence for all
+            parts = [_again(where, ", ".join(row.captions))]
         return f"<div><b>{escape(row.name)}</b> {' '.join(parts)}</div>"
 
     def drawing(self, svg: str, position: str, label: str) -> str:
-        """A drawing of the film strip at the named position, with ``label`` for who cannot see it.
+        """A drawing at the named position, with ``label`` for who cannot see it; shown before, it is named.
 
         ValueError where it is larger or smaller than those before: below, a slider would jump.
         """
         if svg in self.drawn:
-            number, where = self.drawn[svg]
-            return f'<div><i data-drawn="{number}">the same drawing as {escape(where)}</i></div>'
+            return f"<div><i>the same drawing as {escape(self.drawn[svg][1])}</i></div>"
         (box,) = _box(svg)
         for other in map(_box, self.drawn):
             if other != [box]:
@@ -54,14 +58,14 @@ class Store:
         self.drawn[svg] = len(self.drawn), position
         start = '<svg class="leaky-figure" role="img" '
         labelled = f'{start}aria-label="{escape(label)}" ' + svg.removeprefix(start)
-        return f'<div class="lx-drawing">{labelled}</div>'
+        return f'<div class="lx-drawing" data-n="{self.drawn[svg][0]}">{labelled}</div>'
 
-    def _picture(self, data: bytes, name: str, caption: str) -> str:
-        if data in self.seen:
-            number, where = self.seen[data]
-            return _again((number,), where, caption)
-        self.seen[data] = len(self.seen), name
-        return figure(data, name, caption)
+    def _picture(self, data: bytes, name: str, caption: str, whole: bool, first: bool) -> str:
+        number, where = self.seen.setdefault(data, (len(self.seen), name))
+        if where != name and not whole:
+            return _again(where, caption)
+        more = f' data-n="{number}"' if whole else f' data-n="{number}" loading="lazy"'
+        return figure(data, name, caption, size=96 if first else 64, more=more)
 
 
 def _box(svg: str) -> list[str]:
@@ -73,17 +77,17 @@ def _of(i: int, count: int) -> str:
     return f" {i} of {count}" if count > 1 else ""
 
 
-def _again(numbers: tuple[int, ...], where: str, caption: str) -> str:
+def _again(where: str, caption: str) -> str:
     text = f" <small>{escape(caption)}</small>" if caption else ""
-    numbered = " ".join(map(str, numbers))
-    return f'<span><i data-again="{numbered}">the same as {escape(where)}</i>{text}</span>'
+    return f"<span><i>the same as {escape(where)}</i>{text}</span>"
 
 
-def figure(data: bytes, alt: str, caption: str = "", style: str = "") -> str:
-    """A PNG as an element of a page, with its caption below."""
+def figure(data: bytes, alt: str, caption: str = "", style: str = "", size: int = 64, more: str = "") -> str:
+    """A PNG as an element of a page, with its caption below; ``more`` are further attributes."""
     source = "data:image/png;base64," + base64.b64encode(data).decode()
     alt = f"{alt}: {caption}" if caption else alt
     text = f" <small>{escape(caption)}</small>" if caption else ""
     style = f' style="{style}"' if style else ""
     # Width and height as attributes also hold where a notebook is not trusted and styles are dropped.
-    return f'<span><img src="{source}" alt="{escape(alt)}" width="64" height="64"{style}>{text}</span>'
+    box = f'width="{size}" height="{size}"{style}{more}'
+    return f'<span><img src="{source}" alt="{escape(alt)}" {box}>{text}</span>'

@@ -44,8 +44,7 @@ class Attempt:
         self.began, self.drawn = math.inf, 0.0
 
     def stop(self, why: str) -> None:
-        done = self.trace.evaluations[-1] if self.trace and self.trace.evaluations else 0
-        self.why = f"Stopped after {done:,} evaluation{'s' * (done != 1)}{why}. "
+        self.why = after("Stopped", self.trace, why)
         self.stopped.set()
 
 
@@ -97,7 +96,7 @@ class Live:
         self._busy(True)
         self.status.value = self.curves.value = self.pictures.value = ""
         self._say("Preparing the update.")
-        chosen = self.batch_size.value, self.mechanisms[self.mechanism.value], self.seed.value
+        chosen = self.batch_size.value, self.mechanisms[str(self.mechanism.value)], self.seed.value
         self.thread = threading.Thread(target=self._attack, args=(self.attempt, *chosen), daemon=True)
         self.thread.start()
 
@@ -108,6 +107,7 @@ class Live:
 
     def _idle(self) -> None:
         _running.discard(self)
+        self.status.value = ""
         self._busy(False)
 
     def _attack(self, attempt: Attempt, batch_size: int, mechanism: Mechanism, seed: int) -> None:
@@ -148,18 +148,16 @@ class Live:
         assert trace is not None
         done = trace.evaluations[-1]
         left = (now - attempt.began) / done * max(0, self.evaluations - done)
-        self._count(trace, f" of at most {self.evaluations:,} · at most {duration(left)} left")
-        self.pictures.value = pairs(trace.truth, trace.guess, "reconstruction so far")
-        self.curves.value = curves(trace, self.evaluations)
-
-    def _count(self, trace: Trace, rest: str) -> None:
-        done = trace.evaluations[-1]
         loss = f"{show(trace.loss[-1])} of gray's" if trace.relative else show(trace.loss[-1])
         self.status.value = (
             f'<div style="{TEXT}"><progress aria-label="evaluations" value="{done}" max="{self.evaluations}" '
-            f'style="width:24em;max-width:98%;vertical-align:middle"></progress><br>evaluation {done:,}{rest}'
-            f"<br>PSNR {show(trace.psnr[-1])} dB, gray pictures {show(trace.floor)} dB · loss {loss}</div>"
+            f'style="width:24em;max-width:98%;vertical-align:middle"></progress><br>'
+            f"evaluation {done:,} of at most {self.evaluations:,} · at most {duration(left)} left<br>"
+            f"PSNR {show(trace.psnr[-1])} dB, gray pictures {show(trace.floor)} dB · "
+            f"minimized loss {loss}</div>"
         )
+        self.pictures.value = pairs(trace.truth, trace.guess, "reconstruction so far")
+        self.curves.value = curves(trace, self.evaluations)
 
     def _finish(self, attempt: Attempt, result: Result) -> None:
         self.result, trace = result, attempt.trace
@@ -167,9 +165,8 @@ class Live:
         paired = result.reconstruction.inputs.detach().cpu()[result.score.order].clamp(0, 1)
         self.pictures.value = pairs(trace.truth, paired, "reconstruction")
         if trace.evaluations:
-            self._count(trace, ", the last")
             self.curves.value = curves(trace, self.evaluations)
-        self._say(attempt.why + verdict(result, trace.floor))
+        self._say((attempt.why or after("Ended", trace)) + verdict(result, trace.floor))
 
     def _say(self, sentence: str) -> None:
         self.message.value = f'<div role="status" style="{TEXT}">{escape(sentence)}</div>'
@@ -196,6 +193,12 @@ def live(build: Build, *, max_batch_size: int, mechanisms: Mapping[str, Mechanis
     return Live(build, max_batch_size, mechanisms, evaluations)
 
 
+def after(how: str, trace: Trace | None, why: str = "") -> str:
+    """How an attack came to its end, and after how many evaluations."""
+    done = trace.evaluations[-1] if trace and trace.evaluations else 0
+    return f"{how} after {done:,} evaluation{'s' * (done != 1)}{why}. "
+
+
 def duration(seconds: float) -> str:
     """Rounded up, in the unit that a waiting reader counts in."""
     return f"{math.ceil(seconds)} s" if seconds <= 90 else f"{math.ceil(seconds / 60)} min"
@@ -214,5 +217,5 @@ def verdict(result: Result, floor: float) -> str:
     )  # fmt: skip
     return (
         f"PSNR {show(median(scores))} dB{spread}, gray pictures {show(floor)} dB. "
-        f"The reconstruction {found}: its loss is {show(share)} times that of gray pictures."
+        f"The reconstruction {found}: without a prior its loss is {show(share)} times that of gray pictures."
     )

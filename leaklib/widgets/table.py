@@ -2,7 +2,7 @@
 
 The page holds an ordinary table. A script puts a button into the head of every column that has an order, and
 a choice above; where no script runs, and on paper, the table is read as it is listed. Where there is no room
-for columns each row is a card, with the columns' names above the values.
+for columns each row shows its name and what tells most, and unfolds; without a script it is a card with all.
 
 Chapters: 12, 15.
 """
@@ -56,9 +56,10 @@ def compare(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, captio
     """
     _check(columns, rows)
     kinds = [_kind([row[i] for row in rows], column) for i, column in enumerate(columns)]
-    head = "".join(f'<th role="columnheader" scope="col" class="lx-{k}">{escape(c.name)}</th>'
-                   for c, k in zip(columns, kinds, strict=True))  # fmt: skip
-    body = "".join(_row(columns, kinds, row) for row in rows)
+    classes = [f"lx-{kind} lx-key" if i in _keys(kinds) else f"lx-{kind}" for i, kind in enumerate(kinds)]
+    head = "".join(f'<th role="columnheader" scope="col" class="{k}">{escape(c.name)}</th>'
+                   for c, k in zip(columns, classes, strict=True))  # fmt: skip
+    body = "".join(_row(columns, classes, row) for row in rows)
     table = (
         f'<div class="lx-scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
         f'<table role="table" aria-label="{escape(caption)}">'
@@ -93,12 +94,18 @@ def _kind(cells: Sequence[Cell], column: Column) -> str:
     return kinds.pop() if kinds else "text"
 
 
-def _row(columns: Sequence[Column], kinds: Sequence[str], row: Sequence[Cell]) -> str:
+def _keys(kinds: Sequence[str]) -> list[int]:
+    """The columns that a folded row shows beside its name: the first pictures and three numbers."""
+    pictures, numbers = ([i for i, k in enumerate(kinds) if k == kind] for kind in ("picture", "number"))
+    return pictures[:1] + numbers[:3]
+
+
+def _row(columns: Sequence[Column], classes: Sequence[str], row: Sequence[Cell]) -> str:
     name = str(row[0])
     cells = "".join(
-        f'<td role="cell" class="lx-{kind}" data-name="{escape(column.name)}"{_order(cell)}>'
+        f'<td role="cell" class="{kind}" data-name="{escape(column.name)}"{_order(cell)}>'
         f"{_content(cell, column, name)}</td>"
-        for column, kind, cell in zip(columns[1:], kinds[1:], row[1:], strict=True)
+        for column, kind, cell in zip(columns[1:], classes[1:], row[1:], strict=True)
     )
     return f'<tr role="row"><th role="rowheader" scope="row">{escape(name)}</th>{cells}</tr>'
 

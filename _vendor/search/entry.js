@@ -1,0 +1,2 @@
+export {default as MiniSearch} from "minisearch";
+export {stemmer} from "stemmer";

@@ -1,0 +1,402 @@
+"""The book as files to hand out: a PDF for students, one with the solutions for teachers, and an ePub.
+
+    make book && .venv/bin/python scripts/book_files.py
+
+reads the pages of the website in ``_build/html``, puts them into one document in the order of ``_toc.yml``,
+so that links between pages become links inside it, and lets Chromium print it twice: the first time tells on
+which pages the chapters begin, which the table of contents says in the second. The files lie beside the
+site's front page.
+"""
+
+import functools
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urljoin
+
+import yaml
+from bs4 import BeautifulSoup, Tag
+from pages import ARGUMENTS, CHROMIUM, READY, ROOT, SITE
+from playwright.sync_api import sync_playwright
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import NameObject
+from pypdf.xmp import XmpInformation
+
+sys.path.insert(0, str(ROOT / "_ext"))
+from leaky.repository import repository
+
+STUDENTS, TEACHERS = "leaky-gradients.pdf", "leaky-gradients-solutions.pdf"
+EDITIONS = ((STUDENTS, False), (TEACHERS, True))
+WORK = ROOT / "_build" / "files"
+STYLE = Path(__file__).with_suffix(".css")
+
+# What a page holds for the screen alone: controls, code that is folded away, lists of the site's pages.
+SCREEN = """.headerlink, button, .leaky-live, .leaky-run, .leaky-files, details.hide, div.tag_hide-cell,
+    .toctree-wrapper, .sd-summary-state-marker, .lx-all > :not(.lx-printed)"""
+FRONT = "h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"  # of the website's front page
+SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
+# The paper between its margins, in pixels of CSS.
+PAPER = {"width": 605, "height": 937}
+# What is wider than that, and how much of the height the explorers take.
+ON_PAPER = """() => {
+  const all = selector => [...document.querySelectorAll(`article ${selector}`)];
+  const height = found => found.reduce((sum, element) => sum + element.getBoundingClientRect().height, 0);
+  const right = document.querySelector("article").getBoundingClientRect().right + 1;
+  const wide = all("*:not(svg *, mjx-container *, figure.wide *)").filter(element =>
+    element.checkVisibility({visibilityProperty: true}) && element.getBoundingClientRect().right > right);
+  return {explorers: height(all(".leaky-explorer")) / height(all("")),
+    wide: wide.map(element => `${element.closest("article").id}: ${element.outerHTML.slice(0, 120)}`)};
+}"""
+PREFACE, ANSWERS = "Before you begin", "Answers to the quick checks"
+ABOUT = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
+AUTHORS = [author["name"] for author in ABOUT["authors"]]
+RELEASED = date.fromisoformat(str(ABOUT["date-released"]))
+LETTERS = "ABCDEFGH"
+# In the address of a page in the book: its file, and the place in it.
+INSIDE = re.compile(r"(?:\.\./)*(?:chapters/)?(?P<page>\w+)\.html(?:#(?P<place>.*))?")
+
+
+@dataclass
+class Chapter:
+    """One page of the website, as it stands in a file. All its ids begin with its name."""
+
+    name: str  # 03_dlg
+    title: str  # 3 · DLG: one gradient, one image
+    part: str | None  # the part that it opens
+    article: Tag
+
+
+def listed() -> list[tuple[str, str | None]]:
+    """Each page in the order of the book, with the part that it opens. The first is the front page."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+    pages = [(toc["root"], None)]
+    for part in toc["parts"]:
+        for place, page in enumerate(part["chapters"]):
+            pages.append((page["file"], part.get("caption") if place == 0 else None))
+    return pages
+
+
+def chapters(site: Path, solutions: bool, address: str | None) -> list[Chapter]:
+    """All pages, their links made fit for one document; ``address`` is that of the published site."""
+    pages = listed()
+    names = {Path(file).name for file, _ in pages}
+    return [chapter(site / f"{file}.html", part, names, solutions, address) for file, part in pages]
+
+
+def chapter(path: Path, part: str | None, names: set[str], solutions: bool, address: str | None) -> Chapter:
+    article = soup(path).select_one("article.bd-article")
+    if article is None:
+        raise SystemExit(f"{path} has no article: run `make book`")
+    article.extract()
+    for element in article.select(SCREEN if solutions else f"{SCREEN}, details.solution"):
+        element.decompose()
+    for rest in article.select("details.lx-all"):
+        rest.unwrap()
+    for solution in article.select("details.solution"):
+        unfold(solution)
+    if address:
+        link_to_the_site(article, f"{address}/chapters/{path.name}")
+    keep_one_style(article)
+    name = path.stem
+    title = " ".join(article.h1.get_text().split())
+    mend_links(article, path, names, address)
+    prefix_ids(article, name)
+    article["id"] = name
+    return Chapter(name, title, part, article)
+
+
+def unfold(solution: Tag) -> None:
+    solution.name, solution["class"] = "div", ["solution", "admonition"]
+    title = solution.summary
+    title.name, title["class"] = "p", ["admonition-title"]
+
+
+@functools.cache
+def source(path: Path) -> str:
+    return SCRIPT.sub("", path.read_text(encoding="utf8"))
+
+
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(source(path), "html.parser")
+
+
+def link_to_the_site(article: Tag, page: str) -> None:
+    """What moves there and not here says where that is."""
+    for more in article.select(".lx-more"):
+        figure = more.find_parent("figure", id=True)
+        more.append(BeautifulSoup(f': <a href="{page}#{figure["id"]}">move it there</a>', "html.parser"))
+    for figure in article.select("figure.live"):
+        link = f' <a href="{page}#{figure["id"]}">Run it on the website.</a>'
+        figure.select_one(".caption-text").append(BeautifulSoup(link, "html.parser"))
+
+
+def keep_one_style(article: Tag) -> None:
+    """Each explorer brings the same style; one on a page does."""
+    seen = set()
+    for style in article.select("style"):
+        rules = style.get_text()
+        if rules in seen:
+            style.decompose()
+        seen.add(rules)
+
+
+def mend_links(article: Tag, path: Path, names: set[str], address: str | None) -> None:
+    """Links to pages lead to their place in the document, others of the site to its published address."""
+    for picture in article.select("img[src]"):
+        if not picture["src"].startswith("data:"):
+            picture["src"] = (path.parent / picture["src"]).resolve().as_uri()
+    for link in article.select("a[href]"):
+        href, found = link["href"], INSIDE.fullmatch(link["href"])
+        live = "#live:" in href  # settings of the attack, which only the website can take
+        if href.startswith("#") and not live:
+            link["href"] = f"#{path.stem}--{href[1:]}" if href != "#" else f"#{path.stem}"
+        elif found and found["page"] in names and not live:
+            link["href"] = f"#{found['page']}" + (f"--{found['place']}" if found["place"] else "")
+        elif not re.match(r"[a-z]+:", href):
+            if address:
+                link["href"] = urljoin(f"{address}/chapters/{path.name}", href)
+            elif found and found["page"] in names:
+                link["href"] = f"#{found['page']}"
+            else:
+                link.unwrap()
+
+
+def prefix_ids(article: Tag, name: str) -> None:
+    """Two pages may give two things one name; in one document each needs its own."""
+    for element in article.select("[id]"):
+        element["id"] = f"{name}--{element['id']}"
+    for element in article.select("svg *"):
+        for key, value in element.attrs.items():
+            if isinstance(value, str) and "#" in value:
+                value = re.sub(r"url\((['\"]?)#", rf"url(\g<1>#{name}--", value)
+                if key.endswith("href") and value.startswith("#"):
+                    value = f"#{name}--{value[1:]}"
+                element[key] = value
+    for element in article.select("[aria-labelledby], [aria-describedby], [for]"):
+        for key in ("aria-labelledby", "aria-describedby", "for"):
+            if key in element.attrs:
+                element[key] = " ".join(f"{name}--{one}" for one in element[key].split())
+
+
+def answers(book: list[Chapter]) -> Chapter:
+    """The reasons that the website shows behind each answer, moved to the end of the book."""
+    parts = []
+    for one in book:
+        sections = [section for section in one.article.select("section[id]") if own_questions(section)]
+        if sections:
+            parts.append(f'<h2><a href="#{one.name}">{escape(one.title)}</a></h2>')
+        for section in sections:
+            if not section["id"].endswith("--quick-check"):
+                heading = section.find(re.compile("h[2-6]")).get_text()
+                parts.append(f'<p class="where"><a href="#{section["id"]}">{escape(heading)}</a></p>')
+            for number, question in enumerate(own_questions(section), 1):
+                parts.append(f'<div class="answer">{"".join(reasons(number, question))}</div>')
+    html = f'<article class="bd-article" id="answers"><h1>{ANSWERS}</h1>{"".join(parts)}</article>'
+    return Chapter("answers", ANSWERS, None, BeautifulSoup(html, "html.parser").article)
+
+
+def own_questions(section: Tag) -> list[list[Tag]]:
+    """The answers of each question that stands in a section itself: those beside each other."""
+    found: list[list[Tag]] = []
+    for answer in section.find_all("details", class_="quiz", recursive=False):
+        before = answer.find_previous_sibling()
+        if before.name == "details" and "quiz" in before["class"]:
+            found[-1].append(answer)
+        else:
+            found.append([answer])
+    return found
+
+
+def reasons(number: int, question: list[Tag]) -> Iterator[str]:
+    """Taken out of the question, so that they stand in the book once."""
+    for letter, answer in zip(LETTERS, question, strict=False):
+        parts = [part.extract() for part in list(answer.contents) if part is not answer.summary]
+        kind, mark = ("yes", "✓") if "yes" in answer["class"] else ("no", "✗")
+        text = "".join(map(str, parts)).strip()
+        yield f'<div class="reason {kind}"><b>{number} {letter} {mark}</b> {text}</div>'
+
+
+def preface(first: Chapter) -> Chapter:
+    """The front page without what the title page and the table of contents say."""
+    for element in first.article.select(
+        "h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"
+    ):
+        element.decompose()
+    first.article.section.insert(0, BeautifulSoup(f"<h1>{PREFACE}</h1>", "html.parser"))
+    return Chapter(first.name, PREFACE, None, first.article)
+
+
+def title_page(first: Chapter, solutions: bool) -> str:
+    name, _, claim = ABOUT["title"].partition(": ")
+    return f"""<section class="title-page">
+<p class="name">{escape(name)}</p>
+<p class="claim">{escape(claim[:1].upper() + claim[1:])}</p>
+{first.article.select_one("figure.film")}
+<p class="promise">{first.article.select_one("p.promise").decode_contents()}</p>
+<p class="edition">{"With solutions, for teachers" if solutions else ""}</p>
+<p class="authors">{escape(", ".join(AUTHORS))}</p>
+</section>"""
+
+
+def imprint(solutions: bool, address: str | None, digest: str) -> str:
+    """What this file holds and what not, how to cite it, and what may be done with it."""
+    site = f'<a href="{address}/">{address.partition("//")[2]}</a>' if address else "its website"
+    told = (
+        "Each exercise is followed by its solution."
+        if solutions
+        else "Solutions of the exercises are not in it: teachers have them in a file of their own."
+    )
+    return f"""<section class="imprint">
+<h2>About this file</h2>
+<p>It holds the whole book as it stands on {site}: text, figures, quick checks and exercises. An explorer,
+which follows a slider there, is shown at three of its positions; an attack that runs in the page, as a film
+strip. Code is printed where it is the idea; all of it is in the notebooks. <a href="#answers">{ANSWERS}</a>
+stand at the end. {told}</p>
+<h2>How to cite it</h2>
+<p>{escape(", ".join(AUTHORS))}. <cite>{escape(ABOUT["title"])}</cite>. Version {ABOUT["version"]},
+{RELEASED.year}. {address or ""}</p>
+<h2>What you may do with it</h2>
+<p>Text, figures and code are under the {ABOUT["license"]} license: use, copy, change and hand them on, with
+the name of their authors and the license. The photographs have <a href="#data">licenses of their
+own</a>.</p>
+<p class="version">Version {ABOUT["version"]} · contents {digest}</p>
+</section>"""
+
+
+def contents(book: list[Chapter]) -> str:
+    """Every chapter, with a place for the number of the page on which it begins."""
+    rows = []
+    for one in book:
+        if one.part:
+            rows.append(f'<li class="part">{escape(one.part)}</li>')
+        rows.append(f'<li><a href="#{one.name}"><span>{escape(one.title)}</span>{place(one.name)}</a></li>')
+    return (
+        '<section class="contents" id="index--the-chapters"><h2>Contents</h2>'
+        f"<ol>{''.join(rows)}</ol></section>"
+    )
+
+
+def place(name: str) -> str:
+    return f'<b data-page="{name}"></b>'
+
+
+def document(site: Path, solutions: bool, address: str | None) -> str:
+    """The whole book as one page of HTML, complete but for the page numbers in its table of contents."""
+    book = chapters(site, solutions, address)
+    cover = title_page(book[0], solutions)
+    book = [preface(book[0]), *book[1:], answers(book)]
+    heads = []
+    for one in book:
+        one.article["style"] = f"page: {page_name(one)}"
+        head = one.title.replace("\\", "\\\\").replace('"', '\\"')
+        heads.append(f'@page {page_name(one)} {{ @top-left {{ content: "{head}"; }} }}')
+        if one.part:
+            label = f'<p class="part">{escape(one.part)}</p>'
+            one.article.insert(0, BeautifulSoup(label, "html.parser"))
+    body = "".join(str(one.article) for one in book)
+    digest = sha256((cover + body).encode()).hexdigest()[:10]
+    pages_head = soup(site / "chapters" / "index.html").head
+    sheets = [sheet for sheet in pages_head.select("link[rel=stylesheet], style")]
+    for sheet in pages_head.select("link[rel=stylesheet]"):
+        sheet["href"] = (site / "chapters" / sheet["href"].partition("?")[0]).resolve().as_uri()
+    return f"""<!doctype html>
+<html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{escape(ABOUT["title"])}</title>
+{"".join(map(str, sheets))}
+<style>{STYLE.read_text(encoding="utf8")}{"".join(heads)}</style>
+<script>window.MathJax = {{options: {{enableMenu: false, processHtmlClass: "math"}}}}</script>
+<script defer src="{(site / "vendor/mathjax/tex-chtml-full.js").as_uri()}"></script>
+</head><body class="book"><div class="bd-content">{cover}{imprint(solutions, address, digest)}
+{contents(book)}{body}</div></body></html>"""
+
+
+def page_name(one: Chapter) -> str:
+    return f"page-{one.name}"
+
+
+def numbered(html: str, numbers: dict[str, int]) -> str:
+    for name, number in numbers.items():
+        html = html.replace(place(name), f"<b>{number}</b>")
+    return html
+
+
+def print_pdf(name: str, html: str, solutions: bool) -> Path:
+    """Printed twice: the first time for the numbers in the table of contents."""
+    path = WORK / f"{name.removesuffix('.pdf')}.html"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        tab = browser.new_page()
+
+        def printed(text: str, **options: bool) -> PdfReader:
+            path.write_text(text, encoding="utf8")
+            tab.goto(path.as_uri())
+            tab.evaluate(READY)
+            return PdfReader(BytesIO(tab.pdf(prefer_css_page_size=True, print_background=True, **options)))
+
+        draft = printed(html)
+        numbers = {
+            target: draft.get_destination_page_number(found) + 1
+            for target, found in draft.named_destinations.items()
+            if place(target) in html
+        }
+        final = printed(numbered(html, numbers), outline=True, tagged=True)
+        browser.close()
+    return finished(final, SITE / name, solutions)
+
+
+def finished(reader: PdfReader, path: Path, solutions: bool) -> Path:
+    """The file, and what it says of itself; its time is the release's, so that equal contents stay equal."""
+    writer = PdfWriter(clone_from=reader)
+    title = ABOUT["title"] + (", with solutions" if solutions else "")
+    time = datetime(RELEASED.year, RELEASED.month, RELEASED.day, tzinfo=UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
+    writer.add_metadata(
+        {
+            "/Title": title,
+            "/Author": ", ".join(AUTHORS),
+            "/Subject": "Gradient leakage in federated learning",
+            "/License": ABOUT["license"],
+            "/CreationDate": time,
+            "/ModDate": time,
+        }
+    )
+    xmp = XmpInformation.create()
+    xmp.dc_title = {"x-default": title}
+    xmp.dc_creator = AUTHORS
+    xmp.dc_language = ["en"]
+    xmp.dc_rights = {"x-default": f"{ABOUT['license']} license; the photographs have licenses of their own"}
+    writer.xmp_metadata = xmp
+    stream = writer.root_object["/Metadata"].get_object()
+    stream |= {NameObject("/Type"): NameObject("/Metadata"), NameObject("/Subtype"): NameObject("/XML")}
+    writer.pdf_header = "%PDF-1.7"
+    writer.create_viewer_preferences().display_doctitle = True
+    writer.write(path)
+    return path
+
+
+def make(name: str, solutions: bool, address: str | None) -> str:
+    path = print_pdf(name, document(SITE, solutions, address), solutions)
+    size, pages = path.stat().st_size / 1e6, len(PdfReader(path).pages)
+    return f"{path.relative_to(ROOT)}: {pages} pages, {size:.1f} MB"
+
+
+def main() -> None:
+    if not (SITE / "searchindex.js").exists():
+        raise SystemExit(f"no complete website in {SITE}: run `make book`")
+    if CHROMIUM is None:
+        raise SystemExit("no chromium or google-chrome on this machine, which prints the book: install one")
+    WORK.mkdir(parents=True, exist_ok=True)
+    lives = repository()
+    with ProcessPoolExecutor(2) as pool:
+        jobs = [pool.submit(make, name, solutions, lives and lives.site) for name, solutions in EDITIONS]
+        for job in jobs:
+            print(job.result())
+
+
+if __name__ == "__main__":
+    main()
