@@ -62,6 +62,7 @@ lint: environment
 	@echo "Checking the style."
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@.venv/bin/zizmor --offline --quiet .github
 
 types: environment
 	@echo "Checking the types of leaklib and of its JavaScript."

@@ -26,6 +26,7 @@ from bs4 import BeautifulSoup, Tag
 from pages import ARGUMENTS, CHROMIUM, READY, ROOT, SITE
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import NameObject
 from pypdf.xmp import XmpInformation
 
 sys.path.insert(0, str(ROOT / "_ext"))
@@ -370,6 +371,9 @@ def finished(reader: PdfReader, path: Path, solutions: bool) -> Path:
     xmp.dc_language = ["en"]
     xmp.dc_rights = {"x-default": f"{ABOUT['license']} license; the photographs have licenses of their own"}
     writer.xmp_metadata = xmp
+    stream = writer.root_object["/Metadata"].get_object()
+    stream |= {NameObject("/Type"): NameObject("/Metadata"), NameObject("/Subtype"): NameObject("/XML")}
+    writer.pdf_header = "%PDF-1.7"
     writer.create_viewer_preferences().display_doctitle = True
     writer.write(path)
     return path

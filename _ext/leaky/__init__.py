@@ -17,8 +17,26 @@ from leaky import (
     pages,
     search,
     social,
+    weight,
 )
 
+
+PARTS = (
+    cells,
+    pages,
+    live,
+    cite,
+    head,
+    social,
+    found,
+    search,
+    buttons,
+    handouts,
+    copies,
+    formulas,
+    icons,
+    weight,
+)
 ROOT = Path(__file__).resolve().parents[2]
 PALETTE = ROOT / "leaklib" / "palette.json"
 
@@ -47,22 +65,7 @@ def write_palette(app, config):
 
 
 def setup(app):
-    parts = (
-        cells,
-        pages,
-        live,
-        cite,
-        head,
-        social,
-        found,
-        buttons,
-        handouts,
-        copies,
-        formulas,
-        icons,
-        search,
-    )
-    for part in parts:
+    for part in PARTS:
         part.setup(app)
     app.connect("config-inited", write_palette)
     # After the theme's own sheets (500), so that ours has the last word.

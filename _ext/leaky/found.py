@@ -18,7 +18,7 @@ FRONT, LOST = "index.html", "404.html"
 
 
 class Book(StandaloneHTMLBuilder):
-    """Writes the front page to the root of the site, whatever its source is called, and no index of Sphinx's."""
+    """Writes the front page to the root of the site, whatever its source is called; no index of Sphinx's."""
 
     search = False  # search.py does that
 

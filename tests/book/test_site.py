@@ -255,6 +255,7 @@ def test_the_front_page_is_there_at_once_under_both_names(visit, name):
     page, trouble = visit(name)
     assert page.url.endswith(f"/{name}")
     page.frame_locator(".leaky-live iframe").locator("button").first.wait_for(state="attached")
+    page.evaluate(OPEN_ALL)
     assert page.locator(".cards img").evaluate_all("all => all.every(picture => picture.naturalWidth)")
     page.locator(".cards a").first.click()
     page.wait_for_url(f"**/{PAGES[2]}")

@@ -1,15 +1,119 @@
 """What a page weighs before it is read, and that formulas, icons and pictures stand in it from the start."""
 
+import base64
+import functools
+import gzip
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pages
 import pytest
+from leaky import weight
 from leaky.formulas import Painter, in_lines
 from leaky.icons import sheet
+from PIL import Image
 from sphinx.errors import ExtensionError
 
 PAGES = sorted(path.relative_to(pages.SITE).as_posix() for path in pages.SITE.glob("chapters/*.html"))
+
+
+FRONT = ["index.html"]
+FIRST, CHAPTER = 500_000, 900_000  # bytes on the wire until the first view, and until a figure is touched
+
+
+# What is loaded
+
+
+@functools.cache
+def packed(path):
+    """Bytes on the wire."""
+    data = path.read_bytes()
+    return len(gzip.compress(data)) if path.suffix in (".html", ".css", ".js", ".svg") else len(data)
+
+
+def loaded(site, name, lazy=False):
+    """Bytes on the wire of what a page loads by itself; ``lazy``: of all that a reader comes near."""
+    text = (site / name).read_text(encoding="utf8")
+    # What an explorer folds is loaded with the slider.
+    seen = re.sub(r'<details class="lx-all">.*?</details>', "", text, flags=re.DOTALL)
+    tags = re.findall(r"<(?:script|link|img|image)\b[^>]*>", seen)
+    tags = [tag for tag in tags if not tag.startswith("<link") or re.search(r'rel="(stylesheet|icon)"', tag)]
+    tags = [tag for tag in tags if lazy or 'loading="lazy"' not in tag]
+    found = (re.search(r'\b(?:src|href)="(?!data:|https?:)([^"?#]+)', tag) for tag in tags)
+    files = {((site / name).parent / match[1]).resolve() for match in found if match}
+    frame = packed(site / "live.html") if "leaky-live" in text else 0
+    return packed(site / name) + sum(map(packed, files)) + frame
+
+
+@pytest.mark.parametrize("name", [*FRONT, *PAGES])
+def test_a_page_is_light(site, name):
+    assert loaded(site, name) <= FIRST
+    assert loaded(site, name, lazy=True) <= CHAPTER
+
+
+@pytest.mark.parametrize("name", [*FRONT, *PAGES])
+def test_pictures_are_files_of_known_size(site, name):
+    text = (site / name).read_text(encoding="utf8")
+    assert not [data for data in re.findall(r'data:image/[^"\')]*', text) if len(data) > 2000]
+    for tag in re.findall(r"<img\b[^>]*>", text):
+        assert re.search(r' width="\d+"', tag) and re.search(r' height="\d+"', tag), tag[:200]
+
+
+@pytest.mark.parametrize("name", [*FRONT, *PAGES])
+def test_no_script_waits_before_the_page_is_painted(site, name):
+    head = (site / name).read_text(encoding="utf8").partition("</head>")[0]
+    scripts = re.findall(r"<script\b[^>]*\bsrc=[^>]*>", head)
+    assert scripts and all(re.search(r"\b(defer|async)\b", tag) for tag in scripts)
+    sheets = [tag for tag in re.findall(r"<link\b[^>]*>", head) if 'rel="stylesheet"' in tag]
+    assert len([tag for tag in sheets if 'media="print"' not in tag]) == 1
+
+
+def picture(mode, side=8):
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, len(mode)), dtype=np.uint8)
+    return Image.fromarray(noise[..., 0] if mode == "L" else noise, mode)
+
+
+def as_png(image, **options):
+    out = io.BytesIO()
+    image.save(out, "PNG", **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_picture_keeps_every_pixel(tmp_path, mode):
+    flat = picture(mode).resize((64, 64), Image.Resampling.NEAREST)
+    name = weight.write(as_png(flat), tmp_path)
+    assert name.endswith(".webp")
+    with Image.open(tmp_path / name) as kept:
+        assert kept.convert(mode).tobytes() == flat.tobytes()
+    assert weight.write(as_png(flat), tmp_path) == name and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_picture_with_a_profile_stays_as_it_is(tmp_path):
+    flat = as_png(picture("RGB").resize((64, 64)), icc_profile=b"a profile")
+    name = weight.write(flat, tmp_path)
+    assert name.endswith(".png") and (tmp_path / name).read_bytes() == flat
+
+
+def test_what_is_first_is_loaded_first(tmp_path):
+    data = base64.b64encode(as_png(picture("RGB"))).decode()
+    address = weight.write(base64.b64decode(data), tmp_path)
+    image = f'<img src="../_images/{address}">'
+    start = f'<figure class="lx-printed lx-first">{image}</figure><figure class="lx-printed">{image}</figure>'
+    body = f"{start}<h2>Later</h2>{image}"
+    sized = image.replace(">", ' width="8" height="8"')
+    assert weight.place(body, tmp_path) == body.replace(image, "{}").format(
+        f'{sized} fetchpriority="high" decoding="async">',
+        f'{sized} loading="lazy" decoding="async">',
+        f'{sized} loading="lazy" decoding="async">',
+    )
+    film = f'<figure class="live">{image}</figure>'
+    assert 'loading="lazy"' in weight.place(film, tmp_path)
+
+
+# Formulas and icons
 
 
 @pytest.fixture(scope="module")
