@@ -51,7 +51,7 @@ def finish(app, pagename, templatename, context, doctree):
 
 
 def name_rows(body):
-    """A heading without words is no heading; in a table whose corner is empty the first cells name their rows."""
+    """A heading without words is none; in a table whose corner is empty the first cells name their rows."""
     for table in body.select("table"):
         if (corner := table.find("th")) and not corner.get_text(strip=True):
             for cell in table.select("tbody > tr > td:first-child"):
