@@ -29,6 +29,8 @@ BIBLIOGRAPHY = "chapters/bibliography"
 # above the window: within a page, references to them are text.
 NO_PLACE = (nodes.figure, nodes.math_block, nodes.target)
 
+CODE = b"".join((Path(__file__).parent / name).read_bytes() for name in ("copies.py", "copies_markdown.py"))
+
 
 def setup(app):
     app.connect("doctree-resolved", derive, priority=900)  # after all that is resolved
@@ -71,8 +73,7 @@ def derive(app, doctree, docname):
 
 def kept(app, name) -> Path:
     """Where a page's cells are kept: another folder for other code or another place of publication."""
-    code = [(Path(__file__).parent / part).read_bytes() for part in ("copies.py", "copies_markdown.py")]
-    stamp = hashlib.sha256(b"".join([*code, repr(repository()).encode()])).hexdigest()[:10]
+    stamp = hashlib.sha256(CODE + repr(repository()).encode()).hexdigest()[:10]
     return Path(app.doctreedir) / "copies" / stamp / f"{name}.json"
 
 
