@@ -161,7 +161,11 @@ def write(app, exception):
         notebook["cells"][:0] = [about(app, page), setup][: 1 + code]
         text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
         (folder / f"{name}.ipynb").write_text(text, encoding="utf8", newline="\n")
-    shutil.copytree(folder, site / FOLDER, dirs_exist_ok=True)
+    shutil.rmtree(site / FOLDER, ignore_errors=True)
+    shutil.copytree(folder, site / FOLDER)
+    current = kept(app, "").parent
+    for outdated in set(current.parent.iterdir()) - {current}:
+        shutil.rmtree(outdated)
 
 
 def about(app, page):
@@ -178,7 +182,7 @@ def about(app, page):
 def first_code(app, site):
     """The cell that installs the wheel of this very build, which lies at the root of the site."""
     build = [sys.executable, Path(app.srcdir) / "scripts" / "wheel.py", site]
-    wheel, sha256 = subprocess.run(build, capture_output=True, text=True, check=True).stdout.split()
+    wheel, sha256 = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     return {
         "id": "setup",
         "cell_type": "code",
