@@ -46,8 +46,7 @@ def lighten(app, pagename, templatename, context, doctree):
     if "body" in context:
         images = relative_uri(app.builder.get_target_uri(pagename), "_images")
         context["body"] = place(files(context["body"], app, images), Path(app.outdir) / "_images")
-    if pagename != "search":  # its scripts stand in its template and expect the others to be there
-        context["script_files"] = scripts(context["script_files"], context.get("body", ""))
+    context["script_files"] = scripts(context["script_files"], context.get("body", ""))
     context["css_files"] = sheets(context["css_files"], Path(app.outdir) / "_static")
 
 
