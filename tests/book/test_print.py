@@ -218,5 +218,5 @@ def test_a_pdf_tells_the_pages_of_its_chapters(printed):
     text = reader.pages[2].extract_text()
     for file, _ in book_files.listed()[1:]:
         name = Path(file).stem
-        number = reader.get_destination_page_number(reader.named_destinations[name]) + 1
+        number = reader.get_destination_page_number(reader.named_destinations[f"/{name}"]) + 1
         assert re.search(rf"\D{number}\b", text), f"{name} begins on page {number}"
