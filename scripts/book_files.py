@@ -241,13 +241,16 @@ def imprint(first: Chapter, solutions: bool, address: str | None, digest: str) -
         if solutions
         else "Solutions of the exercises are not in it: teachers have them in a file of their own."
     )
-    return f"""<section class="imprint">
+    cite = first.article.select_one("section[id$='--cite']")
+    for said in cite.select(".how-to-cite > p"):
+        said.decompose()
+    return f"""<section class="imprint bd-article">
 <h2>About this file</h2>
 <p>It holds the whole book as it stands on {site}: text, figures, quick checks and exercises. An explorer,
 which follows a slider there, is shown at three of its positions; an attack that runs in the page, as a film
 strip. Code is printed where it is the idea; all of it is in the notebooks. <a href="#answers">{ANSWERS}</a>
 stand at the end. {told}</p>
-{first.article.select_one("section[id$='--cite']")}
+{cite}
 <p class="version">Version {ABOUT["version"]} of {RELEASED.day} {RELEASED:%B %Y} · contents {digest}</p>
 </section>"""
 
@@ -342,8 +345,8 @@ def only_numbers(html: str, book: PdfReader) -> str:
         html = html.replace(
             place(name.removeprefix("/")), f"<b>{book.get_destination_page_number(found) + 1}</b>"
         )
-    style = "<style>body * { visibility: hidden; } .contents b { visibility: visible; }</style>"
-    return html.replace("</head>", f"{style}</head>")
+    style = "html, body { background: none; } body * { visibility: hidden; } li b { visibility: visible; }"
+    return html.replace("</head>", f"<style>{style}</style></head>")
 
 
 def finished(book: PdfReader, numbers: PdfReader, path: Path) -> Path:
