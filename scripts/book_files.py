@@ -50,7 +50,7 @@ ON_PAPER = """() => {
   const all = selector => [...document.querySelectorAll(`article ${selector}`)];
   const height = found => found.reduce((sum, element) => sum + element.getBoundingClientRect().height, 0);
   const right = document.querySelector("article").getBoundingClientRect().right + 1;
-  const wide = all("*:not(svg *, mjx-container *, figure.wide *)").filter(element =>
+  const wide = all("*:not(svg *, mjx-container *)").filter(element =>
     element.checkVisibility({visibilityProperty: true}) && element.getBoundingClientRect().right > right);
   return {explorers: height(all(".leaky-explorer")) / height(all("")),
     wide: wide.map(element => `${element.closest("article").id}: ${element.outerHTML.slice(0, 120)}`)};
