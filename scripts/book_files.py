@@ -55,6 +55,12 @@ ON_PAPER = """() => {
   return {explorers: height(all(".leaky-explorer")) / height(all("")),
     wide: wide.map(element => `${element.closest("article").id}: ${element.outerHTML.slice(0, 120)}`)};
 }"""
+# A formula is one figure with what its MathML says, not a tag for each of its letters.
+FORMULAS = """() => document.querySelectorAll("mjx-container").forEach(formula => {
+  formula.setAttribute("role", "img");
+  formula.setAttribute("aria-label", formula.querySelector("math").textContent);
+  formula.querySelector("mjx-assistive-mml").style.display = "none";
+})"""
 PREFACE, ANSWERS = "Before you begin", "Answers to the quick checks"
 ABOUT = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
 AUTHORS = [author["name"] for author in ABOUT["authors"]]
@@ -323,6 +329,7 @@ def print_pdf(name: str, html: str) -> Path:
             path.write_text(text, encoding="utf8")
             tab.goto(path.as_uri())
             tab.evaluate(READY)
+            tab.evaluate(FORMULAS)
             return PdfReader(BytesIO(tab.pdf(prefer_css_page_size=True, print_background=True, **options)))
 
         book = printed(html, outline=True, tagged=True)
