@@ -16,6 +16,8 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from pages import READY
 
+from leaklib.widgets.playground import STORED
+
 ROOT = Path(__file__).parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
 LISTED = [page["file"] for part in TOC["parts"] for page in part["chapters"]]
@@ -322,3 +324,9 @@ def test_checks_are_lines_with_a_number_and_its_bound(site):
     number, bound = r"<b>[\d.]+ dB</b>", r'<span class="bound">above 50 \(±8\)</span>'
     assert re.search(rf'<span class="what">Recursive</span> {number} {bound}', text)
     assert "across machines" not in re.sub(r"<script.*?</script>|<pre.*?</pre>", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["08_batch_size", "09_compression"])
+def test_where_a_notebook_has_live_controls_the_website_says_what_they_need(site, name):
+    text = (site / "chapters" / f"{name}.html").read_text(encoding="utf8")
+    assert "so they need Python behind them: open" in text and STORED not in text
