@@ -3,9 +3,8 @@
     make book && .venv/bin/python scripts/book_files.py
 
 reads the pages of the website in ``_build/html``, puts them into one document in the order of ``_toc.yml``,
-so that links between pages become links inside it, and lets Chromium print it twice: the first time tells on
-which pages the chapters begin, which the table of contents says in the second. The files lie beside the
-site's front page.
+so that links between pages become links inside it, and lets Chromium print it. The files lie beside the
+website's front page.
 """
 
 import json
@@ -51,11 +50,17 @@ ON_PAPER = """() => {
   const all = selector => [...document.querySelectorAll(`article ${selector}`)];
   const height = found => found.reduce((sum, element) => sum + element.getBoundingClientRect().height, 0);
   const right = document.querySelector("article").getBoundingClientRect().right + 1;
-  const wide = all("*:not(svg *, mjx-container *, figure.wide *)").filter(element =>
+  const wide = all("*:not(svg *, mjx-container *)").filter(element =>
     element.checkVisibility({visibilityProperty: true}) && element.getBoundingClientRect().right > right);
   return {explorers: height(all(".leaky-explorer")) / height(all("")),
     wide: wide.map(element => `${element.closest("article").id}: ${element.outerHTML.slice(0, 120)}`)};
 }"""
+# A formula is one figure with what its MathML says, not a tag for each of its letters.
+FORMULAS = """() => document.querySelectorAll("mjx-container").forEach(formula => {
+  formula.setAttribute("role", "img");
+  formula.setAttribute("aria-label", formula.querySelector("math").textContent);
+  formula.querySelector("mjx-assistive-mml").style.display = "none";
+})"""
 PREFACE, ANSWERS = "Before you begin", "Answers to the quick checks"
 ABOUT = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
 AUTHORS = [author["name"] for author in ABOUT["authors"]]
@@ -242,13 +247,16 @@ def imprint(first: Chapter, solutions: bool, address: str | None, digest: str) -
         if solutions
         else "Solutions of the exercises are not in it: teachers have them in a file of their own."
     )
-    return f"""<section class="imprint">
+    cite = first.article.select_one("section[id$='--cite']")
+    for said in cite.select(".how-to-cite > p"):
+        said.decompose()
+    return f"""<section class="imprint bd-article">
 <h2>About this file</h2>
 <p>It holds the whole book as it stands on {site}: text, figures, quick checks and exercises. An explorer,
 which follows a slider there, is shown at three of its positions; an attack that runs in the page, as a film
 strip. Code is printed where it is the idea; all of it is in the notebooks. <a href="#answers">{ANSWERS}</a>
 stand at the end. {told}</p>
-{first.article.select_one("section[id$='--cite']")}
+{cite}
 <p class="version">Version {ABOUT["version"]} of {RELEASED.day} {RELEASED:%B %Y} · contents {digest}</p>
 </section>"""
 
@@ -309,14 +317,8 @@ def page_name(one: Chapter) -> str:
     return f"page-{one.name}"
 
 
-def numbered(html: str, numbers: dict[str, int]) -> str:
-    for name, number in numbers.items():
-        html = html.replace(place(name), f"<b>{number}</b>")
-    return html
-
-
 def print_pdf(name: str, html: str) -> Path:
-    """Printed twice: the first time for the numbers in the table of contents."""
+    """The PDF, and beside the students' one the ePub."""
     path = WORK / f"{name.removesuffix('.pdf')}.html"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -327,26 +329,38 @@ def print_pdf(name: str, html: str) -> Path:
             path.write_text(text, encoding="utf8")
             tab.goto(path.as_uri())
             tab.evaluate(READY)
+            tab.evaluate(FORMULAS)
             return PdfReader(BytesIO(tab.pdf(prefer_css_page_size=True, print_background=True, **options)))
 
-        draft = printed(html)
-        numbers = {
-            target: draft.get_destination_page_number(found) + 1
-            for target, found in draft.named_destinations.items()
-            if place(target) in html
-        }
-        final = printed(numbered(html, numbers), outline=True, tagged=True)
+        book = printed(html, outline=True, tagged=True)
         if name == STUDENTS:
             about = {**ABOUT, "authors": ", ".join(AUTHORS), "date": str(RELEASED), "rights": RIGHTS}
             colors = (SITE / "_static" / "palette.css").read_text(encoding="utf8").partition("@media")[0]
             write_epub(tab, SITE / EPUB, about, colors)
+        numbers = printed(only_numbers(html, book))
         browser.close()
-    return finished(final, SITE / name)
+    return finished(book, numbers, SITE / name)
 
 
-def finished(reader: PdfReader, path: Path) -> Path:
+def only_numbers(html: str, book: PdfReader) -> str:
+    """The pages before the first chapter with nothing on them but the numbers in the table of contents.
+
+    On which page a chapter begins is known when the book is printed. What these pages hold is then laid over.
+    """
+    html = html.partition("<article")[0]
+    for name, found in book.named_destinations.items():
+        html = html.replace(
+            place(name.removeprefix("/")), f"<b>{book.get_destination_page_number(found) + 1}</b>"
+        )
+    style = "html, body { background: none; } body * { visibility: hidden; } li b { visibility: visible; }"
+    return html.replace("</head>", f"<style>{style}</style></head>")
+
+
+def finished(book: PdfReader, numbers: PdfReader, path: Path) -> Path:
     """The file, and what it says of itself; its time is the release's, so that equal contents stay equal."""
-    writer = PdfWriter(clone_from=reader)
+    writer = PdfWriter(clone_from=book)
+    for page, stamp in zip(writer.pages, numbers.pages, strict=False):
+        page.merge_page(stamp)
     title = ABOUT["title"] + (", with solutions" if path.name == TEACHERS else "")
     time = f"D:{RELEASED:%Y%m%d}000000+00'00'"
     writer.add_metadata(

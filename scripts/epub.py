@@ -52,7 +52,7 @@ PAGES = r"""() => {
     if (element.style.page) element.removeAttribute("style");
   }
   const pages = all("section.title-page, section.imprint, article").map(page => ({
-    id: page.id || page.className, math: !!page.querySelector("math"), svg: !!page.querySelector("svg"),
+    id: page.id || page.classList[0], math: !!page.querySelector("math"), svg: !!page.querySelector("svg"),
     title: page.querySelector("h1, h2")?.textContent ?? document.title,
     xhtml: new XMLSerializer().serializeToString(page),
   }));

@@ -9,6 +9,7 @@ from leaky.repository import repository
 FILES = {
     "leaky-gradients.pdf": "Whole book (PDF)",
     "leaky-gradients-solutions.pdf": "With solutions (PDF)",
+    "leaky-gradients.epub": "Whole book (ePub)",
 }
 
 

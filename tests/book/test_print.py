@@ -1,12 +1,17 @@
 """The book as files: what `scripts/book_files.py` assembles for print, and the PDFs where they were made."""
 
 import re
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import book_files
 import pages
 import pytest
+from book_files import ANSWERS
 from bs4 import BeautifulSoup
+from leaky.handouts import FILES
+from leaky.repository import repository
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
@@ -141,7 +146,15 @@ def test_paper_holds_it(editions, tmp_path):
     assert found["explorers"] <= 0.1
 
 
-# The PDFs, where they have been made
+def test_only_a_published_site_links_to_the_files(site):
+    here = repository()
+    allowed = {f"{here.site}/{name}" for name in FILES} | {*FILES} if here and here.site else set()
+    for page in site.rglob("*.html"):
+        found = re.findall(r'href="([^"]*/)?(leaky-gradients[-\w]*\.(?:pdf|epub))"', page.read_text("utf8"))
+        assert {folder + name for folder, name in found} <= allowed, page
+
+
+# The files, where they have been made
 
 
 @pytest.fixture(scope="module", params=[book_files.STUDENTS, book_files.TEACHERS])
@@ -164,10 +177,46 @@ def test_a_pdf_says_what_it_is(printed):
     assert printed.stat().st_size < 15e6
 
 
+def test_a_pdf_has_solutions_for_teachers_only(printed):
+    reader = PdfReader(printed)
+    entries = [entry for entry in flat(reader.outline) if entry.title in ("Exercises", ANSWERS)]
+    starts = [reader.get_destination_page_number(entry) for entry in entries]
+    text = "".join(reader.pages[start + more].extract_text() for start in starts[:-1] for more in (0, 1))
+    assert len(entries) > 15 and "Exercise 3.1" in text
+    assert ("Solution 3.1" in text) == ("Solution 9.1" in text) == (printed.name == book_files.TEACHERS)
+
+
+def flat(outline):
+    for entry in outline:
+        yield from flat(entry) if isinstance(entry, list) else [entry]
+
+
+def test_the_epub_is_whole(site):
+    path = site / book_files.EPUB
+    if not path.exists():
+        pytest.skip(f"there is no {path.name} in {site}: run `make files`")
+    with zipfile.ZipFile(path) as book:
+        assert book.namelist()[0] == "mimetype"
+        listed = ElementTree.fromstring(book.read("book/book.opf")).iter("{http://www.idpf.org/2007/opf}item")
+        hrefs = {f"book/{item.get('href')}" for item in listed}
+        assert hrefs == {*book.namelist()} - {"mimetype", "META-INF/container.xml", "book/book.opf"}
+        pages = {name: ElementTree.fromstring(book.read(name)) for name in hrefs if name.endswith(".xhtml")}
+        ids = {name: {element.get("id") for element in page.iter()} for name, page in pages.items()}
+        for name, page in pages.items():
+            for link in (element.get("href") for element in page.iter("{http://www.w3.org/1999/xhtml}a")):
+                file, _, place = (link or "").partition("#")
+                if link and not re.match(r"https?:|mailto:", link):
+                    assert f"book/{file}" in pages and (not place or place in ids[f"book/{file}"]), (
+                        name,
+                        link,
+                    )
+        assert not any("Solution 3.1" in book.read(name).decode() for name in pages)
+
+
 def test_a_pdf_tells_the_pages_of_its_chapters(printed):
     reader = PdfReader(printed)
     text = reader.pages[2].extract_text()
     for file, _ in book_files.listed()[1:]:
         name = Path(file).stem
-        number = reader.get_destination_page_number(reader.named_destinations[name]) + 1
+        number = reader.get_destination_page_number(reader.named_destinations[f"/{name}"]) + 1
         assert re.search(rf"\D{number}\b", text), f"{name} begins on page {number}"
