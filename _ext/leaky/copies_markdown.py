@@ -169,9 +169,8 @@ class Copy:
 
     def block_title(self, node):
         number = self.links.number(node.parent, "section")
-        return [
-            f"{'#' * self.level} {self.anchor(node.parent)}{number}{' · ' * bool(number)}{self.inline(node)}"
-        ]
+        parts = ["#" * self.level, number and f"{number} ·", self.inline(node), self.anchor(node.parent)]
+        return [" ".join(filter(None, parts))]
 
     def anchor(self, node):
         """A place to jump to, where something on this page leads there."""

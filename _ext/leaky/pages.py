@@ -42,11 +42,23 @@ def finish(app, pagename, templatename, context, doctree):
     name_boxes(body)
     link_boxes(body)
     explain_links(body, glossary(app.env))
+    name_rows(body)
     # Sphinx puts entries of a deprecated role into a list; a list holds list items.
     for entry in body.select('[role="doc-biblioentry"]'):
         entry["role"] = "listitem"
     context["body"] = str(body)
     keep_part(app, pagename, body)
+
+
+def name_rows(body):
+    """A heading without words is none; in a table whose corner is empty the first cells name their rows."""
+    for table in body.select("table"):
+        if (corner := table.find("th")) and not corner.get_text(strip=True):
+            for cell in table.select("tbody > tr > td:first-child"):
+                cell.name, cell["scope"] = "th", "row"
+        for heading in table.find_all("th"):
+            if not heading.get_text(strip=True) and not heading.find("img"):
+                heading.name = "td"
 
 
 def fold_solutions(body):

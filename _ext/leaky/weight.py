@@ -2,8 +2,9 @@
 
 Notebooks hold their pictures inside, as data: addresses, so that each is whole by itself. On the site these
 become files of ``_images``, named after their contents: lossless WebP where that is smaller, else PNG, with
-the same pixels either way. What stands below the first section's heading is loaded when a reader comes near; the first
-figure is loaded at once. Scripts run when the page is there, and the sheets of theme and book are one file.
+the same pixels either way. What stands below the first section's heading is loaded when a reader comes near;
+the first figure is loaded at once. Scripts run when the page is there; the sheets of theme and book are one
+file.
 """
 
 import base64
@@ -15,6 +16,7 @@ import zlib
 from pathlib import Path
 
 from PIL import Image
+from sphinx.util.osutil import relative_uri
 
 DATA = re.compile(r'(\b(?:src|href)=")data:image/png;base64,([^"]*)"')
 # What says where a picture stands: in an explorer, those that are not its start wait for paper or a reader.
@@ -36,19 +38,20 @@ NEEDS = {
 def setup(app):
     # After all that finishes a page.
     app.connect("html-page-context", lighten, priority=950)
+    app.connect("build-finished", merge, priority=900)
 
 
 def lighten(app, pagename, templatename, context, doctree):
     if app.builder.name != "html":
         return
     if "body" in context:
-        up = context["content_root"].removeprefix("./")
-        context["body"] = place(files(context["body"], app, up), Path(app.outdir) / "_images")
+        images = relative_uri(app.builder.get_target_uri(pagename), "_images")
+        context["body"] = place(files(context["body"], app, images), Path(app.outdir) / "_images")
     context["script_files"] = scripts(context["script_files"], context.get("body", ""))
-    context["css_files"] = sheets(context["css_files"], Path(app.outdir) / "_static")
+    context["css_files"] = sheets(context["css_files"], app)
 
 
-def files(body, app, up):
+def files(body, app, images):
     """The body of a page with each picture as a file of ``_images``."""
     folder = Path(app.outdir) / "_images"
     folder.mkdir(exist_ok=True)
@@ -59,10 +62,10 @@ def files(body, app, up):
         if uri is None or match[1].startswith("http"):
             return match[0]
         app.builder.images.pop(uri, None)  # so that the original is not copied too
-        return f'src="{up}_images/{write((Path(app.srcdir) / uri).read_bytes(), folder)}"'
+        return f'src="{images}/{write((Path(app.srcdir) / uri).read_bytes(), folder)}"'
 
     def inside(match):
-        return f'{match[1]}{up}_images/{write(base64.b64decode(match[2]), folder)}"'
+        return f'{match[1]}{images}/{write(base64.b64decode(match[2]), folder)}"'
 
     return DATA.sub(inside, STORED.sub(stored, body))
 
@@ -85,7 +88,7 @@ def smaller(png):
         if image.mode not in ("L", "RGB", "RGBA") or {"gamma", "icc_profile"} & set(image.info):
             return None
         out = io.BytesIO()
-        image.save(out, "WEBP", lossless=True, quality=100, method=6, exact=True)
+        image.save(out, "WEBP", lossless=True, quality=100, exact=True)
     return out.getvalue() if len(out.getvalue()) < len(png) else None
 
 
@@ -144,20 +147,29 @@ def scripts(given, body):
     return kept
 
 
-def sheets(given, static):
+def sheets(given, app):
     """The sheets of theme and book as one file, those for paper alone behind it."""
     given = sorted(given, key=lambda sheet: sheet.priority)
     whole = [sheet for sheet in given if not sheet.attributes.get("media")]
     names = (*THEME, *(sheet.filename.removeprefix("_static/") for sheet in whole))
-    merged = type(whole[0])(f"_static/{merge(names, static)}", priority=0)
-    return [merged, *(sheet for sheet in given if sheet.attributes.get("media"))]
+    merged = merged_name(names, Path(app.outdir) / "_static")
+    app.merged_sheets = getattr(app, "merged_sheets", {}) | {merged: names}
+    return [type(whole[0])(f"_static/{merged}", priority=0), *(s for s in given if s.attributes.get("media"))]
 
 
 @functools.cache
-def merge(names, static):
-    text = "\n".join((static / name).read_text(encoding="utf8").removeprefix("\ufeff") for name in names)
-    text = re.sub(r'@charset "[^"]*";|/\*(?!!).*?\*/|/\*# sourceMappingURL.*?\*/', "", text, flags=re.DOTALL)
-    text = re.sub(r"\s*\n\s*", "\n", text)
-    name = f"site-{zlib.crc32(text.encode()):08x}.css"
-    (static / name).write_text(text, encoding="utf8")
-    return name
+def merged_name(names, static):
+    """Another name for other contents: of the book's own sheets, and of others by the version in their names."""
+    there = [(static / name).read_bytes() for name in names if (static / name).exists()]
+    return f"site-{zlib.crc32(b''.join([repr(names).encode(), *there])):08x}.css"
+
+
+def merge(app, exception):
+    """At the end of a build, since some extensions bring their sheets only then."""
+    static = Path(app.outdir) / "_static"
+    for merged, names in getattr(app, "merged_sheets", {}).items() if exception is None else ():
+        text = "\n".join((static / name).read_text(encoding="utf8").removeprefix("\ufeff") for name in names)
+        text = re.sub(
+            r'@charset "[^"]*";|/\*(?!!).*?\*/|/\*# sourceMappingURL.*?\*/', "", text, flags=re.DOTALL
+        )
+        (static / merged).write_text(re.sub(r"\s*\n\s*", "\n", text), encoding="utf8")
