@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from docutils import nodes
 from sphinx.builders.html import StandaloneHTMLBuilder
 
 from leaky.cite import address, number_and_title
@@ -34,8 +35,18 @@ class Book(StandaloneHTMLBuilder):
 
 def setup(app):
     app.add_builder(Book, override=True)
+    app.connect("doctree-resolved", leave_out_what_is_not_published)
     app.connect("html-collect-pages", lost_page)
     app.connect("build-finished", write_files)
+
+
+def leave_out_what_is_not_published(app, doctree, docname):
+    """What stands in ``:::{div} published`` speaks of the published site, such as of files made for it."""
+    here = repository()
+    if not here or not here.site:
+        for box in list(doctree.findall(nodes.container)):
+            if "published" in box["classes"]:
+                box.parent.remove(box)
 
 
 def moved(html: str, prefix: str) -> str:
