@@ -67,7 +67,7 @@ lint: environment
 types: environment
 	@echo "Checking the types of leaklib and of its JavaScript."
 	@$(RUN) -m pyright
-	@$(RUN) -m deno check --quiet leaklib/widgets/live/*.js tests/inpage/*.js
+	@$(RUN) -m deno check --quiet leaklib/widgets/*.js leaklib/widgets/live/*.js tests/inpage/*.js
 
 size: environment
 	@$(RUN) scripts/size.py

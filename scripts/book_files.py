@@ -8,13 +8,14 @@ which pages the chapters begin, which the table of contents says in the second. 
 site's front page.
 """
 
-import functools
+import json
 import re
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from hashlib import sha256
 from html import escape
 from io import BytesIO
@@ -23,6 +24,7 @@ from urllib.parse import urljoin
 
 import yaml
 from bs4 import BeautifulSoup, Tag
+from epub import write_epub
 from pages import ARGUMENTS, CHROMIUM, READY, ROOT, SITE
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
@@ -33,14 +35,14 @@ sys.path.insert(0, str(ROOT / "_ext"))
 from leaky.repository import repository
 
 STUDENTS, TEACHERS = "leaky-gradients.pdf", "leaky-gradients-solutions.pdf"
-EDITIONS = ((STUDENTS, False), (TEACHERS, True))
+EPUB = "leaky-gradients.epub"
 WORK = ROOT / "_build" / "files"
 STYLE = Path(__file__).with_suffix(".css")
 
 # What a page holds for the screen alone: controls, code that is folded away, lists of the site's pages.
-SCREEN = """.headerlink, button, .leaky-live, .leaky-run, .leaky-files, details.hide, div.tag_hide-cell,
+SCREEN = """.headerlink, button, .leaky-live, .leaky-run, .published, details.hide, div.tag_hide-cell,
     .toctree-wrapper, .sd-summary-state-marker, .lx-all > :not(.lx-printed)"""
-FRONT = "h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"  # of the website's front page
+FRONT = "h1, p.promise, div.ways, figure.film, section:is([id$='--the-chapters'], [id$='--cite'])"
 SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
 # The paper between its margins, in pixels of CSS.
 PAPER = {"width": 605, "height": 937}
@@ -58,6 +60,7 @@ PREFACE, ANSWERS = "Before you begin", "Answers to the quick checks"
 ABOUT = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
 AUTHORS = [author["name"] for author in ABOUT["authors"]]
 RELEASED = date.fromisoformat(str(ABOUT["date-released"]))
+RIGHTS = "Text and figures: CC BY 4.0. Code: MIT license. The photographs have licenses of their own."
 LETTERS = "ABCDEFGH"
 # In the address of a page in the book: its file, and the place in it.
 INSIDE = re.compile(r"(?:\.\./)*(?:chapters/)?(?P<page>\w+)\.html(?:#(?P<place>.*))?")
@@ -74,57 +77,44 @@ class Chapter:
 
 
 def listed() -> list[tuple[str, str | None]]:
-    """Each page in the order of the book, with the part that it opens. The first is the front page."""
+    """The file of each page in the order of the book, front page first, and the part that it opens."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-    pages = [(toc["root"], None)]
+    found: list[tuple[str, str | None]] = [("index.html", None)]
     for part in toc["parts"]:
         for place, page in enumerate(part["chapters"]):
-            pages.append((page["file"], part.get("caption") if place == 0 else None))
-    return pages
+            found.append((f"{page['file']}.html", part.get("caption") if place == 0 else None))
+    return found
 
 
-def chapters(site: Path, solutions: bool, address: str | None) -> list[Chapter]:
+def chapters(site: Path, address: str | None) -> list[Chapter]:
     """All pages, their links made fit for one document; ``address`` is that of the published site."""
-    pages = listed()
-    names = {Path(file).name for file, _ in pages}
-    return [chapter(site / f"{file}.html", part, names, solutions, address) for file, part in pages]
+    names = {Path(file).stem for file, _ in listed()}
+    return [chapter(site, file, part, names, address) for file, part in listed()]
 
 
-def chapter(path: Path, part: str | None, names: set[str], solutions: bool, address: str | None) -> Chapter:
-    article = soup(path).select_one("article.bd-article")
-    if article is None:
-        raise SystemExit(f"{path} has no article: run `make book`")
-    article.extract()
-    for element in article.select(SCREEN if solutions else f"{SCREEN}, details.solution"):
+def chapter(site: Path, file: str, part: str | None, names: set[str], address: str | None) -> Chapter:
+    article = soup(site / file).select_one("article.bd-article").extract()
+    for element in article.select(SCREEN):
         element.decompose()
     for rest in article.select("details.lx-all"):
         rest.unwrap()
     for solution in article.select("details.solution"):
-        unfold(solution)
-    if address:
-        link_to_the_site(article, f"{address}/chapters/{path.name}")
+        solution.name, solution["class"] = "div", ["solution", "admonition"]
+        title = solution.summary
+        title.name, title["class"] = "p", ["admonition-title"]
+    page = f"{address}/{file}" if address else None
+    if page:
+        link_to_the_site(article, page)
     keep_one_style(article)
-    name = path.stem
-    title = " ".join(article.h1.get_text().split())
-    mend_links(article, path, names, address)
+    name = article["id"] = Path(file).stem
+    mend_links(article, site / file, names, page)
     prefix_ids(article, name)
-    article["id"] = name
-    return Chapter(name, title, part, article)
-
-
-def unfold(solution: Tag) -> None:
-    solution.name, solution["class"] = "div", ["solution", "admonition"]
-    title = solution.summary
-    title.name, title["class"] = "p", ["admonition-title"]
-
-
-@functools.cache
-def source(path: Path) -> str:
-    return SCRIPT.sub("", path.read_text(encoding="utf8"))
+    return Chapter(name, " ".join(article.h1.get_text().split()), part, article)
 
 
 def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(source(path), "html.parser")
+    """A page of the website, without its scripts."""
+    return BeautifulSoup(SCRIPT.sub("", path.read_text(encoding="utf8")), "html.parser")
 
 
 def link_to_the_site(article: Tag, page: str) -> None:
@@ -147,22 +137,23 @@ def keep_one_style(article: Tag) -> None:
         seen.add(rules)
 
 
-def mend_links(article: Tag, path: Path, names: set[str], address: str | None) -> None:
+def mend_links(article: Tag, path: Path, names: set[str], page: str | None) -> None:
     """Links to pages lead to their place in the document, others of the site to its published address."""
     for picture in article.select("img[src]"):
         if not picture["src"].startswith("data:"):
             picture["src"] = (path.parent / picture["src"]).resolve().as_uri()
     for link in article.select("a[href]"):
         href, found = link["href"], INSIDE.fullmatch(link["href"])
-        live = "#live:" in href  # settings of the attack, which only the website can take
-        if href.startswith("#") and not live:
+        known = found and found["page"] in names
+        if href.startswith("#") and not href.startswith("#live:"):
             link["href"] = f"#{path.stem}--{href[1:]}" if href != "#" else f"#{path.stem}"
-        elif found and found["page"] in names and not live:
+        elif known and "#live:" not in href:
             link["href"] = f"#{found['page']}" + (f"--{found['place']}" if found["place"] else "")
         elif not re.match(r"[a-z]+:", href):
-            if address:
-                link["href"] = urljoin(f"{address}/chapters/{path.name}", href)
-            elif found and found["page"] in names:
+            # Settings of the attack in the page, copies to download: only the website has these.
+            if page:
+                link["href"] = urljoin(page, href)
+            elif known:
                 link["href"] = f"#{found['page']}"
             else:
                 link.unwrap()
@@ -224,10 +215,8 @@ def reasons(number: int, question: list[Tag]) -> Iterator[str]:
 
 
 def preface(first: Chapter) -> Chapter:
-    """The front page without what the title page and the table of contents say."""
-    for element in first.article.select(
-        "h1, p.promise, div.ways, figure.film, section[id$='--the-chapters']"
-    ):
+    """What remains of the front page when title page, imprint and contents have taken their parts."""
+    for element in first.article.select(FRONT):
         element.decompose()
     first.article.section.insert(0, BeautifulSoup(f"<h1>{PREFACE}</h1>", "html.parser"))
     return Chapter(first.name, PREFACE, None, first.article)
@@ -245,8 +234,8 @@ def title_page(first: Chapter, solutions: bool) -> str:
 </section>"""
 
 
-def imprint(solutions: bool, address: str | None, digest: str) -> str:
-    """What this file holds and what not, how to cite it, and what may be done with it."""
+def imprint(first: Chapter, solutions: bool, address: str | None, digest: str) -> str:
+    """What this file holds and what not; and, as the front page says it, how to cite it and its license."""
     site = f'<a href="{address}/">{address.partition("//")[2]}</a>' if address else "its website"
     told = (
         "Each exercise is followed by its solution."
@@ -259,14 +248,8 @@ def imprint(solutions: bool, address: str | None, digest: str) -> str:
 which follows a slider there, is shown at three of its positions; an attack that runs in the page, as a film
 strip. Code is printed where it is the idea; all of it is in the notebooks. <a href="#answers">{ANSWERS}</a>
 stand at the end. {told}</p>
-<h2>How to cite it</h2>
-<p>{escape(", ".join(AUTHORS))}. <cite>{escape(ABOUT["title"])}</cite>. Version {ABOUT["version"]},
-{RELEASED.year}. {address or ""}</p>
-<h2>What you may do with it</h2>
-<p>Text, figures and code are under the {ABOUT["license"]} license: use, copy, change and hand them on, with
-the name of their authors and the license. The photographs have <a href="#data">licenses of their
-own</a>.</p>
-<p class="version">Version {ABOUT["version"]} · contents {digest}</p>
+{first.article.select_one("section[id$='--cite']")}
+<p class="version">Version {ABOUT["version"]} of {RELEASED.day} {RELEASED:%B %Y} · contents {digest}</p>
 </section>"""
 
 
@@ -287,33 +270,39 @@ def place(name: str) -> str:
     return f'<b data-page="{name}"></b>'
 
 
-def document(site: Path, solutions: bool, address: str | None) -> str:
-    """The whole book as one page of HTML, complete but for the page numbers in its table of contents."""
-    book = chapters(site, solutions, address)
-    cover = title_page(book[0], solutions)
+def documents(site: Path, address: str | None) -> dict[str, str]:
+    """Each edition of the book as one page of HTML, complete but for the page numbers in its contents."""
+    book = chapters(site, address)
+    first = Chapter("", "", None, copy(book[0].article))
     book = [preface(book[0]), *book[1:], answers(book)]
-    heads = []
     for one in book:
         one.article["style"] = f"page: {page_name(one)}"
-        head = one.title.replace("\\", "\\\\").replace('"', '\\"')
-        heads.append(f'@page {page_name(one)} {{ @top-left {{ content: "{head}"; }} }}')
         if one.part:
             label = f'<p class="part">{escape(one.part)}</p>'
             one.article.insert(0, BeautifulSoup(label, "html.parser"))
+    found = {TEACHERS: document(site, first, book, True, address)}
+    for one in book:
+        for solution in one.article.select(".solution"):
+            solution.decompose()
+    return found | {STUDENTS: document(site, first, book, False, address)}
+
+
+def document(site: Path, first: Chapter, book: list[Chapter], solutions: bool, address: str | None) -> str:
     body = "".join(str(one.article) for one in book)
-    digest = sha256((cover + body).encode()).hexdigest()[:10]
-    pages_head = soup(site / "chapters" / "index.html").head
-    sheets = [sheet for sheet in pages_head.select("link[rel=stylesheet], style")]
-    for sheet in pages_head.select("link[rel=stylesheet]"):
-        sheet["href"] = (site / "chapters" / sheet["href"].partition("?")[0]).resolve().as_uri()
+    digest = sha256(body.encode()).hexdigest()[:10]
+    heads = "".join(
+        f"@page {page_name(one)} {{ @top-left {{ content: {json.dumps(one.title, ensure_ascii=False)}; }} }}"
+        for one in book
+    )
+    head = soup(site / "index.html").head
+    for sheet in head.select("link[rel=stylesheet]"):
+        sheet["href"] = (site / sheet["href"].partition("?")[0]).resolve().as_uri()
+    sheets = "".join(map(str, head.select("link[rel=stylesheet], style")))
     return f"""<!doctype html>
 <html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{escape(ABOUT["title"])}</title>
-{"".join(map(str, sheets))}
-<style>{STYLE.read_text(encoding="utf8")}{"".join(heads)}</style>
-<script>window.MathJax = {{options: {{enableMenu: false, processHtmlClass: "math"}}}}</script>
-<script defer src="{(site / "vendor/mathjax/tex-chtml-full.js").as_uri()}"></script>
-</head><body class="book"><div class="bd-content">{cover}{imprint(solutions, address, digest)}
-{contents(book)}{body}</div></body></html>"""
+{sheets}<style>{STYLE.read_text(encoding="utf8")}{heads}</style>
+</head><body class="book"><div class="bd-content">{title_page(first, solutions)}
+{imprint(first, solutions, address, digest)}{contents(book)}{body}</div></body></html>"""
 
 
 def page_name(one: Chapter) -> str:
@@ -326,12 +315,13 @@ def numbered(html: str, numbers: dict[str, int]) -> str:
     return html
 
 
-def print_pdf(name: str, html: str, solutions: bool) -> Path:
+def print_pdf(name: str, html: str) -> Path:
     """Printed twice: the first time for the numbers in the table of contents."""
     path = WORK / f"{name.removesuffix('.pdf')}.html"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         tab = browser.new_page()
+        tab.set_default_timeout(300_000)
 
         def printed(text: str, **options: bool) -> PdfReader:
             path.write_text(text, encoding="utf8")
@@ -346,30 +336,32 @@ def print_pdf(name: str, html: str, solutions: bool) -> Path:
             if place(target) in html
         }
         final = printed(numbered(html, numbers), outline=True, tagged=True)
+        if name == STUDENTS:
+            about = {**ABOUT, "authors": ", ".join(AUTHORS), "date": str(RELEASED), "rights": RIGHTS}
+            colors = (SITE / "_static" / "palette.css").read_text(encoding="utf8").partition("@media")[0]
+            write_epub(tab, SITE / EPUB, about, colors)
         browser.close()
-    return finished(final, SITE / name, solutions)
+    return finished(final, SITE / name)
 
 
-def finished(reader: PdfReader, path: Path, solutions: bool) -> Path:
+def finished(reader: PdfReader, path: Path) -> Path:
     """The file, and what it says of itself; its time is the release's, so that equal contents stay equal."""
     writer = PdfWriter(clone_from=reader)
-    title = ABOUT["title"] + (", with solutions" if solutions else "")
-    time = datetime(RELEASED.year, RELEASED.month, RELEASED.day, tzinfo=UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
+    title = ABOUT["title"] + (", with solutions" if path.name == TEACHERS else "")
+    time = f"D:{RELEASED:%Y%m%d}000000+00'00'"
     writer.add_metadata(
         {
             "/Title": title,
             "/Author": ", ".join(AUTHORS),
             "/Subject": "Gradient leakage in federated learning",
-            "/License": ABOUT["license"],
+            "/License": RIGHTS,
             "/CreationDate": time,
             "/ModDate": time,
         }
     )
     xmp = XmpInformation.create()
-    xmp.dc_title = {"x-default": title}
-    xmp.dc_creator = AUTHORS
-    xmp.dc_language = ["en"]
-    xmp.dc_rights = {"x-default": f"{ABOUT['license']} license; the photographs have licenses of their own"}
+    xmp.dc_title, xmp.dc_rights = {"x-default": title}, {"x-default": RIGHTS}
+    xmp.dc_creator, xmp.dc_language = AUTHORS, ["en"]
     writer.xmp_metadata = xmp
     stream = writer.root_object["/Metadata"].get_object()
     stream |= {NameObject("/Type"): NameObject("/Metadata"), NameObject("/Subtype"): NameObject("/XML")}
@@ -379,23 +371,19 @@ def finished(reader: PdfReader, path: Path, solutions: bool) -> Path:
     return path
 
 
-def make(name: str, solutions: bool, address: str | None) -> str:
-    path = print_pdf(name, document(SITE, solutions, address), solutions)
-    size, pages = path.stat().st_size / 1e6, len(PdfReader(path).pages)
-    return f"{path.relative_to(ROOT)}: {pages} pages, {size:.1f} MB"
-
-
 def main() -> None:
-    if not (SITE / "searchindex.js").exists():
-        raise SystemExit(f"no complete website in {SITE}: run `make book`")
+    if not (SITE / "index.html").exists():
+        raise SystemExit(f"no website in {SITE}: run `make book`")
     if CHROMIUM is None:
         raise SystemExit("no chromium or google-chrome on this machine, which prints the book: install one")
     WORK.mkdir(parents=True, exist_ok=True)
-    lives = repository()
-    with ProcessPoolExecutor(2) as pool:
-        jobs = [pool.submit(make, name, solutions, lives and lives.site) for name, solutions in EDITIONS]
-        for job in jobs:
-            print(job.result())
+    here = repository()
+    html = documents(SITE, here.site if here else None)
+    with ThreadPoolExecutor(2) as pool:
+        for path in pool.map(print_pdf, html, html.values()):
+            size, pages = path.stat().st_size / 1e6, len(PdfReader(path).pages)
+            print(f"{path.relative_to(ROOT)}: {pages} pages, {size:.1f} MB")
+    print(f"{(SITE / EPUB).relative_to(ROOT)}: {(SITE / EPUB).stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

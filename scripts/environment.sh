@@ -29,8 +29,10 @@ else
     fi
 fi
 
-# Only files whose hashes are written down; with setuptools among them, leaklib itself then needs nothing else.
-.venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+# Only files whose hashes are written down, and none that runs code of its own when it is installed. With setuptools
+# among them, leaklib itself needs nothing else.
+.venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: --require-hashes \
+    -r requirements.lock
 .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$PWD" >$stamp
 echo "The environment is complete."

@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -155,7 +157,7 @@ def test_three_positions_stand_on_paper(measured, start, printed, expected) -> N
     results = [Position((c,), (), f"{c}.") for c in measured]
     html = explore(results, [Axis("c", (*range(9),))], title="C", start=(start,), printed=printed).html
     assert on_paper(html) == [f"c: {c}" for c in expected]
-    more = f"{len(expected)} of {len(results)} positions; all of them on the website"
+    more = f"Paper shows {len(expected)} of {len(results)} positions, the website all of them"
     assert html.count(more) == (len(expected) < len(results))
 
 
@@ -220,15 +222,17 @@ def test_a_drawing_is_stored_once_and_says_what_it_shows() -> None:
         Position((c,), drawing=sketch(height), verdict=f"{c} is <few>.") for c, height in heights.items()
     ]
     html = explore(results, [CHANNELS], title="Toy").html
-    drawings = [
-        attributes for tag, attributes in Page(html).tags if attributes.get("class") == "leaky-figure"
-    ]
-    assert [d["aria-label"] for d in drawings] == ["channels: 1. 1 is <few>.", "channels: 2. 2 is <few>."]
-    assert all(d["role"] == "img" for d in drawings)
+    drawings = Page(html).images()
+    assert [d["alt"] for d in drawings] == ["channels: 1. 1 is <few>.", "channels: 2. 2 is <few>."]
+    assert {(d["width"], d["height"]) for d in drawings} == {("389", "144")}
+    for drawing, height in zip(drawings, (3, 4), strict=True):
+        kind, _, text = unquote(drawing["src"]).partition(",")
+        assert (
+            kind == "data:image/svg+xml" and svg(sketch(height)).partition("viewBox")[2][-500:] == text[-500:]
+        )
+        assert ElementTree.fromstring(text).get("style").startswith("background:#"), "whole by itself"
     assert "the same drawing as channels: 1</i>" in html
     assert [frame["drawing"] for frame in data(html)["frames"]] == [0, 1, 0]
-    body = svg(sketch(3)).partition(" viewBox")[2]
-    assert html.count(body) == 1
     assert html == explore(results, [CHANNELS], title="Toy").html
 
 

@@ -47,6 +47,7 @@ def add_buttons(app, pagename, templatename, context, doctree):
                 link(address, text)
                 for address, text in (
                     (here.url, "Repository"),
+                    (here.codespace, "Open in Codespaces"),
                     (report(here, pagename, context, source), "Report an issue"),
                     (source and here.edit(source.relative_to(ROOT).as_posix()), "Edit this page"),
                 )

@@ -29,6 +29,8 @@ BIBLIOGRAPHY = "chapters/bibliography"
 # above the window: within a page, references to them are text.
 NO_PLACE = (nodes.figure, nodes.math_block, nodes.target)
 
+CODE = b"".join((Path(__file__).parent / name).read_bytes() for name in ("copies.py", "copies_markdown.py"))
+
 
 def setup(app):
     app.connect("doctree-resolved", derive, priority=900)  # after all that is resolved
@@ -71,8 +73,7 @@ def derive(app, doctree, docname):
 
 def kept(app, name) -> Path:
     """Where a page's cells are kept: another folder for other code or another place of publication."""
-    code = [(Path(__file__).parent / part).read_bytes() for part in ("copies.py", "copies_markdown.py")]
-    stamp = hashlib.sha256(b"".join([*code, repr(repository()).encode()])).hexdigest()[:10]
+    stamp = hashlib.sha256(CODE + repr(repository()).encode()).hexdigest()[:10]
     return Path(app.doctreedir) / "copies" / stamp / f"{name}.json"
 
 
@@ -160,7 +161,11 @@ def write(app, exception):
         notebook["cells"][:0] = [about(app, page), setup][: 1 + code]
         text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
         (folder / f"{name}.ipynb").write_text(text, encoding="utf8", newline="\n")
-    shutil.copytree(folder, site / FOLDER, dirs_exist_ok=True)
+    shutil.rmtree(site / FOLDER, ignore_errors=True)
+    shutil.copytree(folder, site / FOLDER)
+    current = kept(app, "").parent
+    for outdated in set(current.parent.iterdir()) - {current}:
+        shutil.rmtree(outdated)
 
 
 def about(app, page):
@@ -177,7 +182,7 @@ def about(app, page):
 def first_code(app, site):
     """The cell that installs the wheel of this very build, which lies at the root of the site."""
     build = [sys.executable, Path(app.srcdir) / "scripts" / "wheel.py", site]
-    wheel, sha256 = subprocess.run(build, capture_output=True, text=True, check=True).stdout.split()
+    wheel, sha256 = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     return {
         "id": "setup",
         "cell_type": "code",

@@ -31,10 +31,12 @@ QUIZ = re.compile(r'<details class="quiz (yes|no)"><summary>(.*)</summary>\s*')
 SILENT = (nodes.target, nodes.Invisible, nodes.colspec)
 # "Run all" must not run a solution. Colab knows no tags that skip a cell, Windows no `%%script false`; a
 # guard is plain Python everywhere, and in Colab a box to tick.
-GUARD = '# @title {title}: code\nrun_solution = False  # @param {{type:"boolean"}}\nif run_solution:\n{code}'
-HOW_TO_RUN = (
-    "The code is in the next cell. To run it, set `run_solution` to `True`, in Colab by ticking the box."
-)
+GUARD = """\
+# @title {title}: tick run_solution, or set it to True, and run
+run_solution = False  # @param {{type:"boolean"}}
+if run_solution:
+{code}"""
+HOW_TO_RUN = "The code is in the next cell. It runs once `run_solution` is set to `True` there, or ticked."
 
 
 class Links(Protocol):
@@ -169,9 +171,8 @@ class Copy:
 
     def block_title(self, node):
         number = self.links.number(node.parent, "section")
-        return [
-            f"{'#' * self.level} {self.anchor(node.parent)}{number}{' · ' * bool(number)}{self.inline(node)}"
-        ]
+        parts = ["#" * self.level, number and f"{number} ·", self.inline(node), self.anchor(node.parent)]
+        return [" ".join(filter(None, parts))]
 
     def anchor(self, node):
         """A place to jump to, where something on this page leads there."""

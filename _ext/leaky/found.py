@@ -18,9 +18,9 @@ FRONT, LOST = "index.html", "404.html"
 
 
 class Book(StandaloneHTMLBuilder):
-    """Writes the front page to the root of the site, whatever its source is called; no index of Sphinx's."""
+    """Writes the front page to the root of the site, whatever its source is called."""
 
-    search = False  # search.py does that
+    search = False  # search.py makes what the search needs
 
     def get_target_uri(self, docname, typ=None):
         return FRONT if docname == self.config.root_doc else super().get_target_uri(docname, typ)

@@ -1,19 +1,15 @@
-"""Links to the book as files, which scripts/book_files.py puts beside the published site.
+"""The button that downloads a page also gives the whole book, which scripts/book_files.py makes.
 
-Only a site whose published address is known has them, since publishing makes the files first. A local build
-links to none.
+Only a site whose published address is known links to these files, since publishing makes them first. A local
+build links to none.
 """
-
-import re
-from html import escape
 
 from leaky.repository import repository
 
 FILES = {
-    "leaky-gradients.pdf": "The book as PDF",
-    "leaky-gradients-solutions.pdf": "PDF with solutions",
+    "leaky-gradients.pdf": "Whole book (PDF)",
+    "leaky-gradients-solutions.pdf": "With solutions (PDF)",
 }
-TEACH = re.compile(r'<section id="teach-with-it">.*?</h2>\s*<p>.*?</p>\s*', re.DOTALL)
 
 
 def setup(app):
@@ -21,7 +17,6 @@ def setup(app):
 
 
 def offer(app, pagename, templatename, context, doctree):
-    """The download button also gives the whole book, and says what its entry `.pdf` does: print this page."""
     here = repository()
     for group in context.get("header_buttons", []):
         if group.get("label") != "download-buttons":
@@ -31,22 +26,6 @@ def offer(app, pagename, templatename, context, doctree):
                 button |= {"text": "Print this page", "tooltip": "Print this page, or save it as PDF"}
         if here and here.site:
             group["buttons"] += [
-                {
-                    "type": "link",
-                    "url": f"{here.site}/{file}",
-                    "text": text,
-                    "tooltip": text,
-                    "icon": "fas fa-file-pdf",
-                }
+                {"type": "link", "url": f"{here.site}/{file}", "text": text, "icon": "fas fa-file-pdf"}
                 for file, text in FILES.items()
             ]
-    if here and here.site and pagename == app.config.root_doc:
-        context["body"] = TEACH.sub(lambda found: found[0] + paragraph(here.site), context["body"], count=1)
-
-
-def paragraph(site):
-    book, solved = (f'<a href="{escape(site)}/{file}">' for file in FILES)
-    return (
-        f'<p class="leaky-files">To hand out: {book}the book as PDF</a>, with figures and exercises and '
-        f"without solutions, and {solved}the same with solutions</a>.</p>\n"
-    )

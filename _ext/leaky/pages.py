@@ -43,11 +43,23 @@ def finish(app, pagename, templatename, context, doctree):
     link_boxes(body)
     explain_links(body, glossary(app.env))
     put_code_below(body)
+    name_rows(body)
     # Sphinx puts entries of a deprecated role into a list; a list holds list items.
     for entry in body.select('[role="doc-biblioentry"]'):
         entry["role"] = "listitem"
     context["body"] = str(body)
     keep_part(app, pagename, body)
+
+
+def name_rows(body):
+    """A heading without words is none; in a table whose corner is empty the first cells name their rows."""
+    for table in body.select("table"):
+        if (corner := table.find("th")) and not corner.get_text(strip=True):
+            for cell in table.select("tbody > tr > td:first-child"):
+                cell.name, cell["scope"] = "th", "row"
+        for heading in table.find_all("th"):
+            if not heading.get_text(strip=True) and not heading.find("img"):
+                heading.name = "td"
 
 
 def fold_solutions(body):
@@ -87,7 +99,7 @@ def link_boxes(body):
 
 
 def put_code_below(body):
-    """The folded code of a figure stands below it, so that it does not move there while the page is loaded."""
+    """The folded code of a figure stands below it from the start; else it moves while the page is loaded."""
     for cell in body.select("div.cell.tag_hide-input:has(> details.hide):has(> div.cell_output)"):
         cell.append(cell.find("details", class_="hide", recursive=False).extract())
 

@@ -61,6 +61,11 @@ class Repository:
         return None
 
     @property
+    def codespace(self) -> str | None:
+        """The address that opens the repository in an editor with its environment, see .devcontainer."""
+        return f"https://codespaces.new/{self.path}" if self.host == "github.com" else None
+
+    @property
     def _pages(self) -> str | None:
         """What stands between a repository and its pages: nothing on GitHub, /- on GitLab."""
         return "" if "github" in self.host else "/-" if "gitlab" in self.host else None

@@ -38,6 +38,7 @@ NEEDS = {
 def setup(app):
     # After all that finishes a page.
     app.connect("html-page-context", lighten, priority=950)
+    app.connect("build-finished", merge, priority=900)
 
 
 def lighten(app, pagename, templatename, context, doctree):
@@ -47,7 +48,7 @@ def lighten(app, pagename, templatename, context, doctree):
         images = relative_uri(app.builder.get_target_uri(pagename), "_images")
         context["body"] = place(files(context["body"], app, images), Path(app.outdir) / "_images")
     context["script_files"] = scripts(context["script_files"], context.get("body", ""))
-    context["css_files"] = sheets(context["css_files"], Path(app.outdir) / "_static")
+    context["css_files"] = sheets(context["css_files"], app)
 
 
 def files(body, app, images):
@@ -146,20 +147,29 @@ def scripts(given, body):
     return kept
 
 
-def sheets(given, static):
+def sheets(given, app):
     """The sheets of theme and book as one file, those for paper alone behind it."""
     given = sorted(given, key=lambda sheet: sheet.priority)
     whole = [sheet for sheet in given if not sheet.attributes.get("media")]
     names = (*THEME, *(sheet.filename.removeprefix("_static/") for sheet in whole))
-    merged = type(whole[0])(f"_static/{merge(names, static)}", priority=0)
-    return [merged, *(sheet for sheet in given if sheet.attributes.get("media"))]
+    merged = merged_name(names, Path(app.outdir) / "_static")
+    app.merged_sheets = getattr(app, "merged_sheets", {}) | {merged: names}
+    return [type(whole[0])(f"_static/{merged}", priority=0), *(s for s in given if s.attributes.get("media"))]
 
 
 @functools.cache
-def merge(names, static):
-    text = "\n".join((static / name).read_text(encoding="utf8").removeprefix("\ufeff") for name in names)
-    text = re.sub(r'@charset "[^"]*";|/\*(?!!).*?\*/|/\*# sourceMappingURL.*?\*/', "", text, flags=re.DOTALL)
-    text = re.sub(r"\s*\n\s*", "\n", text)
-    name = f"site-{zlib.crc32(text.encode()):08x}.css"
-    (static / name).write_text(text, encoding="utf8")
-    return name
+def merged_name(names, static):
+    """Another name for other contents: of the book's own sheets, and of others by the version in their names."""
+    there = [(static / name).read_bytes() for name in names if (static / name).exists()]
+    return f"site-{zlib.crc32(b''.join([repr(names).encode(), *there])):08x}.css"
+
+
+def merge(app, exception):
+    """At the end of a build, since some extensions bring their sheets only then."""
+    static = Path(app.outdir) / "_static"
+    for merged, names in getattr(app, "merged_sheets", {}).items() if exception is None else ():
+        text = "\n".join((static / name).read_text(encoding="utf8").removeprefix("\ufeff") for name in names)
+        text = re.sub(
+            r'@charset "[^"]*";|/\*(?!!).*?\*/|/\*# sourceMappingURL.*?\*/', "", text, flags=re.DOTALL
+        )
+        (static / merged).write_text(re.sub(r"\s*\n\s*", "\n", text), encoding="utf8")

@@ -2,10 +2,10 @@
 // the library that ranks them come with searchindex.js, a script, so that a book opened from a file has its search too.
 (() => {
   const root = document.documentElement.dataset.content_root;
-  const STOP = new Set("a an and are as at be by can do does for from how i in is it its of on or the to what when which who why with"
-    .split(" "));
+  const STOP = new Set(("a an and are as at be by can do does for from how i in is it its of on or the to what when "
+    + "which who why with").split(" "));
   // What a place is worth beside another with the same words, by its kind; and pages and sections that only list.
-  const WORTH = {page: 1.6, section: 1, term: 1, theorem: 0.8, definition: 0.9, exercise: 0.5, figure: 0.5, reference: 0.3};
+  const WORTH = {page: 1.6, section: 1, term: 1, definition: 0.9, exercise: 0.5, figure: 0.5, reference: 0.3};
   const LISTS = /source_map|bibliography|^index.html#(?!leaky)|#(quick-check|exercises)$/;
   const GREEK = {ε: "epsilon", δ: "delta", σ: "sigma", ρ: "rho"};
   const NAMES = {term: "Glossary", reference: "Reference", page: ""};
@@ -52,12 +52,13 @@
 
   // The stretch of the text in which most of the words stand, with these marked.
   function excerpt({text, terms}) {
-    const box = document.createElement("p"), words = split(text), hits = words.map(([word]) => terms.includes(stem(word)));
+    const box = document.createElement("p"), words = split(text), stems = words.map(([word]) => stem(word));
+    const hits = stems.map(one => terms.includes(one));
     let best = 0, most = -1;
     words.forEach((_, at) => {
       if (!hits[at] && at) return;
       const from = Math.max(0, at - 5);
-      const different = new Set(words.slice(from, from + EXCERPT).filter((_, k) => hits[from + k]).map(([word]) => stem(word)));
+      const different = new Set(stems.slice(from, from + EXCERPT).filter((_, k) => hits[from + k]));
       if (different.size > most) [best, most] = [from, different.size];
     });
     if (!words.length) return box;
@@ -90,7 +91,8 @@
   function attach(form) {
     const field = form.querySelector("input[type=search]");
     const own = form.parentElement.querySelector("#search-results"), box = own ?? document.createElement("div");
-    const status = Object.assign(document.createElement("p"), {className: "status"}), list = document.createElement("ol");
+    const status = document.createElement("p"), list = document.createElement("ol");
+    status.className = "status";
     status.setAttribute("role", "status");
     box.classList.add("leaky-results");
     box.append(status, list);
@@ -109,7 +111,8 @@
       const found = find(query), few = found.slice(0, MOST);
       list.replaceChildren(...few.map(entry));
       status.textContent = found.length === 0 ? `Nothing in this book has these words: ${query}`
-        : found.length > MOST ? `The best ${MOST} of ${found.length} places` : `${found.length} place${found.length > 1 ? "s" : ""}`;
+        : found.length > MOST ? `The best ${MOST} of ${found.length} places`
+          : `${found.length} place${found.length > 1 ? "s" : ""}`;
     }
     field.addEventListener("input", show);
     form.parentElement.addEventListener("keydown", event => {

@@ -71,7 +71,8 @@
     // A little wider where that reaches the last value.
     for (let step = every; step <= 2 * every; step++) if (last % step === 0) { every = step; break; }
     // The first and the last one stand inside, which may be too much for the two alone.
-    if (every === last && 7 * (axis.values[0].length + axis.values[last].length) + 12 > width + 2 * THUMB) every = last + 1;
+    const ends = 7 * (axis.values[0].length + axis.values[last].length) + 12;
+    if (every === last && ends > width + 2 * THUMB) every = last + 1;
     ticks.replaceChildren(...axis.values.flatMap((text, i) => {
       if (i % every) return [];
       const edge = 7 * text.length <= 2 * THUMB ? "" : i === 0 ? "lx-start" : i === last ? "lx-end" : "";
@@ -126,10 +127,9 @@
     const spec = /** @type {Spec} */ (JSON.parse(box.querySelector("script")?.textContent ?? ""));
     const {axes, curve, frames} = spec, n = axes[0].values.length;
     const gutter = curve ? 8 + 7 * Math.max(...curve.ticks.map(([, label]) => label.length)) : 0;
-    const stored = /** @type {string[]} */ ([]), drawings = /** @type {SVGElement[]} */ ([]);
-    for (const image of strip.querySelectorAll("img")) stored[Number(image.dataset.n)] = image.src;
-    for (const drawing of /** @type {NodeListOf<HTMLElement>} */ (strip.querySelectorAll(".lx-drawing")))
-      drawings[Number(drawing.dataset.n)] = /** @type {SVGElement} */ (drawing.firstElementChild);
+    const stored = /** @type {string[]} */ ([]), drawings = /** @type {string[]} */ ([]); // addresses
+    for (const image of strip.querySelectorAll("img"))
+      (image.closest(".lx-drawing") ? drawings : stored)[Number(image.dataset.n)] = image.src;
     const {rows, pictures, size} = gallery(frames), {isHere, load} = loader();
     const sliders = axes.map((axis, i) => slider(axis, spec.start[i]));
 
@@ -156,14 +156,18 @@
     const sources = frame => (frame?.rows ?? []).flatMap(row => row[1].map(i => stored[i]));
 
     /**
-     * A copy under other ids, or an empty one that keeps the place.
-     * @param {number | null} number
+     * A drawing as a piece of the page, whose colors it takes; where nothing was measured an empty one keeps the place.
+     * @param {Frame | null | undefined} frame
+     * @param {string} where
      */
-    function draft(number) {
-      const copy = /** @type {SVGElement} */ (drawings[number ?? 0].cloneNode(number !== null));
-      if (copy.querySelector("[id]"))
-        copy.innerHTML = copy.innerHTML.replaceAll(/\bleaky-[0-9a-f]{12}-\d+\b/g, "$&-live");
-      return copy;
+    function showDrawing(frame, where) {
+      const source = drawings[frame?.drawing ?? 0];
+      drawing.innerHTML = decodeURIComponent(source.slice(source.indexOf(",") + 1));
+      const svg = /** @type {Element} */ (drawing.firstElementChild);
+      if (frame?.drawing == null) {
+        svg.replaceChildren();
+        svg.setAttribute("aria-hidden", "true");
+      } else svg.setAttribute("aria-label", `${where}. ${frame.verdict[1]}`);
     }
 
     /** @param {Curve} curve */
@@ -245,12 +249,7 @@
           if (frameAt(chosen()) === frame) showPictures(frame, where);
         });
       }
-      if (drawings.length) {
-        const copy = draft(frame?.drawing ?? null);
-        if (frame?.drawing == null) copy.setAttribute("aria-hidden", "true");
-        else copy.setAttribute("aria-label", `${where}. ${frame.verdict[1]}`);
-        drawing.replaceChildren(copy);
-      }
+      if (drawings.length) showDrawing(frame, where);
       const [sign, said] = frame?.verdict ?? ["", `Not measured at ${where}.`];
       verdict.className = `lx-verdict ${sign[0] === "✓" ? "lx-holds" : sign[0] === "✗" ? "lx-fails" : ""}`;
       [mark.textContent, sentence.textContent] = [sign, said];

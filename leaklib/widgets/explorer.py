@@ -146,9 +146,9 @@ def _strip(
     strip = f'<figure class="lx-printed lx-first">{frames[first]}'
     strip += f'<details class="lx-all"><summary>{summary}</summary>{rest}</details>' if rest else ""
     if len(paper) < len(order):
-        # Hidden where no style says otherwise, too: only paper leaves positions out.
-        said = f"{len(paper)} of {len(order)} positions; all of them on the website"
-        strip += f'<p class="lx-more" hidden>{said}</p>'
+        # Where style is dropped this is read, too, and stays true.
+        said = f"Paper shows {len(paper)} of {len(order)} positions, the website all of them"
+        strip += f'<p class="lx-more">{said}</p>'
     return strip
 
 

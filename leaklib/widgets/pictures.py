@@ -4,7 +4,9 @@ import base64
 import re
 from dataclasses import dataclass, field
 from html import escape
+from urllib.parse import quote
 
+from leaklib.drawing import PALETTE
 from leaklib.sweep.rows import png
 from leaklib.widgets.results import Pictures
 
@@ -51,14 +53,17 @@ class Store:
         """
         if svg in self.drawn:
             return f"<div><i>the same drawing as {escape(self.drawn[svg][1])}</i></div>"
-        (box,) = _box(svg)
+        box = _box(svg)
         for other in map(_box, self.drawn):
-            if other != [box]:
-                raise ValueError(f"expected drawings of one size, got {other[0]} and, at {position}, {box}")
+            if other != box:
+                sizes = f"{other[0]} {other[1]} and, at {position}, {box[0]} {box[1]}"
+                raise ValueError(f"expected drawings of one size, got {sizes}")
         self.drawn[svg] = len(self.drawn), position
-        start = '<svg class="leaky-figure" role="img" '
-        labelled = f'{start}aria-label="{escape(label)}" ' + svg.removeprefix(start)
-        return f'<div class="lx-drawing" data-n="{self.drawn[svg][0]}">{labelled}</div>'
+        width, height = (round(float(size)) for size in box)
+        return (
+            f'<div class="lx-drawing"><img src="{_address(svg)}" alt="{escape(label)}" '
+            f'width="{width}" height="{height}" data-n="{self.drawn[svg][0]}"></div>'
+        )
 
     def _picture(self, data: bytes, name: str, caption: str, whole: bool, first: bool) -> str:
         number, where = self.seen.setdefault(data, (len(self.seen), name))
@@ -68,9 +73,20 @@ class Store:
         return figure(data, name, caption, size=96 if first else 64, more=more)
 
 
-def _box(svg: str) -> list[str]:
+def _box(svg: str) -> tuple[str, str]:
     """Width and height."""
-    return re.findall(r'viewBox="0 0 (.*?)"', svg)[:1]
+    return re.findall(r'viewBox="0 0 (\S+) (\S+)"', svg)[0]
+
+
+def _address(svg: str) -> str:
+    """A drawing as a picture, which stays where a notebook that is not trusted drops SVG from its page.
+
+    It has a ground and a font of its own, since nothing around reaches it there.
+    """
+    svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    svg = svg.replace('style="', f'style="background:{PALETTE["ink"]["surface"]["light"]};', 1)
+    svg = svg.replace("var(--leaky-sans,inherit)", "var(--leaky-sans,sans-serif)", 1)
+    return "data:image/svg+xml," + quote(svg, safe=" !$()*+,/:;=?@[]^`{|}~")
 
 
 def _of(i: int, count: int) -> str:

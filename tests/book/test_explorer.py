@@ -1,13 +1,17 @@
 """Explorers as a reader meets them: in a browser without a network, by mouse, keyboard, ear and thumb."""
 
+import base64
 import json
+import time
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 
 from leaklib.plots import SERIES, panels
 from leaklib.rng import generator
@@ -69,12 +73,26 @@ def two_axes():
     return explore(results, axes, title="Batch size and bits", curve=Curve("PSNR", "dB"), start=(4, 8))
 
 
+def as_files(html, folder):
+    """What the website makes of pictures inside a page."""
+    body = BeautifulSoup(html, "html.parser")
+    for image in body.select("img[src^='data:image/png']"):
+        data = base64.b64decode(image["src"].partition(",")[2])
+        image["src"] = f"{sha256(data).hexdigest()[:8]}.png"
+        (folder / image["src"]).write_bytes(data)
+    for image in body.select(".lx-all img"):
+        image["loading"] = "lazy"
+    return str(body)
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Two files: on `one` an explorer stands twice, on `both` two different ones do."""
+    """On `one` an explorer stands twice, on `both` two different ones do, on `site` as on the website."""
     folder = tmp_path_factory.mktemp("pages")
     one, two = one_axis()._repr_html_(), two_axes()._repr_html_()
-    for name, body in {"one": one + one, "both": one + two}.items():
+    figures = f'<figure id="fig-one">{one}</figure><figure id="fig-two">{two}</figure><h2 id="end">End</h2>'
+    bodies = {"one": one + one, "both": one + two, "site": as_files(figures, folder)}
+    for name, body in bodies.items():
         (folder / f"{name}.html").write_text(
             '<!doctype html><html lang="en"><meta charset="utf8"><title>Explorers</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -89,7 +107,7 @@ def visit(browser, pages):
     """Opens a page from disk with the network off; whatever goes wrong fails the test at its end."""
     contexts, trouble = [], []
 
-    def visit(name, *, width=1280, scheme="light", script=True):
+    def visit(name, *, width=1280, scheme="light", script=True, fragment=""):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=script
         )
@@ -104,7 +122,7 @@ def visit(browser, pages):
             "request",
             lambda request: request.url.startswith(("file:", "data:")) or trouble.append(request.url),
         )
-        page.goto((pages / f"{name}.html").as_uri())
+        page.goto((pages / f"{name}.html").as_uri() + fragment)
         return page
 
     yield visit
@@ -270,10 +288,10 @@ def test_a_drawing_moves_with_the_slider_and_keeps_its_place(visit, toys, name):
     assert seen == [(k != 3 and f"weight: {k}. The guess is wrong by {k}.") or None for k in range(1, 6)]
     assert len(set(places)) == 1
     assert shapes[1] == shapes[3] != shapes[0] and shapes[2] == ""
-    assert box.locator(".lx-strip .lx-drawing svg[role=img]").count() == 3, "each stored once"
+    assert box.locator(".lx-strip .lx-drawing img").count() == 3, "each stored once"
     slider.fill("0")
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
-    assert len(ids) == len(set(ids)) >= 2, "the hatch of the copy is its own"
+    assert len(ids) == len(set(ids)) >= 1, "a hatch has a name"
 
 
 @pytest.mark.parametrize("name", TOY)
@@ -301,15 +319,19 @@ def test_a_drawing_can_be_read_on_a_phone_and_the_verdict_is_on_its_screen(visit
 @pytest.mark.parametrize("how", ["no script", "print"])
 def test_drawings_are_in_the_film_strip(visit, toys, how):
     page = visit("toy", script=how != "no script")
+    box = explorer(page)
+    drawings = box.locator(".lx-strip .lx-drawing img:visible")
     if how == "print":
         page.emulate_media(media="print")
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    box = explorer(page)
-    drawings = box.locator(".lx-strip svg.leaky-figure:visible")
-    assert drawings.count() == (3 if how == "no script" else 4)
-    assert box.locator("svg.leaky-figure:visible").count() == drawings.count()
-    assert box.get_by_text("the same drawing as weight: 2").count() == (1 if how == "no script" else 0)
-    assert min(width for width in drawings.evaluate_all("all => all.map(e => e.clientWidth)")) >= 350
+        assert drawings.count() == 3 and box.locator("svg:visible").count() == 0
+        assert box.get_by_text("The guess is wrong by 3.").count() == 0
+        tops = sorted(drawings.evaluate_all("all => all.map(one => one.getBoundingClientRect().top)"))
+        assert tops[0] == tops[1] < tops[2], "two in a row: their text is small enough"
+        return
+    assert drawings.count() == 1 and drawings.evaluate("one => one.clientWidth") >= 500
+    box.get_by_text("The other 3 positions").click()
+    assert drawings.count() == 3 and box.get_by_text("the same drawing as weight: 4").count() == 1
+    assert min(drawings.evaluate_all("all => all.map(one => one.clientWidth)")) >= 350
 
 
 def test_it_can_do_without_a_curve(visit, pages):
@@ -440,21 +462,131 @@ def test_everyone_can_read_it(visit, width, theme, script):
         assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
 
 
-@pytest.mark.parametrize("how", ["no script", "print"])
-def test_without_script_and_on_paper_it_is_a_film_strip(visit, how):
-    page = visit("one", script=how != "no script", scheme="dark")
-    if how == "print":
-        page.emulate_media(media="print")
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+def test_without_script_the_start_is_seen_and_the_rest_unfolds(visit):
+    page = visit("both", script=False)
     box = explorer(page)
-    assert box.locator(".lx-live:visible").count() == 0
-    captions = box.locator(".lx-strip figcaption:visible").all_inner_texts()
-    assert captions == [f"channels: {c}" for c in range(1, 17) if c != 3]
+    captions = box.locator("figcaption:visible")
+    assert captions.all_inner_texts() == ["channels: 1"] and box.locator("img:visible").count() == 2
+    assert box.bounding_box()["height"] < 600
+    summary = box.get_by_text("The other 14 positions")
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert captions.all_inner_texts() == [f"channels: {c}" for c in range(1, 17) if c != 3]
     assert box.get_by_text("Not measured: channels: 3.").is_visible()
     assert box.get_by_text("✓ 12 channels are enough.").is_visible()
-    assert box.get_by_text("Channels", exact=True).locator("visible=true").count() == 1
-    assert box.locator("img:visible").count() == (16 if how == "no script" else 30)
-    if how == "print":
+    assert box.locator("img:visible").count() == 15 + 3, "each guess, and the original in the three for paper"
+    assert not box.locator(".lx-more").is_visible()
+    second = explorer(page, 1).locator("figcaption:visible").all_inner_texts()
+    assert second == ["batch size: 4, bits: 8 bits"], "the chosen start"
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_on_paper_stand_three_frames_with_all_their_pictures(visit, script):
+    page = visit("both", script=script, scheme="dark")
+    page.emulate_media(media="print")
+    expected = [
+        [f"channels: {c}" for c in (1, 9, 16)],
+        [f"batch size: {b}, bits: 8 bits" for b in (1, 4, 64)],
+    ]
+    for number, captions, images, count in zip((0, 1), expected, (6, 2 + 8 + 16), (15, 28), strict=True):
+        box = explorer(page, number)
+        assert box.locator(".lx-live:visible, summary:visible").count() == 0
+        frames = box.locator("figure:visible").evaluate_all("""all => all.map(one => {
+          const {left, top} = one.getBoundingClientRect();
+          return [left, top, one.firstElementChild.textContent];
+        })""")
+        assert [name for _, _, name in sorted(frames)] == captions, "side by side, in order"
+        assert len({top for _, top, _ in frames}) == 1
+        shown = box.locator("img:visible")
+        assert shown.count() == images and box.get_by_text("the same as").locator("visible=true").count() == 0
+        assert all(shown.evaluate_all("all => all.map(one => one.complete && one.naturalWidth === 32)"))
+        assert box.get_by_text(f"Paper shows 3 of {count} positions, the website all of them").is_visible()
+        assert box.locator(".lx-title:visible").count() == 1
         red, green, blue = bytes.fromhex(INK["surface"]["light"][1:])
         seen = box.evaluate("box => getComputedStyle(box).backgroundColor")
         assert seen == f"rgb({red}, {green}, {blue})", "paper is light"
+
+
+# On the website, where a figure has a name and pictures are files
+
+
+def test_the_address_says_where_its_sliders_stand(visit):
+    page = visit("site", fragment="#end")
+    box = explorer(page, 1)
+    box.get_by_role("slider", name="batch size").press("ArrowRight")
+    page.wait_for_url("**/site.html#explore:fig-two=4,4")
+    explorer(page).get_by_role("slider").press("End")
+    page.wait_for_url("**/site.html#explore:fig-one=16")
+    assert page.evaluate("history.length") <= 2, "a move is no page to go back to"
+    link = box.get_by_role("link", name="Link to this position")
+    assert link.get_attribute("href") == "#explore:fig-two=4,4"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    link.focus()
+    page.keyboard.press("Enter")
+    box.get_by_text("Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.endswith("/site.html#explore:fig-two=4,4") and page.url == copied
+
+
+def test_a_link_opens_it_there(visit):
+    page = visit("site", width=380, fragment="#explore:fig-two=6,2")
+    box = explorer(page, 1)
+    assert state(box)["heard"] == ["32", "2 bits"]
+    page.wait_for_function("scrollY > 300")
+    assert abs(page.locator("#fig-two").bounding_box()["y"]) < 20
+    assert state(explorer(page))["heard"] == ["1"]
+    page.evaluate("location.hash = '#explore:fig-two=1,1'")
+    page.wait_for_function("document.querySelectorAll('input')[1].value === '0'")
+    assert state(box)["heard"] == ["1", "1 bit"]
+    for wrong in ("8,1", "1", "0,1", "x,1", "1.5,1", ""):
+        page.evaluate("text => { location.hash = '#explore:fig-two=' + text; }", wrong)
+    page.evaluate("location.hash = '#end'")
+    page.wait_for_timeout(50)
+    assert state(box)["heard"] == ["1", "1 bit"] and page.url.endswith("#end")
+
+
+def test_in_a_notebook_the_address_is_not_its_own(visit):
+    page = visit("one", fragment="#here")
+    explorer(page).get_by_role("slider").press("End")
+    page.wait_for_timeout(400)
+    assert page.url.endswith("#here") and page.get_by_role("link").count() == 0
+
+
+def test_pictures_that_are_files_are_shown_when_they_are_there(browser, pages):
+    """Of the start at once, of others when the reader comes near; meanwhile none is empty."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked, slow = [], []
+
+    def answer(route):
+        asked.append(route.request.url)
+        time.sleep(0.3 * bool(slow))
+        route.continue_()
+
+    page.route("**/*.png", answer)
+    page.goto((pages / "site.html").as_uri())
+    page.wait_for_load_state("networkidle")
+    box, before = explorer(page), len(asked)
+    assert before == 2 + 8, "those of the two starts"
+    slow.append(True)
+    seen = box.evaluate("""async box => {
+      const image = [...box.querySelectorAll(".lx-live img")].at(-1), seen = [];
+      const slider = box.querySelector("input");
+      slider.value = 8;
+      slider.dispatchEvent(new Event("input"));
+      for (let i = 0; i < 200 && !image.alt.includes("channels: 9"); i++) {
+        seen.push([image.alt, image.complete && image.naturalWidth]);
+        await new Promise(done => setTimeout(done, 10));
+      }
+      return [...seen, [image.alt, image.complete && image.naturalWidth]];
+    }""")
+    assert seen[0] == ["reconstruction, channels: 1: 1 dB", 32] and len(seen) > 5
+    assert seen[-1] == ["reconstruction, channels: 9: 9 dB", 32] and all(width == 32 for _, width in seen)
+    assert box.locator(".lx-verdict").inner_text() == "✗ 9 channels are too few.", "all else is there at once"
+    slow.clear()
+    page.wait_for_load_state("networkidle")
+    assert len(asked) == before + 14, "of the whole slider, each once"
+    explorer(page, 1).hover()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(100)
+    assert before + 14 < len(asked) < before + 14 + 30, "and of the neighbors of the other one"
+    page.close()

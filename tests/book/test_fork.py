@@ -15,6 +15,7 @@ OURS = "another-owner/another-course"
 CHAPTERS = ["03_dlg", "12_combined"]
 FOR_REPOSITORIES = {
     "opens in Colab": r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/",
+    "opens an editor": r"codespaces\.new/([\w.-]+/[\w.-]+)",
     "reports an issue": r"github\.com/([\w.-]+/[\w.-]+)/issues/new\b",
     "edits a page": r"github\.com/([\w.-]+/[\w.-]+)/edit/",
 }

@@ -1,5 +1,7 @@
 """What search engines, previews of links, reference managers and the search of the site itself are told."""
 
+import gzip
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -219,3 +221,113 @@ def test_the_lost_page_works_at_every_depth(site):
     assert links == [f"{prefix}{name}" for name in PAGES]
     relative = found.RELATIVE.findall(text)
     assert bool(relative) == (base is None)
+
+
+# The search of the site
+
+# What a student types, and the section that must come first.
+QUERIES = {
+    "label inference": "03_dlg#label-searched-or-label-inferred",
+    "PSNR": "notation#term-PSNR",
+    "SecAgg": "11_secure_aggregation#secure-aggregation",
+    "Gboard": "16_production#the-best-documented-case-a-keyboard",
+    "membership inference": "notation#term-membership-inference",
+    "glossary": "notation#glossary",
+    "DLG": "03_dlg#dlg-one-gradient-one-image",
+    "Deep Leakage": "03_dlg#dlg-one-gradient-one-image",
+    "iDLG": "03_dlg#label-searched-or-label-inferred",
+    "differential privacy": "10_differential_privacy#differential-privacy-against-reconstruction",
+    "epsilon": "10_differential_privacy#what-does-not-say",
+    "secure aggregation": "11_secure_aggregation#secure-aggregation",
+    "batch size": "08_batch_size#batch-size-is-not-a-privacy-mechanism",
+    "gradient compression": "09_compression#compression-is-not-privacy",
+    "threat model": "notation#term-threat-model",
+    "trusted execution": "notation#term-enclave",
+    "Byzantine": "14_byzantine#byzantine-clients",
+    "LeNet": "04_identifiability#the-border-of-dlg-s-lenet",
+    "BatchNorm": "06_what_decides#batchnorm-what-the-statistics-give-away",
+    "exercise 4.2": "04_identifiability#ex-smallest-lenet",
+    "theorem 4.1": "04_identifiability#thm-local",
+    "psn": "notation#term-PSNR",  # while it is being typed
+    "gausian noise": "protocol_map#noise-that-is-shared",  # with a slip
+}
+ASK = """async queries => {
+  const field = document.querySelector("#search input"), found = [];
+  for (const query of queries) {
+    field.value = query;
+    field.dispatchEvent(new Event("input"));
+    await new Promise(done => setTimeout(done));
+    found.push(document.querySelector("#search-results li a")?.getAttribute("href"));
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("opened", ["from a server", "from a file"])
+def test_the_search_leads_to_the_right_section_first(browser, site, address, opened):
+    page = browser.new_page()
+    start = address if opened == "from a server" else site.as_uri()
+    page.goto(f"{start}/search.html?q=gradient")
+    page.wait_for_selector("#search-results li a")
+    found = page.evaluate(ASK, list(QUERIES))
+    page.close()
+    found = [link.removeprefix("./chapters/").replace(".html", "") for link in found]
+    assert dict(zip(QUERIES, found, strict=True)) == QUERIES
+
+
+def test_the_search_is_loaded_by_who_searches_and_moved_by_keys(browser, address):
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 900})
+    page, asked = context.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/chapters/03_dlg.html")
+    assert not any("search" in url for url in asked)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("smallest lenet")
+    results = page.locator(".search-button__search-container")
+    results.locator("li a").first.wait_for()
+    assert re.fullmatch(r"(The best \d+ of )?\d+ places?", results.get_by_role("status").inner_text())
+    assert results.locator("li mark").first.inner_text().lower() in ("smallest", "lenet")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/chapters/04_identifiability.html#ex-smallest-lenet")
+    context.close()
+
+
+PIECE = re.compile(r"[\w ,’'-]{40,}")
+EXERCISE = re.compile(r":::+\{exercise\}.*?\n(.*?)\n:::", re.DOTALL)
+FOLDED = re.compile(r":::+\{solution\}.*?\n:::|<details class=.quiz.*?</details>", re.DOTALL)
+
+
+def pieces(texts):
+    """Stretches of words that are long enough to be told apart."""
+    found = (piece.strip() for text in texts for piece in PIECE.findall(" ".join(text.split())))
+    return {piece for piece in found if len(piece) >= 40}
+
+
+def test_the_search_knows_exercises_and_neither_solutions_nor_answers_nor_code(site):
+    index = (site / "searchindex.js").read_text(encoding="utf8")
+    asked, hidden, shown = [], [], []
+    for path in sorted((ROOT / "chapters").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf8"))["cells"]:
+            text = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                asked += EXERCISE.findall(text)
+                hidden += FOLDED.findall(text)
+                shown.append(" ".join(FOLDED.sub("", text).split()))
+            else:
+                hidden.append(text)
+                shown.append(cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", ""))
+    # What stands somewhere in the open, too, gives nothing away.
+    text = "\n".join(shown)
+    secret = {piece for piece in pieces(hidden) if piece not in text}
+    assert len(secret) > 300
+    assert {piece for piece in secret if piece in index} == set()
+    known = {piece for piece in pieces(asked) if piece in index}
+    assert len(known) > len(asked) / 2 > 30
+
+
+def test_the_search_weighs_little(site):
+    index = (site / "searchindex.js").read_bytes()
+    assert len(gzip.compress(index)) < 200_000

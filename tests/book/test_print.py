@@ -15,17 +15,22 @@ ADDRESS = "https://somebody.github.io/gradients"
 
 @pytest.fixture(scope="module")
 def editions(site):
-    """The HTML of both, and that of the first where the published address is known."""
-    return {
-        "students": book_files.document(site, solutions=False, address=None),
-        "teachers": book_files.document(site, solutions=True, address=None),
-        "published": book_files.document(site, solutions=False, address=ADDRESS),
-    }
+    return book_files.documents(site, address=None)
 
 
 @pytest.fixture(scope="module")
 def parsed(editions):
     return {name: BeautifulSoup(html, "html.parser") for name, html in editions.items()}
+
+
+@pytest.fixture(scope="module")
+def students(parsed):
+    return parsed[book_files.STUDENTS]
+
+
+@pytest.fixture(scope="module")
+def teachers(parsed):
+    return parsed[book_files.TEACHERS]
 
 
 def words(element):
@@ -36,7 +41,7 @@ def solutions(site):
     """The sentences of all solutions, and the lines of their code that stand nowhere else in the book."""
     found = []
     for file, _ in book_files.listed():
-        article = book_files.soup(site / f"{file}.html").select_one("article.bd-article")
+        article = book_files.soup(site / file).select_one("article.bd-article")
         boxes = [box.extract() for box in article.select("details.solution")]
         elsewhere = words(article)
         for box in boxes:
@@ -46,7 +51,7 @@ def solutions(site):
 
 
 def test_every_page_stands_in_it_once_in_the_order_of_the_book(parsed):
-    names = [Path(file).name for file, _ in book_files.listed()]
+    names = [Path(file).stem for file, _ in book_files.listed()]
     for document in parsed.values():
         assert [article["id"] for article in document.select("article")] == [*names, "answers"]
         told = [link["href"] for link in document.select(".contents a")]
@@ -70,27 +75,36 @@ def test_every_link_leads_to_a_place_in_it_or_to_an_address(parsed):
             ]
 
 
-def test_what_only_the_website_can_do_is_linked_where_it_is_published(parsed):
-    settings = [link["href"] for link in parsed["published"].select('a[href*="#live:"]')]
-    assert settings and all(link.startswith(f"{ADDRESS}/chapters/") for link in settings)
-    assert not parsed["students"].select('a[href*="live:"]')
+def test_what_only_the_website_can_do_is_linked_where_it_is_published(site, students):
+    names = {Path(file).stem for file, _ in book_files.listed()}
+
+    def links(file, address):
+        article = book_files.chapter(site, file, None, names, address).article
+        return [link["href"] for link in article.select("a[href]")]
+
+    own = [link for link in links("chapters/try_it.html", ADDRESS) if "live:" in link]
+    assert own and all(link.startswith(f"{ADDRESS}/chapters/try_it.html#live:") for link in own)
+    dlg = links("chapters/03_dlg.html", ADDRESS)
+    assert {f"{ADDRESS}/chapters/03_dlg.html#{figure}" for figure in ("fig-dlg-live", "fig-dlg-film")} <= {
+        *dlg
+    }
+    assert not students.select('a[href*="live:"]')
 
 
-def test_students_get_no_solution_and_teachers_all(site, parsed):
+def test_students_get_no_solution_and_teachers_all(site, students, teachers):
     given = solutions(site)
     assert len(given) > 100
-    students, teachers = words(parsed["students"]), words(parsed["teachers"])
-    assert [part for part in given if part in students] == []
-    assert [part for part in given if part not in teachers] == []
-    assert not parsed["students"].select(".solution")
-    exercises = parsed["teachers"].select("div.exercise")
-    assert len(parsed["teachers"].select("div.solution > .admonition-title")) == len(exercises) > 60
+    handed_out, kept = words(students), words(teachers)
+    assert [part for part in given if part in handed_out] == []
+    assert [part for part in given if part not in kept] == []
+    assert not students.select(".solution")
+    exercises = teachers.select("div.exercise")
+    assert len(teachers.select("div.solution > .admonition-title")) == len(exercises) > 60
 
 
-def test_reasons_of_the_quick_checks_stand_behind_the_chapters(site, parsed):
-    document = parsed["students"]
-    asked = document.select("article:not(#answers) details.quiz")
-    reasons = document.select("#answers .reason")
+def test_reasons_of_the_quick_checks_stand_behind_the_chapters(students):
+    asked = students.select("article:not(#answers) details.quiz")
+    reasons = students.select("#answers .reason")
     assert len(asked) == len(reasons) > 200
     assert all(child.name == "summary" for answer in asked for child in answer.find_all(recursive=False))
     assert all(len(words(reason).split()) > 5 for reason in reasons)
@@ -101,8 +115,8 @@ def test_nothing_is_left_of_what_only_a_screen_can_use(parsed):
         assert not document.select("button, iframe, input, article script, details.hide, .headerlink")
 
 
-def test_an_explorer_shows_three_of_its_positions(parsed):
-    explorers = parsed["students"].select(".leaky-explorer")
+def test_an_explorer_shows_three_of_its_positions(students):
+    explorers = students.select(".leaky-explorer")
     assert len(explorers) > 30
     for explorer in explorers:
         shown = explorer.select("figure.lx-first, figure.lx-printed")
@@ -114,7 +128,7 @@ def test_an_explorer_shows_three_of_its_positions(parsed):
 def test_paper_holds_it(editions, tmp_path):
     """Nothing is wider than the paper, and the frames of explorers take a tenth of it at most."""
     path = tmp_path / "book.html"
-    path.write_text(editions["students"], encoding="utf8")
+    path.write_text(editions[book_files.STUDENTS], encoding="utf8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=pages.CHROMIUM, args=pages.ARGUMENTS)
         page = browser.new_page(viewport=book_files.PAPER)
@@ -135,7 +149,7 @@ def printed(request, site):
     path = site / request.param
     if not path.exists():
         pytest.skip(f"there is no {request.param} in {site}: run `make files`")
-    if path.stat().st_mtime < (site / "searchindex.js").stat().st_mtime:
+    if path.stat().st_mtime < (site / "index.html").stat().st_mtime:
         pytest.skip(f"{request.param} is older than the website: run `make files`")
     return path
 
@@ -154,6 +168,6 @@ def test_a_pdf_tells_the_pages_of_its_chapters(printed):
     reader = PdfReader(printed)
     text = reader.pages[2].extract_text()
     for file, _ in book_files.listed()[1:]:
-        name = Path(file).name
+        name = Path(file).stem
         number = reader.get_destination_page_number(reader.named_destinations[name]) + 1
         assert re.search(rf"\D{number}\b", text), f"{name} begins on page {number}"

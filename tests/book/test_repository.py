@@ -52,6 +52,7 @@ def test_a_workflow_says_its_repository(given):
     assert found.edit("chapters/03_dlg.ipynb") == f"{found.url}/edit/main/chapters/03_dlg.ipynb"
     colab = "https://colab.research.google.com/github/prof/course/blob/gh-pages/colab/03_dlg.ipynb"
     assert found.colab("03_dlg") == colab
+    assert found.codespace == "https://codespaces.new/prof/course"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_of_another_host_only_the_address_is_known(given):
 
 def test_github_of_a_company_has_issues_but_no_colab(given):
     found = given(GITHUB_SERVER_URL="https://github.example.com", GITHUB_REPOSITORY="prof/course")
-    assert (found.site, found.colab("a")) == (None, None)
+    assert (found.site, found.colab("a"), found.codespace) == (None, None, None)
     assert found.issue == "https://github.example.com/prof/course/issues/new"
 
 
@@ -242,7 +243,7 @@ def test_a_chapter_opens_in_colab_and_can_be_edited(given):
     )
     assert (colab["url"], body) == (found.colab("03_dlg"), FRONT)
     links = addresses(group)
-    assert list(links) == ["Repository", "Report an issue", "Edit this page"]
+    assert list(links) == ["Repository", "Open in Codespaces", "Report an issue", "Edit this page"]
     assert links["Edit this page"] == found.edit("chapters/03_dlg.ipynb")
     issue = parse_qs(urlsplit(links["Report an issue"]).query)
     assert issue["title"] == ["On the page: A title & more"]
@@ -254,7 +255,7 @@ def test_a_page_of_text_has_no_colab_and_the_search_no_source(given):
     (group,), _ = page("chapters/notation", "chapters/notation.md")
     assert "Edit this page" in addresses(group)
     (group,), _ = page("search", None)
-    assert list(addresses(group)) == ["Repository", "Report an issue"]
+    assert list(addresses(group)) == ["Repository", "Open in Codespaces", "Report an issue"]
 
 
 def test_the_front_page_opens_the_chapter_of_its_film(given):

@@ -79,16 +79,17 @@ class Place:
         right = hashlib.sha256(beside[0].read_bytes()).hexdigest() if beside else "0" * 64
         return setup_cell(name, version, sha256 or right, site)
 
-    def run(self, cell: str, before: str = "", folder: Path | None = None) -> tuple[str, str]:
+    def run(self, cell: str, before: str = "", **variables: str) -> tuple[str, str]:
         """What the cell prints, and its last words if it stops."""
         done = subprocess.run(
             [self.python, "-c", before + cell],
-            cwd=folder or self.notebook,
+            cwd=self.notebook,
             env={
                 "PATH": os.environ["PATH"],
                 "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": str(self.index),
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+                **variables,
             },
             capture_output=True,
             text=True,
@@ -225,6 +226,13 @@ def test_a_requirement_that_cannot_be_had_is_named(place: Place) -> None:
     assert stopped == f"{sentence} pip says: ERROR: No matching distribution found for nowhere"
     made(place.index, "nowhere", "1")
     assert place.run(place.cell()) == ("added: nowhere 1; changed: nothing\n", "")
+
+
+def test_what_pip_puts_elsewhere_is_not_asked_for_for_ever(place: Place) -> None:
+    place.has("leaklib", NEW, "leaf")
+    made(place.index, "leaf", "1")
+    _, stopped = place.run(place.cell(), PIP_TARGET=str(place.index.parent / "elsewhere"))
+    assert stopped == "leaf: installed, but not found. Restart the kernel and run this again."
 
 
 def test_a_checkout_is_used_as_it_stands(place: Place) -> None:
