@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -193,6 +194,11 @@ def test_moving_a_page_changes_what_is_relative_and_nothing_else():
     )
 
 
+def test_what_speaks_of_the_published_site_stands_on_it_alone(site):
+    page = (site / "index.html").read_text(encoding="utf8")
+    assert ('href="leaky-gradients.pdf"' in page) == bool(HERE and HERE.site)
+
+
 def test_links_lead_to_the_front_page_by_one_address(site):
     for name in NUMBERED:
         text = (site / name).read_text(encoding="utf8")
@@ -221,6 +227,46 @@ def test_the_lost_page_works_at_every_depth(site):
     assert links == [f"{prefix}{name}" for name in PAGES]
     relative = found.RELATIVE.findall(text)
     assert bool(relative) == (base is None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("chapters/04_dlg.html", ["3 · DLG"]),  # under an older number
+        ("11_byzantine_and_sparse", ["13 · Sparse graphs", "14 · Byzantine"]),  # one that was cut in two
+        ("a/b/c.html", []),
+    ],
+)
+def test_the_lost_page_says_where_a_chapter_has_gone(browser, site, old, new):
+    text = (site / "404.html").read_text(encoding="utf8")
+    base = urlsplit(HERE.site).path if HERE and HERE.site else "/course"
+    text = text if HERE and HERE.site else found.moved(text, f"{base}/")
+    context, trouble = browser.new_context(), []
+    page = context.new_page()
+
+    def answer(route):
+        place = site / urlsplit(route.request.url).path.removeprefix(f"{base}/")
+        if place.is_file():
+            route.fulfill(path=place)
+        elif route.request.is_navigation_request():
+            route.fulfill(status=404, body=text, content_type="text/html")
+        else:
+            trouble.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", answer)
+    page.goto(f"http://127.0.0.1/{base.lstrip('/')}/{old}")
+    shown = page.locator("#moved a").all_inner_texts()
+    assert [title.startswith(start) for title, start in zip(shown, new, strict=True)] == [True] * len(new)
+    assert page.locator("#moved").is_visible() == bool(new)
+    assert trouble == []
+    if new:
+        link = page.locator("#moved a").first
+        place = link.get_attribute("href")
+        link.click()
+        page.wait_for_url(f"**{place}", wait_until="commit")
+        assert new[0].partition(" · ")[2] in page.title()
+    context.close()
 
 
 # The search of the site

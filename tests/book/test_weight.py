@@ -70,6 +70,26 @@ def test_no_script_waits_before_the_page_is_painted(site, name):
     assert len([tag for tag in sheets if 'media="print"' not in tag]) == 1
 
 
+SHIFT = """
+  window.shift = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(entry => { shift += entry.value; }))
+    .observe({type: "layout-shift", buffered: true});
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html", "chapters/03_dlg.html", "chapters/10_differential_privacy.html"]
+)
+def test_nothing_moves_while_a_page_is_loaded(browser, address, name):
+    page = browser.new_context(viewport=pages.PHONE).new_page()
+    page.add_init_script(SHIFT)
+    page.goto(f"{address}/{name}", wait_until="networkidle")
+    page.wait_for_timeout(500)
+    moved = page.evaluate("shift")
+    page.context.close()
+    assert moved <= 0.02
+
+
 def picture(mode, side=8):
     noise = np.random.default_rng(0).integers(0, 256, (side, side, len(mode)), dtype=np.uint8)
     return Image.fromarray(noise[..., 0] if mode == "L" else noise, mode)

@@ -1,7 +1,7 @@
 """How heavy and how fast pages are on a slow phone: what they load, when they are painted, what moves.
 
-    make book && python benchmarks/pages.py                    # about five minutes, prints the table
-    python benchmarks/pages.py --site FOLDER --times 1         # another site, once
+    make book && python benchmarks/weight.py                   # about five minutes, prints the table
+    python benchmarks/weight.py --site FOLDER --times 1         # another site, once
     CHROME_PATH=... python benchmarks/pages.py --lighthouse node_modules/.bin/lighthouse
 
 A phone of 390 pixels with a quarter of this machine's speed and 1.6 Mbit/s at 150 ms there and back, an empty
