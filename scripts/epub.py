@@ -70,7 +70,9 @@ def write_epub(tab: Page, path: Path, about: dict[str, str], colors: str) -> Non
     files = {}
     for page in pages:
         text = re.sub(
-            r'(?<=\ssrc=")([^"]+)', lambda found: picture(unescape(found[1]), images), page["xhtml"]
+            r'(?<=\s)(src|href)="((?:data|file):[^"]+)"',
+            lambda found: f'{found[1]}="{picture(unescape(found[2]), images)}"',
+            page["xhtml"],
         )
         text = re.sub(r'(?<=\shref=")#([^"]+)', lambda found: there(found[1], homes), text)
         files[page["id"]] = f"""<?xml version="1.0" encoding="utf-8"?>
