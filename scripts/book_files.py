@@ -141,9 +141,11 @@ def keep_one_style(article: Tag) -> None:
 
 def mend_links(article: Tag, path: Path, names: set[str], page: str | None) -> None:
     """Links to pages lead to their place in the document, others of the site to its published address."""
-    for picture in article.select("img[src]"):
-        if not picture["src"].startswith("data:"):
-            picture["src"] = (path.parent / picture["src"]).resolve().as_uri()
+    for picture in article.select("img[src], image[href]"):  # also those in drawings
+        picture.attrs.pop("loading", None)  # paper does not scroll
+        where = "src" if picture.name == "img" else "href"
+        if not picture[where].startswith("data:"):
+            picture[where] = (path.parent / picture[where]).resolve().as_uri()
     for link in article.select("a[href]"):
         href, found = link["href"], INSIDE.fullmatch(link["href"])
         known = found and found["page"] in names

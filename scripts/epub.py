@@ -9,14 +9,15 @@ import re
 import uuid
 import zipfile
 from hashlib import sha256
-from html import escape
+from html import escape, unescape
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from playwright.sync_api import Page
 
 STYLE = Path(__file__).with_suffix(".css")
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp", ".jpg": "image/jpeg"}
+ENDINGS = {kind: ending for ending, kind in TYPES.items()}
 # Each page as XHTML. What an ePub may not hold, or a reader's device does not open, becomes plain.
 PAGES = r"""() => {
   const all = selector => [...document.querySelectorAll(selector)];
@@ -68,7 +69,11 @@ def write_epub(tab: Page, path: Path, about: dict[str, str], colors: str) -> Non
     images: dict[str, bytes] = {}
     files = {}
     for page in pages:
-        text = re.sub(r'(?<=\ssrc=")([^"]+)', lambda found: picture(found[1], images), page["xhtml"])
+        text = re.sub(
+            r'(?<=\s)(src|href)="((?:data|file):[^"]+)"',
+            lambda found: f'{found[1]}="{picture(unescape(found[2]), images)}"',
+            page["xhtml"],
+        )
         text = re.sub(r'(?<=\shref=")#([^"]+)', lambda found: there(found[1], homes), text)
         files[page["id"]] = f"""<?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE html>
@@ -96,12 +101,13 @@ def write_epub(tab: Page, path: Path, about: dict[str, str], colors: str) -> Non
 def picture(source: str, images: dict[str, bytes]) -> str:
     """The name under which a picture lies in the book."""
     if source.startswith("data:"):
-        kind, _, data = source.partition(";base64,")
-        contents, ending = base64.b64decode(unquote(data)), "." + kind.rpartition("/")[2].partition("+")[0]
+        head, _, data = source.removeprefix("data:").partition(",")
+        contents = base64.b64decode(data) if head.endswith(";base64") else unquote_to_bytes(data)
+        ending = ENDINGS[head.partition(";")[0]]
     else:
         file = Path(unquote(urlsplit(source).path))
         contents, ending = file.read_bytes(), file.suffix
-    name = f"images/{sha256(contents).hexdigest()[:16]}{ending.replace('jpeg', 'jpg')}"
+    name = f"images/{sha256(contents).hexdigest()[:16]}{ending}"
     images[name] = contents
     return name
 

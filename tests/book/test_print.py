@@ -73,8 +73,8 @@ def test_every_link_leads_to_a_place_in_it_or_to_an_address(parsed):
                 assert href[1:] in ids, f"{edition}: {link}"
             else:
                 assert re.match(r"https?://|mailto:", href), f"{edition}: {link}"
-        for picture in document.select("img"):
-            source = picture["src"]
+        for picture in document.select("img, image"):
+            source = picture["src" if picture.name == "img" else "href"]
             assert source.startswith("data:") or Path(source.removeprefix("file://")).is_file(), picture[
                 "src"
             ]
