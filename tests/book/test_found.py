@@ -139,7 +139,7 @@ def test_citation_file_agrees_with_book_and_package():
 
 
 def test_entries_are_bibtex_and_say_what_the_file_says(app):
-    where = cite.address(app, "chapters/03_dlg")
+    where = cite.address(app.builder, "chapters/03_dlg")
     entries = parse_string(
         cite.bibtex(None) + "\n" + cite.bibtex(where, "3", "DLG: one gradient", "chapters/03_dlg"), "bibtex"
     ).entries
