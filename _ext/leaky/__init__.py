@@ -1,6 +1,5 @@
-"""The book's own part of the site, one part a file; here the palette that pages and figures share."""
+"""The book's own part of the site, one part a file."""
 
-import json
 from pathlib import Path
 
 from leaky import (
@@ -15,12 +14,14 @@ from leaky import (
     icons,
     live,
     pages,
+    palette,
     search,
     social,
     weight,
 )
 
 PARTS = (
+    palette,
     cells,
     pages,
     live,
@@ -36,40 +37,20 @@ PARTS = (
     icons,
     weight,
 )
-ROOT = Path(__file__).resolve().parents[2]
-PALETTE = ROOT / "leaklib" / "palette.json"
-
-
-def palette_css(palette):
-    """One CSS custom property per colour, such as `--leaky-attacks-dlg`, in light and in dark."""
-
-    def block(selector, theme):
-        lines = (
-            f"  --leaky-{group}-{name.lower()}: {colour[theme]};"
-            for group, colours in palette.items()
-            for name, colour in colours.items()
-        )
-        return f"{selector} {{\n  color-scheme: {theme};\n" + "\n".join(lines) + "\n}\n"
-
-    # Paper is light, whatever the screen was.
-    return block("html", "light") + "@media screen {\n" + block('html[data-theme="dark"]', "dark") + "}\n"
-
-
-def write_palette(app, config):
-    folder = Path(app.doctreedir) / "leaky"
-    folder.mkdir(parents=True, exist_ok=True)
-    css = palette_css(json.loads(PALETTE.read_text(encoding="utf8")))
-    (folder / "palette.css").write_text(css, encoding="utf8")
-    config.html_static_path += [str(folder), str(Path(__file__).parent / "static")]
+HERE = Path(__file__).parent
 
 
 def setup(app):
+    app.connect("config-inited", add_folders)
     for part in PARTS:
         part.setup(app)
-    app.connect("config-inited", write_palette)
-    # After the theme's own sheets (500), so that ours has the last word.
-    app.add_css_file("palette.css", priority=800)
     app.add_css_file("leaky.css", priority=810)
     app.add_css_file("print.css", priority=820, media="print")
     app.add_js_file("leaky.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def add_folders(app, config):
+    """Templates, and static files: those that lie here, and those that parts write for this build."""
+    config.templates_path.append(str(HERE / "templates"))
+    config.html_static_path += [str(Path(app.doctreedir) / "leaky"), str(HERE / "static")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sphinx.util import logging
 
+from leaky.cite import address as published
 from leaky.repository import ROOT, repository
 
 # The front page shows this chapter's film, so its button opens this chapter.
@@ -48,7 +49,7 @@ def add_buttons(app, pagename, templatename, context, doctree):
                 for address, text in (
                     (here.url, "Repository"),
                     (here.codespace, "Open in Codespaces"),
-                    (report(here, pagename, context, source), "Report an issue"),
+                    (report(app, here, pagename, context, source), "Report an issue"),
                     (source and here.edit(source.relative_to(ROOT).as_posix()), "Edit this page"),
                 )
                 if address
@@ -66,13 +67,12 @@ def link(address, text, label=None):
     return {"type": "link", "url": html.escape(address), "text": text, "label": label}
 
 
-def report(here, pagename, context, source):
+def report(app, here, pagename, context, source):
     """A new issue that names the page."""
     title = html.unescape(re.sub(r"<[^>]*>", "", context.get("title") or pagename))
-    page = f"{here.site}/{pagename}.html" if here.site else source and source.relative_to(ROOT).as_posix()
-    return here.report(
-        f"On the page: {title}", f"Page: {page or pagename}\n\nWhat it says, and what it should say:\n\n"
-    )
+    page = published(app.builder, pagename) or (source and source.relative_to(ROOT).as_posix()) or pagename
+    text = f"Page: {page}\n\nWhat it says, and what it should say:\n\n"
+    return here.report(f"On the page: {title}", text)
 
 
 def with_run_button(app, body, here):

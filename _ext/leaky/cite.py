@@ -13,9 +13,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import BibTeXLexer
 
-from leaky.repository import repository
+from leaky.repository import ROOT, repository
 
-ROOT = Path(__file__).resolve().parents[2]
 CC_BY = "https://creativecommons.org/licenses/by/4.0/"
 MIT = "https://opensource.org/license/mit"
 
@@ -31,13 +30,13 @@ def book() -> dict:
     return yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
 
 
-def address(app, pagename: str) -> str | None:
+def address(builder, page: str, place: str = "") -> str | None:
     """Where a page is published, if anywhere; the front page is the site itself."""
     here = repository()
     if not here or not here.site:
         return None
-    uri = app.builder.get_target_uri(pagename)
-    return f"{here.site}/{'' if uri == 'index.html' else uri}"
+    uri = builder.get_target_uri(page)
+    return f"{here.site}/{'' if uri == 'index.html' else uri}{'#' * bool(place)}{place}"
 
 
 def number_and_title(env, pagename: str, title: str) -> tuple[str, str]:
@@ -70,7 +69,7 @@ def bibtex(address: str | None, number: str = "", title: str = "", page: str = "
 def show_entry(app, doctree, docname):
     for box in doctree.findall(nodes.container):
         if "how-to-cite" in box["classes"]:
-            entry = bibtex(address(app, app.config.root_doc))
+            entry = bibtex(address(app.builder, app.config.root_doc))
             box += nodes.literal_block(entry, entry, language="bibtex")
 
 
@@ -79,12 +78,12 @@ def add_colophon(app, pagename, templatename, context, doctree):
     front = pagename == app.config.root_doc
     number, title = number_and_title(app.env, pagename, "")
     if number:
-        what, entry = "chapter", bibtex(address(app, pagename), number, title, pagename)
+        what, entry = "chapter", bibtex(address(app.builder, pagename), number, title, pagename)
     else:
-        what, entry = "book", bibtex(address(app, app.config.root_doc))
+        what, entry = "book", bibtex(address(app.builder, app.config.root_doc))
     code = highlight(entry, BibTeXLexer(), HtmlFormatter(nowrap=True))
     here = repository()
-    license_of_code = f"{here.url}/blob/{here.branch}/LICENSE" if here else MIT
+    license_of_code = (here and here.file("LICENSE")) or MIT
     listing = f'<div class="highlight"><pre>{code}</pre></div>'
     fold = (
         f'<details class="cite"><summary>Cite this {what}</summary>'
@@ -95,5 +94,5 @@ def add_colophon(app, pagename, templatename, context, doctree):
     context["colophon"] = (
         f"{'' if front else fold}"
         f'<p class="licenses">© {escape(owner)} · text and figures {license_of_text} · '
-        f'code <a href="{license_of_code}">MIT</a> · version {escape(book()["version"])}</p>'
+        f'code <a href="{escape(license_of_code)}">MIT</a> · version {escape(book()["version"])}</p>'
     )

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from docutils import nodes
 
+from leaky.cite import CC_BY, address
 from leaky.copies_markdown import Copy, linked
 from leaky.copies_setup import setup_cell
 from leaky.repository import repository
@@ -42,12 +43,6 @@ def notebooks(env) -> dict[str, str]:
     """Of each page that is a notebook, the name of its copy."""
     found = {page: Path(env.doc2path(page)) for page in env.found_docs}
     return {page: path.stem for page, path in sorted(found.items()) if path.suffix == ".ipynb"}
-
-
-def published(builder, page, place="") -> str | None:
-    """The address where a page is read; None for a book that is nowhere published."""
-    site = repository() and repository().site
-    return site and f"{site}/{builder.get_target_uri(page)}{'#' * bool(place)}{place}"
 
 
 # Each page, when it is written
@@ -114,13 +109,13 @@ class Book:
         copy = f"{self.names[page]}.ipynb" if page in self.names else None
         if copy and self.page == self.env.config.root_doc and not place:
             return (self.here and self.here.colab(self.names[page])) or copy
-        return published(self.builder, page, place) or copy
+        return address(self.builder, page, place) or copy
 
     def picture(self, node):
         return Path(self.env.srcdir) / node["uri"]
 
     def attack(self, node):
-        return published(self.builder, self.page, node["ids"][0])
+        return address(self.builder, self.page, node["ids"][0])
 
 
 def within(node) -> str | None:
@@ -137,8 +132,8 @@ def papers(env) -> dict[str, str]:
         fields = citation.entry.fields
         if fields.get("archiveprefix", "").lower() == "arxiv":
             found[citation.citation_id] = f"https://arxiv.org/abs/{fields['eprint']}"
-        elif address := (f"https://doi.org/{fields['doi']}" if "doi" in fields else fields.get("url")):
-            found[citation.citation_id] = quote(address, safe=":/?&=%#")
+        elif paper := (f"https://doi.org/{fields['doi']}" if "doi" in fields else fields.get("url")):
+            found[citation.citation_id] = quote(paper, safe=":/?&=%#")
     return found
 
 
@@ -169,13 +164,13 @@ def write(app, exception):
 
 
 def about(app, page):
-    title = linked("Leaky Gradients", published(app.builder, page))
+    title = linked(app.config.html_title, address(app.builder, page))
     return {
         "id": "about",
         "cell_type": "markdown",
         "metadata": {},
         "source": f"*A copy of a page of the book {title}, to run and to change. Text and figures "
-        "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), code MIT. Attack only what is yours.*",
+        f"[CC BY 4.0]({CC_BY}), code MIT. Attack only what is yours.*",
     }
 
 

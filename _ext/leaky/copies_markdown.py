@@ -23,9 +23,10 @@ from docutils import nodes
 from sphinx.addnodes import number_reference
 from sphinx.util import logging
 
+from leaky.search import BOXES
+
 LOG = logging.getLogger(__name__)
 MARKS = {"holds": "✓", "half": "◑", "fails": "✗", "yes": "✓", "no": "✗"}
-BOXES = ("theorem", "proposition", "definition", "lemma", "corollary", "algorithm", "exercise")
 FIGURE = '<svg class="leaky-figure"'
 QUIZ = re.compile(r'<details class="quiz (yes|no)"><summary>(.*)</summary>\s*')
 SILENT = (nodes.target, nodes.Invisible, nodes.colspec)

@@ -85,7 +85,7 @@ def write_files(app, exception):
     sitemap = out / "sitemap.xml"
     sitemap.unlink(missing_ok=True)
     if site:
-        places = "".join(f"  <url><loc>{address(app, name)}</loc></url>\n" for name in listed(app))
+        places = "".join(f"  <url><loc>{address(app.builder, name)}</loc></url>\n" for name in listed(app))
         namespace = "http://www.sitemaps.org/schemas/sitemap/0.9"
         sitemap.write_text(
             f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="{namespace}">\n{places}</urlset>\n',

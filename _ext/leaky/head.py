@@ -5,24 +5,22 @@ left out where nothing says where the site is published.
 """
 
 import functools
-import json
 from html import escape
 from pathlib import Path
 
 import yaml
 
 from leaky.cite import address, book, number_and_title
+from leaky.handouts import FILES
+from leaky.palette import PALETTE
+from leaky.repository import ROOT
 from leaky.social import SIZE, picture_of
 
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = Path(__file__).parent / "templates"
-PALETTE = ROOT / "leaklib" / "palette.json"
 SOURCE = ROOT / "chapters" / "descriptions.yml"
 UNLISTED = ("search", "404")  # pages that no search engine shall show
 
 
 def setup(app):
-    app.connect("config-inited", lambda app, config: config.templates_path.append(str(TEMPLATES)))
     app.connect("html-page-context", write_head)
 
 
@@ -40,7 +38,7 @@ def write_head(app, pagename, templatename, context, doctree):
     context["page_title"] = (
         book()["title"] if front else f"{f'{number} · ' if number else ''}{title} — {name}"
     )
-    context["pageurl"] = None if pagename in UNLISTED else address(app, pagename)
+    context["pageurl"] = None if pagename in UNLISTED else address(app.builder, pagename)
     tags = [("robots", "noindex")] if pagename in UNLISTED else []
     if pagename not in UNLISTED:
         tags += previews(app, pagename, context["page_title"] if front else title, front)
@@ -58,10 +56,10 @@ def previews(app, pagename, title, front):
     yield "og:type", "book" if front else "article"
     yield "og:site_name", app.config.html_title
     yield "og:locale", "en_US"
-    if where := address(app, pagename):
+    if where := address(app.builder, pagename):
         picture, alt = picture_of(app, pagename)
         yield "og:url", where
-        yield "og:image", f"{address(app, app.config.root_doc)}{picture}"
+        yield "og:image", f"{address(app.builder, app.config.root_doc)}{picture}"
         yield "og:image:width", str(SIZE[0])
         yield "og:image:height", str(SIZE[1])
         yield "og:image:alt", alt
@@ -79,11 +77,11 @@ def citation(app, pagename, title, front):
         yield "citation_author", author["name"]
     yield "citation_publication_date", book()["date-released"].replace("-", "/")
     yield "citation_language", app.config.language
-    if where := address(app, pagename):
+    if where := address(app.builder, pagename):
         yield "citation_public_url", where
         yield "citation_fulltext_html_url", where
         if front:  # published together with the site
-            yield "citation_pdf_url", f"{where}leaky-gradients.pdf"
+            yield "citation_pdf_url", f"{where}{next(iter(FILES))}"
 
 
 def tag(pair):
@@ -95,7 +93,7 @@ def tag(pair):
 @functools.cache
 def frame_colours():
     """The browser's own frame takes the colour of the page, in light and in dark."""
-    page = json.loads(PALETTE.read_text(encoding="utf8"))["ink"]["page"]
+    page = PALETTE["ink"]["page"]
     return [
         f'<meta name="theme-color" content="{colour}" media="(prefers-color-scheme: {theme})">'
         for theme, colour in page.items()

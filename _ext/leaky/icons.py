@@ -11,8 +11,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
-HERE = Path(__file__).parent
-ICONS = HERE / "icons"
+ICONS = Path(__file__).parent / "icons"
 BASE = """:is(.fa-solid, .fa-brands, .fas, .fab) {
   background: currentColor;
   display: inline-block;
@@ -28,7 +27,6 @@ BASE = """:is(.fa-solid, .fa-brands, .fas, .fab) {
 
 def setup(app):
     app.connect("config-inited", write_sheet)
-    app.connect("config-inited", add_templates)
     app.connect("build-finished", remove_font_awesome)
     app.add_css_file("icons.css", priority=805)
 
@@ -47,10 +45,6 @@ def write_sheet(app, config):
     folder = Path(app.doctreedir) / "leaky"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "icons.css").write_text(sheet(), encoding="utf8")
-
-
-def add_templates(app, config):
-    config.templates_path.append(str(HERE / "templates"))
 
 
 def remove_font_awesome(app, exception):

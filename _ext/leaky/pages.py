@@ -5,11 +5,10 @@ import functools
 from bs4 import BeautifulSoup
 from docutils import nodes
 
-from leaky.search import keep_part
+from leaky.search import BOXES, keep_part
 
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 OUTSIDE = (nodes.section, nodes.document)
-NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "corollary", "algorithm")
 
 
 def setup(app):
@@ -91,7 +90,7 @@ def name_boxes(body):
 
 def link_boxes(body):
     """Exercises, theorems and their like can be linked to, as sections and figures can."""
-    for box in body.select(",".join(f"div.{kind}.admonition[id]" for kind in NUMBERED)):
+    for box in body.select(",".join(f"div.{kind}.admonition[id]" for kind in BOXES)):
         title = box.find("p", class_="admonition-title", recursive=False)
         link = body.new_tag("a", href=f"#{box['id']}", title="Link to this box")
         link["class"], link.string = "headerlink", "#"

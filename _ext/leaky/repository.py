@@ -18,9 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COLAB = "https://colab.research.google.com/github"
 # The workflow publishes to this branch: the site at its root, the copies of the chapters in colab/.
 PUBLISHED = "gh-pages"
-HOST = re.compile(
-    r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(:\d+)?"
-)  # with a dot and no address of digits: one that others reach
+# With a dot and no address of digits: one that others reach.
+HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(:\d+)?")
 PATH = re.compile(r"[\w.~-]+(/[\w.~-]+)+")
 SHORT = re.compile(r"(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>[^/].*)")  # git@github.com:owner/name.git
 
@@ -51,8 +50,12 @@ class Repository:
         )
 
     def edit(self, file: str) -> str | None:
+        return self.file(file, "edit")
+
+    def file(self, file: str, how: str = "blob") -> str | None:
+        """Where a file is read, or edited."""
         pages = self._pages
-        return None if pages is None else f"{self.url}{pages}/edit/{quote(self.branch)}/{quote(file)}"
+        return None if pages is None else f"{self.url}{pages}/{how}/{quote(self.branch)}/{quote(file)}"
 
     def colab(self, name: str) -> str | None:
         """The address that opens a chapter's published copy in Colab, which reads from GitHub alone."""
@@ -112,9 +115,9 @@ def place(remote: str) -> tuple[str, str] | None:
 
 
 def _site() -> str | None:
-    """The address that `LEAKY_SITE` gives."""
+    """The address that `LEAKY_SITE` gives. Pages, scripts and copies repeat it, so it has no other signs."""
     given = os.environ.get("LEAKY_SITE", "").strip().rstrip("/")
-    if given and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", given):
+    if given and not re.fullmatch(r"https?://[\w.:-]+(/[\w.~%/+-]*)?", given):
         raise ValueError(
             "LEAKY_SITE is the published site's address, such as https://example.org/book; "
             "it is not an address of this form: mend it or leave it out"

@@ -16,6 +16,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 from leaky.cite import number_and_title
+from leaky.found import listed
 
 INDEX = "searchindex.js"
 LIBRARY = Path(__file__).parents[2] / "_vendor" / "search" / "library.js"
@@ -59,9 +60,8 @@ def places(page: BeautifulSoup) -> list[list[str]]:
     def take(element, kind, title, text):
         """Outside what is still there it is not found again."""
         names = [element["id"], *(span["id"] for span in element.find_all("span", id=True, recursive=False))]
-        short = (
-            name.removeprefix("ch-") for name in names if name.startswith("ch-")
-        )  # (ch-secagg)= says SecAgg
+        # (ch-secagg)= says SecAgg.
+        short = (name.removeprefix("ch-") for name in names if name.startswith("ch-"))
         found.append([names[0], kind, one_line(title), " ".join(short), one_line(text.get_text(" "))])
         text.decompose()
 
@@ -102,8 +102,7 @@ def one_line(text):
 def write_index(app, exception):
     if exception is not None or app.builder.name != "html":
         return
-    names = [app.config.root_doc, *app.env.toctree_includes[app.config.root_doc]]
-    stored = (parts(app) / f"{Path(name).name}.json" for name in names)
+    stored = (parts(app) / f"{Path(name).name}.json" for name in listed(app))
     pages = [json.loads(file.read_text(encoding="utf8")) for file in stored]
     text = json.dumps(pages, ensure_ascii=False, separators=(",", ":"))
     library = LIBRARY.read_text(encoding="utf8")

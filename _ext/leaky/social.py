@@ -3,16 +3,14 @@
 They are drawn where the site has an address, since previews take no other.
 """
 
-import json
 from functools import cache
 from pathlib import Path
 
 from leaky.cite import book, number_and_title
-from leaky.repository import repository
+from leaky.palette import PALETTE
+from leaky.repository import ROOT, repository
 
-ROOT = Path(__file__).resolve().parents[2]
 CARDS = ROOT / "chapters" / "_static" / "cards"
-PALETTE = ROOT / "leaklib" / "palette.json"
 FOLDER = "social"
 SIZE = (1200, 630)
 FRONT = "03"  # the card that stands for the whole book: from noise to a cat
@@ -52,7 +50,7 @@ def draw(card: str, number: str, title: str, below: str):
     """The card in its own pixels, beside it the number or the book's sign, below it two lines."""
     from PIL import Image, ImageDraw
 
-    ink = json.loads(PALETTE.read_text(encoding="utf8"))["ink"]
+    ink = PALETTE["ink"]
     picture = Image.new("RGB", SIZE, ink["page"]["light"])
     with Image.open(CARDS / f"{card}.png") as stored:
         art = stored.convert("RGBA")

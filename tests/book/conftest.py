@@ -13,6 +13,7 @@ sys.path.append(str(pages.ROOT / "_ext"))
 SOURCES = [
     "_config.yml",
     "_toc.yml",
+    "CITATION.cff",
     "_ext",
     "_vendor",
     "chapters",

@@ -19,7 +19,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
-from leaky import copies, copies_markdown
+from leaky import cite, copies, copies_markdown
 from leaky.repository import Repository
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -396,7 +396,8 @@ def test_a_page_without_a_copy_offers_none(site):
 @pytest.fixture
 def published(monkeypatch):
     here = Repository("github.com", "someone/book", "main", "https://someone.github.io/book")
-    monkeypatch.setattr(copies, "repository", lambda: here)
+    for module in (cite, copies):
+        monkeypatch.setattr(module, "repository", lambda: here)
     monkeypatch.setattr(copies, "papers", lambda env: {"id1": "https://arxiv.org/abs/1906.08935"})
 
 
@@ -430,7 +431,8 @@ def test_references_lead_to_the_published_page(published):
 
 
 def test_without_a_site_references_lead_to_the_copy_beside_or_are_text(published, monkeypatch):
-    monkeypatch.setattr(copies, "repository", lambda: None)
+    for module in (cite, copies):
+        monkeypatch.setattr(module, "repository", lambda: None)
     assert book().address(link(refuri="04_x.html#fig-y")) == "04_x.ipynb"
     assert book().address(link(refuri="notation.html#term-SVD")) is None
     assert book("chapters/index").address(link(refuri="04_x.html")) == "04_x.ipynb"

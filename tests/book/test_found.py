@@ -14,11 +14,10 @@ import yaml
 from bs4 import BeautifulSoup
 from leaky import cite, found, head, social
 from leaky.repository import Repository, repository
+from pages import LISTED, TOC
 from pybtex.database import parse_string
 
 ROOT = Path(__file__).parents[2]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-LISTED = [page["file"] for part in TOC["parts"] for page in part["chapters"]]
 PAGES = ["index.html", *(f"{file}.html" for file in LISTED)]
 NUMBERED = [page for page in PAGES if re.match(r"chapters/\d", page)]
 HERE = repository()
@@ -139,7 +138,7 @@ def test_citation_file_agrees_with_book_and_package():
 
 
 def test_entries_are_bibtex_and_say_what_the_file_says(app):
-    where = cite.address(app, "chapters/03_dlg")
+    where = cite.address(app.builder, "chapters/03_dlg")
     entries = parse_string(
         cite.bibtex(None) + "\n" + cite.bibtex(where, "3", "DLG: one gradient", "chapters/03_dlg"), "bibtex"
     ).entries

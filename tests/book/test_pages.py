@@ -7,10 +7,8 @@ import re
 
 import pages
 import pytest
-import yaml
 
-TOC = yaml.safe_load((pages.ROOT / "_toc.yml").read_text(encoding="utf8"))
-CHAPTERS = [page["file"] for part in TOC["parts"] if part.get("numbered") for page in part["chapters"]]
+CHAPTERS = [page["file"] for part in pages.TOC["parts"] if part.get("numbered") for page in part["chapters"]]
 
 
 def problems(found):

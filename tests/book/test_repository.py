@@ -145,6 +145,7 @@ def test_gitlab_has_its_own_addresses_and_no_colab(given, remote):
     assert found.colab("03_dlg") is None
     assert found.issue == f"{found.url}/-/issues/new"
     assert found.edit("a.md") == f"{found.url}/-/edit/trunk/a.md"
+    assert found.file("a.md") == f"{found.url}/-/blob/trunk/a.md"
     asked = parse_qs(urlsplit(found.report("A & B", "C")).query)
     assert asked == {"issue[title]": ["A & B"], "issue[description]": ["C"]}
 
@@ -181,7 +182,17 @@ def test_another_address_of_the_site(given):
 
 
 @pytest.mark.parametrize(
-    "site", ["book.example.org", "https://", "https://u:Secret1@example.org", "javascript:x"]
+    "site",
+    [
+        "book.example.org",
+        "https://",
+        "https://u:Secret1@example.org",
+        "javascript:x",
+        'https://example.org/"+x+"',
+        "https://example.org/<b>",
+        r"https://example.org/\1",
+        "https://example.org/a&b",
+    ],
 )
 def test_a_wrong_address_of_the_site_is_refused(given, site):
     with pytest.raises(ValueError, match="LEAKY_SITE is the published site's address") as refused:
@@ -224,7 +235,8 @@ def page(pagename, file, title="A title", body=FRONT):
     env = SimpleNamespace(
         doc2path=lambda name: str(buttons.ROOT / file), toc_secnumbers={"chapters/03_dlg": {"": (3,)}}
     )
-    app = SimpleNamespace(config=SimpleNamespace(root_doc="chapters/index"), env=env)
+    builder = SimpleNamespace(get_target_uri=lambda name: f"{name}.html")
+    app = SimpleNamespace(config=SimpleNamespace(root_doc="chapters/index"), env=env, builder=builder)
     context = {"header_buttons": ["the theme's"], "title": title, "body": body}
     buttons.add_buttons(app, pagename, "page.html", context, doctree=bool(file))
     *ours, theirs = context["header_buttons"]

@@ -16,9 +16,7 @@ from leaky.icons import sheet
 from PIL import Image
 from sphinx.errors import ExtensionError
 
-PAGES = sorted(path.relative_to(pages.SITE).as_posix() for path in pages.SITE.glob("chapters/*.html"))
-
-
+PAGES = [f"{file}.html" for file in (pages.TOC["root"], *pages.LISTED)]
 FRONT = ["index.html"]
 FIRST, CHAPTER = 500_000, 900_000  # bytes on the wire until the first view, and until a figure is touched
 
