@@ -1,6 +1,7 @@
 """Boxes and links of a page: what the themes and extensions leave undone, or do in a way that we mend."""
 
 import functools
+import re
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -9,6 +10,8 @@ from leaky.search import keep_part
 
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 OUTSIDE = (nodes.section, nodes.document)
+# What stands behind a formula without a space.
+MARKS = re.compile(r"[^\s\w(]{1,3}")
 NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "corollary", "algorithm")
 
 
@@ -43,11 +46,23 @@ def finish(app, pagename, templatename, context, doctree):
     link_boxes(body)
     explain_links(body, glossary(app.env))
     name_rows(body)
+    keep_punctuation(body)
     # Sphinx puts entries of a deprecated role into a list; a list holds list items.
     for entry in body.select('[role="doc-biblioentry"]'):
         entry["role"] = "listitem"
     context["body"] = str(body)
     keep_part(app, pagename, body)
+
+
+def keep_punctuation(body):
+    """A formula is a picture to the browser, which would break the line between it and its comma."""
+    for formula in body.select("span.math"):
+        after = formula.next_sibling
+        mark = after and after.name is None and MARKS.match(after)
+        if mark:
+            after.replace_with(after[mark.end() :])
+            whole = formula.wrap(body.new_tag("span", attrs={"class": "leaky-together"}))
+            whole.append(mark[0])
 
 
 def name_rows(body):

@@ -332,3 +332,12 @@ def test_checks_are_lines_with_a_number_and_its_bound(site):
 def test_where_a_notebook_has_live_controls_the_website_says_what_they_need(site, name):
     text = (site / "chapters" / f"{name}.html").read_text(encoding="utf8")
     assert "so they need Python behind them: open" in text and STORED not in text
+
+
+def test_a_formula_keeps_its_punctuation():
+    """The browser breaks lines beside a formula, and so would begin one with a comma."""
+    page = BeautifulSoup('<p><span class="math">x</span>, <span class="math">y</span> z</p>', "html.parser")
+    keep_punctuation(page)
+    assert str(page.span) == '<span class="leaky-together"><span class="math">x</span>,</span>'
+    assert page.get_text() == "x, y z"
+    assert len(page.select(".leaky-together")) == 1
