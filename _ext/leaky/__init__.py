@@ -20,7 +20,6 @@ from leaky import (
     weight,
 )
 
-
 PARTS = (
     cells,
     pages,
