@@ -10,8 +10,6 @@ from leaky.search import keep_part
 
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 OUTSIDE = (nodes.section, nodes.document)
-# What stands behind a formula without a space.
-MARKS = re.compile(r"[^\s\w(]{1,3}")
 NUMBERED = ("exercise", "theorem", "definition", "proposition", "lemma", "corollary", "algorithm")
 
 
@@ -59,7 +57,7 @@ def keep_punctuation(body):
     """A formula is a picture to the browser, which would break the line between it and its comma."""
     for formula in body.select("span.math"):
         after = formula.next_sibling
-        mark = after and after.name is None and MARKS.match(after)
+        mark = isinstance(after, str) and re.match(r"[^\s\w(\[]{1,3}", after)
         if mark:
             after.replace_with(after[mark.end() :])
             whole = formula.wrap(body.new_tag("span", attrs={"class": "leaky-together"}))
