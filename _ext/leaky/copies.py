@@ -201,7 +201,7 @@ def download(context, name):
     return {
         "type": "link",
         "url": context["pathto"](f"{FOLDER}/{name}.ipynb", 1),
-        "text": ".ipynb",
+        "text": "Notebook (.ipynb)",
         "tooltip": "Download this chapter as a notebook",
         "icon": "fas fa-code",
         "label": "download-notebook-button",

@@ -1,6 +1,7 @@
 """Boxes and links of a page: what the themes and extensions leave undone, or do in a way that we mend."""
 
 import functools
+import re
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -43,11 +44,23 @@ def finish(app, pagename, templatename, context, doctree):
     explain_links(body, glossary(app.env))
     put_code_below(body)
     name_rows(body)
+    keep_punctuation(body)
     # Sphinx puts entries of a deprecated role into a list; a list holds list items.
     for entry in body.select('[role="doc-biblioentry"]'):
         entry["role"] = "listitem"
     context["body"] = str(body)
     keep_part(app, pagename, body)
+
+
+def keep_punctuation(body):
+    """A formula is a picture to the browser, which would break the line between it and its comma."""
+    for formula in body.select("span.math"):
+        after = formula.next_sibling
+        mark = isinstance(after, str) and re.match(r"[^\s\w(\[]{1,3}", after)
+        if mark:
+            after.replace_with(after[mark.end() :])
+            whole = formula.wrap(body.new_tag("span", attrs={"class": "leaky-together"}))
+            whole.append(mark[0])
 
 
 def name_rows(body):

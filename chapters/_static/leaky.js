@@ -87,3 +87,6 @@ function frameLive(place) {
   if (inAddress()) place.scrollIntoView({block: "nearest"});
 }
 document.querySelectorAll(".leaky-live").forEach(frameLive);
+
+// The theme opens every button's address in a new tab; a notebook is a file to keep.
+for (const link of document.querySelectorAll(".btn-download-notebook-button")) link.download = "";

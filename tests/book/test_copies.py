@@ -390,7 +390,8 @@ def test_a_page_without_a_copy_offers_none(site):
         page = BeautifulSoup(
             (site / "chapters" / f"{path.stem}.html").read_text(encoding="utf8"), "html.parser"
         )
-        assert not page.select("a[href*='_sources'], a.btn[href$='.ipynb'], a.btn[href$='.md']")
+        files = ".dropdown-download-buttons a:is([href$='.ipynb'], [href$='.md'])"
+        assert not page.select(f"a[href*='_sources'], {files}")
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def leads_nowhere(path, link):
 
 def test_the_site_has_these_pages_and_no_other(site):
     found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
-    found = {name for name in found if not name.startswith(("_static/", "_sources/"))}
+    found = {name for name in found if not name.startswith("_static/")}
     assert found == {*PAGES, f"{TOC['root']}.html", "live.html", "404.html"}
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pages
 import pytest
+from bs4 import BeautifulSoup
 from leaky import weight
 from leaky.formulas import Painter, in_lines
 from leaky.icons import sheet
+from leaky.pages import keep_punctuation
 from PIL import Image
 from sphinx.errors import ExtensionError
 
@@ -203,3 +205,12 @@ def test_an_empty_line_begins_a_new_line():
     assert in_lines("a") == "a"
     assert in_lines(r"a \\ b") == r"\begin{split}a \\ b\end{split}"
     assert in_lines("a\n\nb") == r"\begin{aligned}a\\b\end{aligned}"
+
+
+def test_a_formula_keeps_its_punctuation():
+    """The browser breaks lines beside a formula, and so would begin one with a comma."""
+    page = BeautifulSoup('<p><span class="math">x</span>, <span class="math">y</span> z</p>', "html.parser")
+    keep_punctuation(page)
+    assert str(page.span) == '<span class="leaky-together"><span class="math">x</span>,</span>'
+    assert page.get_text() == "x, y z"
+    assert len(page.select(".leaky-together")) == 1
