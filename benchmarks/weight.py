@@ -1,8 +1,8 @@
 """How heavy and how fast pages are on a slow phone: what they load, when they are painted, what moves.
 
-    make book && python benchmarks/weight.py                   # about five minutes, prints the table
-    python benchmarks/weight.py --site FOLDER --times 1         # another site, once
-    CHROME_PATH=... python benchmarks/pages.py --lighthouse node_modules/.bin/lighthouse
+    make book && python benchmarks/weight.py               # about five minutes, prints the table
+    python benchmarks/weight.py --site FOLDER --times 1     # another site, once
+    CHROME_PATH=/usr/bin/chromium python benchmarks/weight.py --lighthouse node_modules/.bin/lighthouse
 
 A phone of 390 pixels with a quarter of this machine's speed and 1.6 Mbit/s at 150 ms there and back, an empty
 cache, and a server that compresses as those of the web do. Bytes are those on the wire: until nothing more is

@@ -39,7 +39,7 @@ WORK = ROOT / "_build" / "files"
 STYLE = Path(__file__).with_suffix(".css")
 
 # What a page holds for the screen alone: controls, code that is folded away, lists of the site's pages.
-SCREEN = """.headerlink, button, .leaky-live, .leaky-run, .published, details.hide, div.tag_hide-cell,
+SCREEN = """.headerlink, button, .leaky-live, .leaky-run, .published, details.hide:not(:has(figure)),
     .toctree-wrapper, .sd-summary-state-marker, .lx-all > :not(.lx-printed)"""
 FRONT = "h1, p.promise, div.ways, figure.film, section:is([id$='--the-chapters'], [id$='--cite'])"
 SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
@@ -55,12 +55,6 @@ ON_PAPER = """() => {
   return {explorers: height(all(".leaky-explorer")) / height(all("")),
     wide: wide.map(element => `${element.closest("article").id}: ${element.outerHTML.slice(0, 120)}`)};
 }"""
-# A formula is one figure with what its MathML says, not a tag for each of its letters.
-FORMULAS = """() => document.querySelectorAll("mjx-container").forEach(formula => {
-  formula.setAttribute("role", "img");
-  formula.setAttribute("aria-label", formula.querySelector("math").textContent);
-  formula.querySelector("mjx-assistive-mml").style.display = "none";
-})"""
 PREFACE, ANSWERS = "Before you begin", "Answers to the quick checks"
 ABOUT = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
 AUTHORS = [author["name"] for author in ABOUT["authors"]]
@@ -101,8 +95,11 @@ def chapter(site: Path, file: str, part: str | None, names: set[str], address: s
     article = soup(site / file).select_one("article.bd-article").extract()
     for element in article.select(SCREEN):
         element.decompose()
-    for rest in article.select("details.lx-all"):
-        rest.unwrap()
+    for cell in article.select("details.hide"):  # its figure has a number, and the text speaks of it
+        for element in cell.select(":scope > :is(summary, .cell_input)"):
+            element.decompose()
+    for folded in article.select("details:is(.hide, .lx-all)"):
+        folded.unwrap()
     for solution in article.select("details.solution"):
         solution.name, solution["class"] = "div", ["solution", "admonition"]
         title = solution.summary
@@ -329,7 +326,6 @@ def print_pdf(name: str, html: str) -> Path:
             path.write_text(text, encoding="utf8")
             tab.goto(path.as_uri())
             tab.evaluate(READY)
-            tab.evaluate(FORMULAS)
             return PdfReader(BytesIO(tab.pdf(prefer_css_page_size=True, print_background=True, **options)))
 
         book = printed(html, outline=True, tagged=True)

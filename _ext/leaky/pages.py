@@ -41,6 +41,7 @@ def finish(app, pagename, templatename, context, doctree):
     name_boxes(body)
     link_boxes(body)
     explain_links(body, glossary(app.env))
+    put_code_below(body)
     name_rows(body)
     # Sphinx puts entries of a deprecated role into a list; a list holds list items.
     for entry in body.select('[role="doc-biblioentry"]'):
@@ -94,6 +95,12 @@ def link_boxes(body):
         link = body.new_tag("a", href=f"#{box['id']}", title="Link to this box")
         link["class"], link.string = "headerlink", "#"
         title.append(link)
+
+
+def put_code_below(body):
+    """The folded code of a figure stands below it from the start; else it moves while the page is loaded."""
+    for cell in body.select("div.cell.tag_hide-input:has(> details.hide):has(> div.cell_output)"):
+        cell.append(cell.find("details", class_="hide", recursive=False).extract())
 
 
 @functools.cache

@@ -159,7 +159,7 @@ def sheets(given, app):
 
 @functools.cache
 def merged_name(names, static):
-    """Another name for other contents: of the book's own sheets; of others by the version in their names."""
+    """Other contents, another name: by the sheets that are there, by the versions in the others' names."""
     there = [(static / name).read_bytes() for name in names if (static / name).exists()]
     return f"site-{zlib.crc32(b''.join([repr(names).encode(), *there])):08x}.css"
 
