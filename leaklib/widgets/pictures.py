@@ -98,12 +98,11 @@ def _again(where: str, caption: str) -> str:
     return f"<span><i>the same as {escape(where)}</i>{text}</span>"
 
 
-def figure(data: bytes, alt: str, caption: str = "", style: str = "", size: int = 64, more: str = "") -> str:
+def figure(data: bytes, alt: str, caption: str = "", size: int = 64, more: str = "") -> str:
     """A PNG as an element of a page, with its caption below; ``more`` are further attributes."""
     source = "data:image/png;base64," + base64.b64encode(data).decode()
     alt = f"{alt}: {caption}" if caption else alt
     text = f" <small>{escape(caption)}</small>" if caption else ""
-    style = f' style="{style}"' if style else ""
     # Width and height as attributes also hold where a notebook is not trusted and styles are dropped.
-    box = f'width="{size}" height="{size}"{style}{more}'
+    box = f'width="{size}" height="{size}"{more}'
     return f'<span><img src="{source}" alt="{escape(alt)}" {box}>{text}</span>'
