@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from docutils import nodes
 from sphinx.builders.html import StandaloneHTMLBuilder
+from sphinx.util.docutils import ReferenceRole
 
 from leaky.cite import address, number_and_title
 from leaky.repository import repository
@@ -35,9 +36,22 @@ class Book(StandaloneHTMLBuilder):
 
 def setup(app):
     app.add_builder(Book, override=True)
+    app.add_role("published", Published())
     app.connect("doctree-resolved", leave_out_what_is_not_published)
     app.connect("html-collect-pages", lost_page)
     app.connect("build-finished", write_files)
+
+
+class Published(ReferenceRole):
+    """A link to a file that only the published site has: {published}`words <leaky-gradients.pdf>`."""
+
+    def run(self):
+        site = getattr(repository(), "site", None)
+        return [
+            nodes.reference("", self.title, refuri=f"{site}/{self.target}")
+            if site
+            else nodes.Text(self.title)
+        ], []
 
 
 def leave_out_what_is_not_published(app, doctree, docname):
