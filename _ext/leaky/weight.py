@@ -25,7 +25,7 @@ PLACE = re.compile(r"<(?:figure|h2|img)\b[^>]*>")
 STORED = re.compile(r'\bsrc="(?:\.\./)*_images/([^"]+\.png)"')
 # Loaded by the theme's template before all others.
 THEME = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
-# When all is loaded the theme measures and changes each block of code in turn, which lays out the page each time;
+# When all is loaded the theme measures and changes each block of code in turn, laying out the page each time;
 # leaky.js marks the same blocks at once.
 BLOCKS = ',"complete"===document.readyState?T():window.addEventListener("load",T)'
 # Punctuation has the colour of the text, in light and in dark; a space has no colour that could be seen.
