@@ -4,7 +4,7 @@ Notebooks hold their pictures inside, as data: addresses, so that each is whole 
 become files of ``_images``, named after their contents: lossless WebP where that is smaller, else PNG, with
 the same pixels either way. What stands below the first section's heading is loaded when a reader comes near;
 the first figure is loaded at once. Scripts run when the page is there; the sheets of theme and book are one
-file.
+file. Code has no element for what is coloured as the text around it.
 """
 
 import base64
@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 
 from PIL import Image
+from sphinx.errors import ExtensionError
 from sphinx.util.osutil import relative_uri
 
 DATA = re.compile(r'(\b(?:src|href)=")data:image/png;base64,([^"]*)"')
@@ -24,6 +25,11 @@ PLACE = re.compile(r"<(?:figure|h2|img)\b[^>]*>")
 STORED = re.compile(r'\bsrc="(?:\.\./)*_images/([^"]+\.png)"')
 # Loaded by the theme's template before all others.
 THEME = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
+# When all is loaded the theme measures and changes each block of code in turn, laying out the page each time;
+# leaky.js marks the same blocks at once.
+BLOCKS = ',"complete"===document.readyState?T():window.addEventListener("load",T)'
+# Punctuation has the colour of the text, in light and in dark; a space has no colour that could be seen.
+UNCOLOURED = re.compile(r'<span class="p">([^<]*)</span>|<span class="w">(\s*)</span>')
 # What a page that does not say so has no use for.
 NEEDS = {
     "togglebutton": r'class="[^"]*\b(?:toggle|dropdown)\b',
@@ -39,6 +45,7 @@ def setup(app):
     # After all that finishes a page.
     app.connect("html-page-context", lighten, priority=950)
     app.connect("build-finished", merge, priority=900)
+    app.connect("build-finished", lay_out_once, priority=900)
 
 
 def lighten(app, pagename, templatename, context, doctree):
@@ -46,7 +53,8 @@ def lighten(app, pagename, templatename, context, doctree):
         return
     if "body" in context:
         images = relative_uri(app.builder.get_target_uri(pagename), "_images")
-        context["body"] = place(files(context["body"], app, images), Path(app.outdir) / "_images")
+        body = files(UNCOLOURED.sub(r"\1\2", context["body"]), app, images)
+        context["body"] = place(body, Path(app.outdir) / "_images")
     context["script_files"] = scripts(context["script_files"], context.get("body", ""))
     context["css_files"] = sheets(context["css_files"], app)
 
@@ -162,6 +170,18 @@ def merged_name(names, static):
     """Other contents, another name: by the sheets that are there, by the versions in the others' names."""
     there = [(static / name).read_bytes() for name in names if (static / name).exists()]
     return f"site-{zlib.crc32(b''.join([repr(names).encode(), *there])):08x}.css"
+
+
+def lay_out_once(app, exception):
+    """The theme's script without its turn through the blocks of code."""
+    if exception or app.builder.name != "html":
+        return
+    path = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
+    text = path.read_text(encoding="utf8")
+    if BLOCKS in text:
+        path.write_text(text.replace(BLOCKS, ""), encoding="utf8")
+    elif 'addEventListener("load"' in text:
+        raise ExtensionError(f"the theme's {path.name} has changed: update BLOCKS in _ext/leaky/weight.py")
 
 
 def merge(app, exception):

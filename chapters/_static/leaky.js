@@ -1,9 +1,14 @@
-// A table, formula or output that scrolls sideways can be reached and moved from the keyboard.
+// A table, formula or output that scrolls sideways can be reached and moved from the keyboard. All are measured before
+// one is changed, or each would lay out the page anew; what is far from the screen has its turn when it is drawn.
+const SCROLLERS = ".pst-scrollable-table-container, div.math mjx-container, span.math, .cell_output .output, .bd-article pre";
 function markScrollers() {
-  for (const box of document.querySelectorAll(".pst-scrollable-table-container, div.math mjx-container, span.math, .cell_output .output, .bd-article pre")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  const drawn = [...document.querySelectorAll(SCROLLERS)].filter(
+    box => box.checkVisibility?.({contentVisibilityAuto: true}) ?? true);
+  const scrolls = drawn.map(box => box.scrollWidth > box.clientWidth);
+  drawn.forEach((box, i) => {
+    if (scrolls[i]) box.tabIndex = 0;
     else if (box.tabIndex === 0) box.removeAttribute("tabindex");
-  }
+  });
 }
 addEventListener("load", () => {
   new ResizeObserver(markScrollers).observe(document.querySelector(".bd-article") ?? document.body);

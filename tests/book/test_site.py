@@ -108,6 +108,7 @@ OPEN_ALL = """() => {
   document.querySelectorAll("button.toggle-button-hidden").forEach(button => button.click());
   document.querySelectorAll("details").forEach(box => { box.open = true; });
   for (const picture of document.images) picture.loading = "eager";
+  for (const section of document.querySelectorAll("section")) section.style.contentVisibility = "visible";
   const seen = new Set();
   for (const word of document.querySelectorAll(".highlight span[class]:not(:has(*))")) {
     if (seen.has(word.className)) word.replaceWith(word.textContent);
