@@ -4,7 +4,7 @@ Notebooks hold their pictures inside, as data: addresses, so that each is whole 
 become files of ``_images``, named after their contents: lossless WebP where that is smaller, else PNG, with
 the same pixels either way. What stands below the first section's heading is loaded when a reader comes near;
 the first figure is loaded at once. Scripts run when the page is there; the sheets of theme and book are one
-file. Code has no element for what is coloured as the text around it.
+file.
 """
 
 import base64
@@ -28,8 +28,6 @@ THEME = ("basic.css", "styles/bootstrap.css", "styles/pydata-sphinx-theme.css")
 # When all is loaded the theme measures and changes each block of code in turn, laying out the page each time;
 # leaky.js marks the same blocks at once.
 BLOCKS = ',"complete"===document.readyState?T():window.addEventListener("load",T)'
-# Punctuation has the colour of the text, in light and in dark; a space has no colour that could be seen.
-UNCOLOURED = re.compile(r'<span class="p">([^<]*)</span>|<span class="w">(\s*)</span>')
 # What a page that does not say so has no use for.
 NEEDS = {
     "togglebutton": r'class="[^"]*\b(?:toggle|dropdown)\b',
@@ -53,8 +51,7 @@ def lighten(app, pagename, templatename, context, doctree):
         return
     if "body" in context:
         images = relative_uri(app.builder.get_target_uri(pagename), "_images")
-        body = files(UNCOLOURED.sub(r"\1\2", context["body"]), app, images)
-        context["body"] = place(body, Path(app.outdir) / "_images")
+        context["body"] = place(files(context["body"], app, images), Path(app.outdir) / "_images")
     context["script_files"] = scripts(context["script_files"], context.get("body", ""))
     context["css_files"] = sheets(context["css_files"], app)
 

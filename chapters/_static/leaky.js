@@ -1,3 +1,10 @@
+// On a phone far sections are not drawn and their height is a guess (leaky.css): a jump needs the true one.
+const drawAll = () => document.documentElement.classList.add("leaky-drawn");
+const isBack = performance.getEntriesByType("navigation")[0]?.type !== "navigate"; // to where the reader was
+if (location.hash || isBack) drawAll();
+addEventListener("click", ({target}) => target.closest?.("a[href*='#']") && drawAll(), {capture: true});
+addEventListener("hashchange", drawAll);
+
 // A table, formula or output that scrolls sideways can be reached and moved from the keyboard. All are measured before
 // one is changed, or each would lay out the page anew; what is far from the screen has its turn when it is drawn.
 const SCROLLERS = ".pst-scrollable-table-container, div.math mjx-container, span.math, .cell_output .output, .bd-article pre";
