@@ -270,9 +270,9 @@ class Copy:
     def card(self, node):
         """A card of the front page is a line: the link, then what it says."""
         title = next(found for found in node.findall(nodes.container) if "sd-card-title" in found["classes"])
-        link = next(node.findall(nodes.reference))
+        link = next(node.findall(nodes.reference), None)
         text = [block for found in node.findall(nodes.paragraph) for block in self.block(found)]
-        return " · ".join([f"**{linked(self.inline(title[0]), self.links.address(link))}**", *text])
+        return " · ".join([f"**{linked(self.inline(title[0]), link and self.links.address(link))}**", *text])
 
     def block_rubric(self, node):
         return [f"**{self.inline(node)}**"]

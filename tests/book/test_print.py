@@ -12,7 +12,6 @@ from book_files import ANSWERS
 from bs4 import BeautifulSoup
 from leaky.handouts import FILES
 from leaky.repository import repository
-from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
 ADDRESS = "https://somebody.github.io/gradients"
@@ -129,19 +128,16 @@ def test_an_explorer_shows_three_of_its_positions(students):
         assert len(explorer.select("figure:has(> figcaption)")) == len(shown)
 
 
-@pytest.mark.skipif(pages.CHROMIUM is None, reason="there is no Chromium on this machine")
-def test_paper_holds_it(editions, tmp_path):
+def test_paper_holds_it(browser, editions, tmp_path):
     """Nothing is wider than the paper, and the frames of explorers take a tenth of it at most."""
     path = tmp_path / "book.html"
     path.write_text(editions[book_files.STUDENTS], encoding="utf8")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=pages.CHROMIUM, args=pages.ARGUMENTS)
-        page = browser.new_page(viewport=book_files.PAPER)
-        page.emulate_media(media="print")
-        page.goto(path.as_uri())
-        page.evaluate(pages.READY)
-        found = page.evaluate(book_files.ON_PAPER)
-        browser.close()
+    page = browser.new_page(viewport=book_files.PAPER)
+    page.emulate_media(media="print")
+    page.goto(path.as_uri())
+    page.evaluate(pages.READY)
+    found = page.evaluate(book_files.ON_PAPER)
+    page.close()
     assert found["wide"] == []
     assert found["explorers"] <= 0.1
 
