@@ -163,8 +163,9 @@ def visit(browser, address):
             "console", lambda message: message.type == "error" and trouble.append(f"console: {message.text}")
         )
         page.on("requestfailed", lambda request: trouble.append(f"request failed: {request.url}"))
-        # A file has no status.
-        page.on("response", lambda it: it.ok or it.status == 0 or trouble.append(f"{it.status}: {it.url}"))
+        # A file has no status; 304 says that what the browser kept is still right.
+        fine = (0, 304)
+        page.on("response", lambda it: it.ok or it.status in fine or trouble.append(f"{it.status}: {it.url}"))
 
         def stays_here(request):
             if not request.url.startswith((own, "data:", "blob:")):
