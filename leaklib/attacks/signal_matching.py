@@ -44,7 +44,7 @@ def along(logits: Tensor, signal: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SignalStep:
-    """``step`` with the error signals given instead of computed, N×epochs×classes: one each time that an example is met."""
+    """``step`` with the error signals given, N×epochs×classes: one for each time that an example is met."""
 
     step: FedSGD | FedAvg
 

@@ -36,6 +36,7 @@ KEPT = (10, 30, 100, 300, 1000)  # on the way to more steps these are kept, too
 RECIPE = 1  # counts up when anything above or in ``learn`` changes, so that no older network is taken for it
 
 State = dict[str, Tensor]
+Watch = Callable[[int, nn.Module], bool | None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Pretrained(Checked):
     in the user's cache folder.
     """
 
-    network: Architecture = ConvNet(64)
+    network: Architecture = ConvNet()
     steps: Natural = 1000
 
     def build(self, seed: int) -> nn.Module:
@@ -62,7 +63,7 @@ def learn(
     steps: int,
     seed: int,
     *,
-    callback: Callable[[int, nn.Module], bool | None] | None = None,
+    callback: Watch | None = None,
 ) -> nn.Module:
     """A float64 copy of ``model`` after ``steps`` of Adam on crops that ``seed`` draws.
 

@@ -60,7 +60,8 @@ def error_signal(model: nn.Module, update: Update) -> tuple[Float[Tensor, "class
     """The mean error signal p − onehot(y) of the examples, as sent, and over how many epochs it is a mean.
 
     It is the gradient of the last layer's bias; of FedAvg the sum over the local steps divided by their
-    number and the learning rate. ValueError without such a bias, and for steps that are neither FedSGD nor FedAvg.
+    number and the learning rate. ValueError without such a bias, and for steps that are neither FedSGD nor
+    FedAvg.
     """
     check_head(model, update)
     _, bias = _last_layer(update.tensors)
