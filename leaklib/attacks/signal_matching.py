@@ -35,6 +35,7 @@ from leaklib.fields import Count, Natural, NonNegative, Several
 from leaklib.types import AnyInputs, AnyTargets, Callback, Labels, Reconstruction, Tensors, Update
 
 TINY = 1e-12  # the smallest probability that a start gives
+LEAST = 1e-2  # of the largest signal: where the others hide that of an example, it starts from this share
 
 
 def along(logits: Tensor, signal: Tensor) -> Tensor:
@@ -100,7 +101,6 @@ class SignalMatching(AttackBase):
     restarts: Natural = 3
     history: Several = 200
     total_variation: NonNegative = 0.0
-    scaled: bool = True
 
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
@@ -108,7 +108,6 @@ class SignalMatching(AttackBase):
         labels, step = infer_labels(model, update), unclipped(update)
         double = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
         precise = copy.deepcopy(model).double()
-        targets, scales = self._targets(precise, double, step, labels)
         weight = self.total_variation
         found = Search(
             precise,
@@ -119,25 +118,21 @@ class SignalMatching(AttackBase):
             restarts=self.restarts,
             stray=STRAY,
             prior=(lambda images, spent: weight * total_variation(images)) if weight else None,
-            targets=targets,
+            targets=_targets(precise, double, step, labels),
             explained=double,
-            scales=scales,
             callback=callback,
         ).run(generator)
         return replace(found, inputs=found.inputs.to(next(model.parameters()).dtype))
 
-    def _targets(
-        self, model: nn.Module, update: Update, step: FedSGD | FedAvg, labels: Labels
-    ) -> tuple[Targets, Tensor | None]:
-        mean, epochs = error_signal(model, replace(update, step=step))
-        if update.num_examples == 1 and epochs == 1 and update.mechanism is None:
-            return Known(labels, mean[None, None]), None
-        signals = shared_out(mean, labels)
-        hot = one_hot(labels, len(mean)).to(mean)
-        start = (signals + hot).clamp_min(TINY)
-        start = (start / start.sum(1, keepdim=True)).log()[:, None].expand(-1, epochs, -1).contiguous()
-        size = -(signals * hot).sum(1)
-        return Free(labels, start), (size.max() / size if self.scaled and len(size) > 1 else None)
+
+def _targets(model: nn.Module, update: Update, step: FedSGD | FedAvg, labels: Labels) -> Targets:
+    """The signal as it was sent, where it is that of one example and nothing touched it, or free ones."""
+    mean, epochs = error_signal(model, replace(update, step=step))
+    if update.num_examples == 1 and epochs == 1 and update.mechanism is None:
+        return Known(labels, mean[None, None])
+    start = (shared_out(mean, labels) + one_hot(labels, len(mean))).clamp_min(TINY)
+    start = (start / start.sum(1, keepdim=True)).log()
+    return Free(labels, start[:, None].repeat(1, epochs, 1))
 
 
 def unclipped(update: Update) -> FedSGD | FedAvg:
@@ -153,17 +148,15 @@ def unclipped(update: Update) -> FedSGD | FedAvg:
     )
 
 
-def shared_out(
-    mean: Float[Tensor, "classes"], labels: Labels, least: float = 1e-2
-) -> Float[Tensor, "examples classes"]:
+def shared_out(mean: Float[Tensor, "classes"], labels: Labels) -> Float[Tensor, "examples classes"]:
     """Signals of examples with these ``labels``, whose mean is near ``mean``: where a search can begin.
 
-    The examples of a class share its negative entry evenly; where there is none, they get the ``least`` share
+    The examples of a class share its negative entry evenly; where there is none, they get the share LEAST
     of the largest. What each is short of is spread over the other classes as the positive entries are.
     """
     total, counts = len(labels) * mean, torch.bincount(labels, minlength=len(mean))
     wanted = -total / counts.clamp_min(1)
-    sizes = wanted[labels].clamp(min=least * wanted[labels].abs().max().item(), max=1 - TINY)
+    sizes = wanted[labels].clamp(min=LEAST * wanted[labels].abs().max().item(), max=1 - TINY)
     hot = one_hot(labels, len(mean)).to(mean)
-    other = (total.clamp_min(0) + least * total.abs().mean())[None] * (1 - hot)
+    other = (total.clamp_min(0) + LEAST * total.abs().mean())[None] * (1 - hot)
     return sizes[:, None] * (other / other.sum(1, keepdim=True) - hot)
