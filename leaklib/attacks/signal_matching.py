@@ -16,7 +16,9 @@ Chapters: 6, 8, 9.
 """
 
 import copy
+import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -26,14 +28,15 @@ from torch.nn.functional import one_hot
 from leaklib.attacks.dlg import INNER, STRAY
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import error_signal, infer_labels
-from leaklib.attacks.search.matching import Search
+from leaklib.attacks.search.matching import PATIENCE, Search
 from leaklib.attacks.search.objectives import total_variation
-from leaklib.attacks.search.optimizers import LBFGS
+from leaklib.attacks.search.optimizers import LBFGS, BoxedAdam, Optimizer
 from leaklib.attacks.search.targets import Known, Targets
 from leaklib.client import FedAvg, FedSGD
 from leaklib.fields import Count, Natural, NonNegative, Several
 from leaklib.types import AnyInputs, AnyTargets, Callback, Labels, Reconstruction, Tensors, Update
 
+LR, ANNEAL = 0.05, 3e-3  # Adam's first step size, and what is left of the prior in the end
 TINY = 1e-12  # the smallest probability that a start gives
 LEAST = 1e-2  # of the largest signal: where the others hide that of an example, it starts from this share
 
@@ -101,6 +104,7 @@ class SignalMatching(AttackBase):
     restarts: Natural = 3
     history: Several = 200
     total_variation: NonNegative = 0.0
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
 
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
@@ -108,16 +112,25 @@ class SignalMatching(AttackBase):
         labels, step = infer_labels(model, update), unclipped(update)
         double = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
         precise = copy.deepcopy(model).double()
-        weight = self.total_variation
+        weight, lbfgs, evaluations = self.total_variation, self.optimizer == "lbfgs", self.steps * INNER
+        fall = 1.0 if lbfgs else ANNEAL
+
+        def optimizer(point: Tensor) -> Optimizer:
+            if lbfgs:
+                return LBFGS(point, history=self.history)
+            pixels = update.num_examples * math.prod(update.input_shape)
+            return BoxedAdam(point, lr=LR, steps=evaluations, signed=False, inside=pixels)
+
         found = Search(
             precise,
             replace(double, step=SignalStep(step)),
             labels,
-            lambda point: LBFGS(point, history=self.history),
-            evaluations=self.steps * INNER,
+            optimizer,
+            evaluations=evaluations,
             restarts=self.restarts,
-            stray=STRAY,
-            prior=(lambda images, spent: weight * total_variation(images)) if weight else None,
+            stray=STRAY if lbfgs else None,
+            patience=PATIENCE if lbfgs else None,
+            prior=(lambda images, spent: weight * fall**spent * total_variation(images)) if weight else None,
             targets=_targets(precise, double, step, labels),
             explained=double,
             callback=callback,
