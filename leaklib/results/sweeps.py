@@ -177,7 +177,7 @@ class Doubled:
 def victims(
     base: Experiment, photographs: int, cifar: int, seeds: tuple[int, ...] = (0, 1)
 ) -> list[Experiment]:
-    """``base`` on so many photographs and CIFAR-10 pictures, others for each seed, which decides the training."""
+    """``base`` on so many photographs and CIFAR-10 pictures for each seed, which also trains the network."""
     photos, others = Photos(side="right"), CIFAR10()
     return [
         replace(base, data=data, first_client=seed * count + i, seed=seed)
@@ -356,13 +356,17 @@ BOTH = ("none", "8 bits", "4 bits", "2 bits", "signs", "top 10 %", "top 1 %", "t
 
 
 def attackers(model: Architecture, mechanism: Mechanism) -> dict[str, Attack]:
-    """Who attacks one picture behind ``mechanism``: with and without a prior, and without knowing it."""
+    """Who attacks one picture behind ``mechanism``: with and without a prior, and each without knowing it.
+
+    A naive attacker differs from the adaptive one of the same name in that alone.
+    """
     if mechanism in ONE_BIT:
-        return {"adaptive, smooth": SIGNS, "naive": Naive(SIGNS)}
+        return {"adaptive, smooth": SIGNS, "naive, smooth": Naive(SIGNS)}
     sharp, smooth = IDLG(steps=30), IDLG(steps=30, total_variation=3e-3)
     if isinstance(model, LeNet):  # badly conditioned: more steps, a long memory, float64
         sharp, smooth = Precise(IDLG(steps=100, history=600)), IDLG(steps=60, total_variation=1e-2)
-    return {"adaptive": sharp, "adaptive, smooth": smooth, "naive": Naive(smooth)}
+    adaptive = {"adaptive": sharp, "adaptive, smooth": smooth}
+    return adaptive | {"naive": Naive(sharp), "naive, smooth": Naive(smooth)}
 
 
 def repeated(base: Experiment, count: int) -> list[Experiment]:
