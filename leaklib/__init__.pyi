@@ -24,6 +24,7 @@ from leaklib.attacks.linear_layer import LinearLayer as LinearLayer
 from leaklib.attacks.naive import Naive as Naive
 from leaklib.attacks.naive import Precise as Precise
 from leaklib.attacks.recursive import Recursive as Recursive
+from leaklib.attacks.signal_matching import SignalMatching as SignalMatching
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
 from leaklib.client import Average as Average
 from leaklib.client import FedAvg as FedAvg
@@ -60,6 +61,7 @@ from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet
 from leaklib.models.lenet5 import LeNet5 as LeNet5
 from leaklib.models.mlp import Mlp as Mlp
+from leaklib.models.pretrained import Pretrained as Pretrained
 from leaklib.models.resnet import ResNet as ResNet
 from leaklib.models.transformer import TinyTransformer as TinyTransformer
 from leaklib.plots import show_images as show_images
