@@ -50,12 +50,15 @@ from leaklib.mechanisms.quantize import Quantize as Quantize
 from leaklib.mechanisms.sign import SignSGD as SignSGD
 from leaklib.mechanisms.top_k import TopK as TopK
 from leaklib.metrics import Score as Score
+from leaklib.metrics import constant_floor as constant_floor
 from leaklib.metrics import gray_floor as gray_floor
+from leaklib.metrics import identified as identified
 from leaklib.metrics import match_batch as match_batch
 from leaklib.metrics import psnr as psnr
 from leaklib.metrics import score as score
 from leaklib.metrics import ssim as ssim
 from leaklib.metrics import token_accuracy as token_accuracy
+from leaklib.metrics import wilson as wilson
 from leaklib.models.convnet import ConvNet as ConvNet
 from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet

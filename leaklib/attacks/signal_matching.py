@@ -105,14 +105,14 @@ class SignalMatching(AttackBase):
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
-        labels = infer_labels(model, update)
+        labels, step = infer_labels(model, update), unclipped(update)
         double = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
         precise = copy.deepcopy(model).double()
-        targets, scales = self._targets(precise, double, labels)
+        targets, scales = self._targets(precise, double, step, labels)
         weight = self.total_variation
         found = Search(
             precise,
-            replace(double, step=SignalStep(double.step)),
+            replace(double, step=SignalStep(step)),
             labels,
             lambda point: LBFGS(point, history=self.history),
             evaluations=self.steps * INNER,
@@ -126,16 +126,31 @@ class SignalMatching(AttackBase):
         ).run(generator)
         return replace(found, inputs=found.inputs.to(next(model.parameters()).dtype))
 
-    def _targets(self, model: nn.Module, update: Update, labels: Labels) -> tuple[Targets, Tensor | None]:
-        mean, steps = error_signal(model, update)
-        if update.num_examples == 1 and steps == 1 and update.mechanism is None:
+    def _targets(
+        self, model: nn.Module, update: Update, step: FedSGD | FedAvg, labels: Labels
+    ) -> tuple[Targets, Tensor | None]:
+        mean, epochs = error_signal(model, replace(update, step=step))
+        if update.num_examples == 1 and epochs == 1 and update.mechanism is None:
             return Known(labels, mean[None, None]), None
         signals = shared_out(mean, labels)
         hot = one_hot(labels, len(mean)).to(mean)
         start = (signals + hot).clamp_min(TINY)
-        start = (start / start.sum(1, keepdim=True)).log()[:, None].expand(-1, steps, -1).contiguous()
+        start = (start / start.sum(1, keepdim=True)).log()[:, None].expand(-1, epochs, -1).contiguous()
         size = -(signals * hot).sum(1)
         return Free(labels, start), (size.max() / size if self.scaled and len(size) > 1 else None)
+
+
+def unclipped(update: Update) -> FedSGD | FedAvg:
+    """The client's step without clipping, which of a single example only makes the signal smaller."""
+    match update.step:
+        case FedSGD() if update.num_examples == 1 or update.step.max_grad_norm is None:
+            return FedSGD()
+        case FedAvg():
+            return update.step
+    raise ValueError(
+        f"SignalMatching needs updates from FedSGD or FedAvg, clipped only where they come from one example, "
+        f"got {update.num_examples} examples and {update.step}"
+    )
 
 
 def shared_out(

@@ -135,6 +135,7 @@ class Search:
     targets: Targets | None = None
     explained: Update | None = None
     scales: Tensor | None = None
+    aims: Targets = field(init=False)
     spent: int = field(default=0, init=False)
     restart: int = field(default=0, init=False)
     first: float = field(default=math.inf, init=False)
@@ -142,8 +143,7 @@ class Search:
     def run(self, generator: torch.Generator | None = None) -> Reconstruction:
         """The best guess of all starts. Without a ``generator`` seed 0 is used."""
         check_update(self.model, self.update)
-        if self.targets is None:
-            self.targets = self._targets()
+        self.aims = self.targets or self._targets()
         best_loss, best, generator = math.inf, None, given(generator, "attack")
         for restart in range(self.restarts + 1):
             self.restart = restart
@@ -173,18 +173,17 @@ class Search:
             pixels = size * math.prod(self.update.input_shape)
             noise = 0.1 * torch.randn(size, pixels // size, generator=generator)
             parts.append(0.5 + (noise if self.scales is None else noise / self.scales[:, None]).flatten())
-            parts.append(self.targets.draw(generator))
+            parts.append(self.aims.draw(generator))
         return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
 
     def split(self, point: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
         """Each lane's pictures and targets."""
-        assert self.targets is not None
         size, shape = self.update.num_examples, self.update.input_shape
         unknowns, pixels = point.view(lanes, -1), size * math.prod(shape)
         pictures = unknowns[:, :pixels].reshape(lanes, size, -1)
         if self.scales is not None:
             pictures = 0.5 + (pictures - 0.5) * self.scales.to(point)[:, None]
-        return pictures.reshape(lanes, size, *shape), self.targets.given(unknowns[:, pixels:])
+        return pictures.reshape(lanes, size, *shape), self.aims.given(unknowns[:, pixels:])
 
     def evaluate(self, point: Tensor) -> tuple[Tensor, bool]:
         """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
@@ -206,8 +205,7 @@ class Search:
     @cached_property
     def gray(self) -> float:
         """What mid-gray pictures score at the start of the search, with even labels where none are known."""
-        assert self.targets is not None
-        gray, targets = mid_gray(self.model, self.update), self.targets.neutral()
+        gray, targets = mid_gray(self.model, self.update), self.aims.neutral()
         targets = targets.to(gray) if targets.is_floating_point() else targets
         loss = misfit(self.model, self.update, gray, targets, self.objective)
         if self.prior is not None:
@@ -225,9 +223,8 @@ class Search:
         return torch.vmap(lambda candidate: compare(candidate, update, objective))(candidates)
 
     def reconstruct(self, lane: Tensor) -> Reconstruction:
-        assert self.targets is not None
         pictures, _ = self.split(lane, 1)
-        labels = self.targets.labels(lane[pictures.numel() :])
+        labels = self.aims.labels(lane[pictures.numel() :])
         explained = self.explained or self.update
         return explain(self.model, explained, self.update.to_inputs(pictures[0]), labels)
 
