@@ -16,7 +16,9 @@ Chapters: 6, 8, 9.
 """
 
 import copy
+import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -26,15 +28,17 @@ from torch.nn.functional import one_hot
 from leaklib.attacks.dlg import INNER, STRAY
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import error_signal, infer_labels
-from leaklib.attacks.search.matching import Search
+from leaklib.attacks.search.matching import PATIENCE, Search
 from leaklib.attacks.search.objectives import total_variation
-from leaklib.attacks.search.optimizers import LBFGS
+from leaklib.attacks.search.optimizers import LBFGS, BoxedAdam, Optimizer
 from leaklib.attacks.search.targets import Known, Targets
 from leaklib.client import FedAvg, FedSGD
 from leaklib.fields import Count, Natural, NonNegative, Several
 from leaklib.types import AnyInputs, AnyTargets, Callback, Labels, Reconstruction, Tensors, Update
 
+LR, ANNEAL = 0.05, 3e-3  # Adam's first step size, and what is left of the prior in the end
 TINY = 1e-12  # the smallest probability that a start gives
+LEAST = 1e-2  # of the largest signal: where the others hide that of an example, it starts from this share
 
 
 def along(logits: Tensor, signal: Tensor) -> Tensor:
@@ -100,7 +104,7 @@ class SignalMatching(AttackBase):
     restarts: Natural = 3
     history: Several = 200
     total_variation: NonNegative = 0.0
-    scaled: bool = True
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
 
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
@@ -108,36 +112,40 @@ class SignalMatching(AttackBase):
         labels, step = infer_labels(model, update), unclipped(update)
         double = replace(update, tensors={name: tensor.double() for name, tensor in update.tensors.items()})
         precise = copy.deepcopy(model).double()
-        targets, scales = self._targets(precise, double, step, labels)
-        weight = self.total_variation
+        weight, lbfgs, evaluations = self.total_variation, self.optimizer == "lbfgs", self.steps * INNER
+        fall = 1.0 if lbfgs else ANNEAL
+
+        def optimizer(point: Tensor) -> Optimizer:
+            if lbfgs:
+                return LBFGS(point, history=self.history)
+            pixels = update.num_examples * math.prod(update.input_shape)
+            return BoxedAdam(point, lr=LR, steps=evaluations, signed=False, inside=pixels)
+
         found = Search(
             precise,
             replace(double, step=SignalStep(step)),
             labels,
-            lambda point: LBFGS(point, history=self.history),
-            evaluations=self.steps * INNER,
+            optimizer,
+            evaluations=evaluations,
             restarts=self.restarts,
-            stray=STRAY,
-            prior=(lambda images, spent: weight * total_variation(images)) if weight else None,
-            targets=targets,
+            stray=STRAY if lbfgs else None,
+            patience=PATIENCE if lbfgs else None,
+            prior=(lambda images, spent: weight * fall**spent * total_variation(images)) if weight else None,
+            targets=_targets(precise, double, step, labels),
             explained=double,
-            scales=scales,
             callback=callback,
         ).run(generator)
         return replace(found, inputs=found.inputs.to(next(model.parameters()).dtype))
 
-    def _targets(
-        self, model: nn.Module, update: Update, step: FedSGD | FedAvg, labels: Labels
-    ) -> tuple[Targets, Tensor | None]:
-        mean, epochs = error_signal(model, replace(update, step=step))
-        if update.num_examples == 1 and epochs == 1 and update.mechanism is None:
-            return Known(labels, mean[None, None]), None
-        signals = shared_out(mean, labels)
-        hot = one_hot(labels, len(mean)).to(mean)
-        start = (signals + hot).clamp_min(TINY)
-        start = (start / start.sum(1, keepdim=True)).log()[:, None].expand(-1, epochs, -1).contiguous()
-        size = -(signals * hot).sum(1)
-        return Free(labels, start), (size.max() / size if self.scaled and len(size) > 1 else None)
+
+def _targets(model: nn.Module, update: Update, step: FedSGD | FedAvg, labels: Labels) -> Targets:
+    """The signal as it was sent, where it is that of one example and nothing touched it, or free ones."""
+    mean, epochs = error_signal(model, replace(update, step=step))
+    if update.num_examples == 1 and epochs == 1 and update.mechanism is None:
+        return Known(labels, mean[None, None])
+    start = (shared_out(mean, labels) + one_hot(labels, len(mean))).clamp_min(TINY)
+    start = (start / start.sum(1, keepdim=True)).log()
+    return Free(labels, start[:, None].repeat(1, epochs, 1))
 
 
 def unclipped(update: Update) -> FedSGD | FedAvg:
@@ -153,17 +161,15 @@ def unclipped(update: Update) -> FedSGD | FedAvg:
     )
 
 
-def shared_out(
-    mean: Float[Tensor, "classes"], labels: Labels, least: float = 1e-2
-) -> Float[Tensor, "examples classes"]:
+def shared_out(mean: Float[Tensor, "classes"], labels: Labels) -> Float[Tensor, "examples classes"]:
     """Signals of examples with these ``labels``, whose mean is near ``mean``: where a search can begin.
 
-    The examples of a class share its negative entry evenly; where there is none, they get the ``least`` share
+    The examples of a class share its negative entry evenly; where there is none, they get the share LEAST
     of the largest. What each is short of is spread over the other classes as the positive entries are.
     """
     total, counts = len(labels) * mean, torch.bincount(labels, minlength=len(mean))
     wanted = -total / counts.clamp_min(1)
-    sizes = wanted[labels].clamp(min=least * wanted[labels].abs().max().item(), max=1 - TINY)
+    sizes = wanted[labels].clamp(min=LEAST * wanted[labels].abs().max().item(), max=1 - TINY)
     hot = one_hot(labels, len(mean)).to(mean)
-    other = (total.clamp_min(0) + least * total.abs().mean())[None] * (1 - hot)
+    other = (total.clamp_min(0) + LEAST * total.abs().mean())[None] * (1 - hot)
     return sizes[:, None] * (other / other.sum(1, keepdim=True) - hot)

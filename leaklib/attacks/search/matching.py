@@ -134,7 +134,6 @@ class Search:
     callback: Callback | None = None
     targets: Targets | None = None
     explained: Update | None = None
-    scales: Tensor | None = None
     aims: Targets = field(init=False)
     spent: int = field(default=0, init=False)
     restart: int = field(default=0, init=False)
@@ -171,8 +170,7 @@ class Search:
         parts, size = [], self.update.num_examples
         for _ in range(self.lanes):
             pixels = size * math.prod(self.update.input_shape)
-            noise = 0.1 * torch.randn(size, pixels // size, generator=generator)
-            parts.append(0.5 + (noise if self.scales is None else noise / self.scales[:, None]).flatten())
+            parts.append(0.5 + 0.1 * torch.randn(pixels, generator=generator))
             parts.append(self.aims.draw(generator))
         return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
 
@@ -180,10 +178,8 @@ class Search:
         """Each lane's pictures and targets."""
         size, shape = self.update.num_examples, self.update.input_shape
         unknowns, pixels = point.view(lanes, -1), size * math.prod(shape)
-        pictures = unknowns[:, :pixels].reshape(lanes, size, -1)
-        if self.scales is not None:
-            pictures = 0.5 + (pictures - 0.5) * self.scales.to(point)[:, None]
-        return pictures.reshape(lanes, size, *shape), self.aims.given(unknowns[:, pixels:])
+        pictures = unknowns[:, :pixels].reshape(lanes, size, *shape)
+        return pictures, self.aims.given(unknowns[:, pixels:])
 
     def evaluate(self, point: Tensor) -> tuple[Tensor, bool]:
         """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
