@@ -179,6 +179,21 @@ def test_what_was_not_measured_is_said_and_not_invented() -> None:
     assert [frame is not None for frame in data(html)["frames"]] == [True, *[False] * 4, True]
 
 
+def test_a_setting_that_was_not_measured_at_all_is_named_once() -> None:
+    axes = [
+        CHANNELS,
+        Axis("labels", ("known", "inferred"), buttons=True),
+        Axis("steps", (0, 10), buttons=True),
+    ]
+    results = [position(c, at=(c, "known", 0)) for c in (1, 4)]
+    text = Page(explore(results, axes, title="Three", curve=Curve("rank")).html).text
+    assert (
+        "Not measured: channels: 2, labels: known, steps: 0; labels: inferred, steps: 0; labels: known"
+        in text
+    )
+    assert text.count("labels: inferred, steps: 10") == 1
+
+
 def test_nothing_comes_from_elsewhere() -> None:
     html = three().html
     page = Page(html)
@@ -263,8 +278,13 @@ def test_a_verdict_has_a_mark_besides_its_color() -> None:
 def test_a_spread_is_told_with_its_value() -> None:
     wide = position(1, value=31.42, low=20.0, high=40.0)
     spec = data(three(results=[wide], curve=Curve("PSNR", "dB")).html)
-    assert spec["frames"][0]["curve"] == [31.42, 20.0, 40.0, "31.4 dB (20 to 40)"]
+    assert spec["frames"][0]["curve"] == [31.42, 20.0, 40.0, None, ["31.4 dB", "20 to 40"]]
     assert spec["curve"]["name"] == "PSNR in dB"
+    many = replace(wide, count=5, floor=12.0)
+    spec = data(three(results=[many], curve=Curve("PSNR", "dB", limits=(15, 60))).html)
+    assert spec["frames"][0]["curve"][3:] == [12.0, ["31.4 dB", "median of 5, 20 to 40"]]
+    assert spec["curve"]["limits"] == [[15, "15"], [60, "60"]]
+    assert [tick for tick, _ in spec["curve"]["ticks"]] == [20, 40, 60]
     ticks = data(three(results=[position(1, value=0.0)], curve=Curve("rank")).html)["curve"]["ticks"]
     assert ticks[0][0] < ticks[-1][0], "a scale has a length even where nothing varies"
 
@@ -291,9 +311,18 @@ def test_numbers_are_short(value, text) -> None:
         (lambda: three(start=(4,), results=[position(1)]), r"measured .* got \(4,\)"),
         (lambda: three(printed=[(4,)], results=[position(1)]), r"measured .* got \(4,\)"),
         (lambda: three(curve=None), "pass curve="),
+        (
+            lambda: explore([position(1)], [replace(CHANNELS, buttons=True)], title="B", curve=Curve("r")),
+            "along a slider, got buttons for 'channels'",
+        ),
         (lambda: Axis("bits", (1,)), "two or more"),
         (lambda: Axis("bits", (1, 1)), "two or more"),
-        (lambda: Axis("bits", (1, 2), labels=("one",)), "got 1 labels for 2"),
+        (lambda: Axis("bits", (1, 2), labels=("one",)), "one label .* got 1 for 2 values"),
+        (lambda: Axis("bits", (1, 2), families=("one",)), "one family .* got 1 for 2 values"),
+        (lambda: Axis("bits", (1, 2, 3), families=("a", "b", "a")), "in one piece, got a, b, a"),
+        (lambda: Curve("PSNR", limits=(60, 5)), "from low to high, got 60 to 5"),
+        (lambda: position(1, value=None, count=3), "a value beside count and floor"),
+        (lambda: position(1, floor=float("nan")), "finite"),
         (lambda: Pictures("x", pictures(1) + 1), r"in \[0, 1\], got 1"),
         (lambda: Pictures("x", pictures(1) * float("nan")), r"in \[0, 1\], got nan"),
         (lambda: Pictures("x", pictures(2), ("one",)), "got 1 for 2"),
