@@ -110,7 +110,7 @@
         reasons().forEach((why, i) => {
           const {input, reason, label} = all[i];
           input.disabled = why !== "";
-          reason.textContent = why && `, ${why}`;
+          reason.textContent = why && ` (${why})`;
           label.title = why;
         });
       },
@@ -233,7 +233,7 @@
     const points = frames.flatMap(frame => frame ? [frame.curve] : []);
     const values = points.flatMap(([v, a, b]) => [v, a, b]).flatMap(v => v === null ? [] : [v]);
     const over = values.some(v => v > high), under = values.some(v => v < low);
-    const scale = [...curve.ticks.map(([, text]) => text), ...over ? [`>${highest}`] : [], ...under ? [`<${lowest}`] : []];
+    const scale = [...curve.ticks.map(([, text]) => text), ...over ? [`> ${highest}`] : [], ...under ? [`< ${lowest}`] : []];
     const gutter = 8 + 7 * Math.max(...scale.map(text => text.length));
     const ghosts = places.settings.length > 1, spread = points.some(point => point[4][1]);
     const svg = drawn("svg", {role: ghosts ? "group" : "img", class: ghosts ? "lx-high" : ""});
@@ -299,7 +299,8 @@
       const ground = drawn("g", {"aria-hidden": "true"}, ...curve.ticks.flatMap(([v, label]) => [
         line(gutter, y(v), width, y(v), "stroke:var(--lx-line)"),
         drawn("text", {x: gutter - 6, y: y(v) + 4, "text-anchor": "end"}, label)]));
-      for (const [v, label] of /** @type {[number, string][]} */ ([...over ? [[high + 1, `>${highest}`]] : [], ...under ? [[low - 1, `<${lowest}`]] : []]))
+      for (const [v, label] of /** @type {[number, string][]} */ ([...over ? [[high + 1, `>${highest}`]] : [],
+        ...under ? [[low - 1, `<${lowest}`]] : []]))
         ground.append(drawn("text", {x: gutter - 6, y: y(v) + 4, "text-anchor": "end"}, label));
       axis.families.forEach((family, i) => {
         if (family === axis.families[i - 1]) return;
@@ -497,7 +498,7 @@
       if (!plotted) return;
       [reading.textContent, more.textContent] = frame.curve[4];
       reading.textContent ||= "no value";
-      plotted.svg.setAttribute("aria-label", `Curve of ${curve.name} over ${axes[0].name}, at ${where}: `
+      plotted.svg.setAttribute("aria-label", `Curve of ${curve.name} over ${axes[0].name}, at ${axes[0].values[place[0]]}: `
         + [reading.textContent, more.textContent].filter(Boolean).join(", ") + (curve.mark[1] ? `; line at ${curve.mark[1]}` : ""));
       if (moved) plotted.draw(place); // at first, as soon as its size is known
     }

@@ -78,10 +78,10 @@ KINDS["top 1 %"] = "top k"
 
 
 def many_axes():
-    """Six compressors in four families, three moments of training, two attackers: 26 of 36 positions.
+    """Six compressors in four families, three moments of training, two attackers: 27 of 36 positions.
 
-    Without training the naive attacker was not run, and behind signs neither, nor the adaptive one at 10 steps
-    behind "top 1 %". Without training all is above 60 dB.
+    The naive attacker was not run without training and behind signs, the adaptive one not behind "top 1 %"
+    after 10 steps. Without training all is above 60 dB.
     """
     victim = pictures(1, "victim")
     results = [
@@ -184,13 +184,13 @@ def explorer(page, number=0):
 def state(box):
     """What a reader sees and hears of an explorer."""
     return box.evaluate("""box => ({
-      heard: [...box.querySelectorAll("input[type=range]")].map(input => input.getAttribute("aria-valuetext")),
+      heard: [...box.querySelectorAll("[type=range]")].map(input => input.getAttribute("aria-valuetext")),
       chosen: [...box.querySelectorAll("input:checked")].map(input => input.labels[0].textContent),
       verdict: box.querySelector("[aria-live]").textContent,
       shown: [...box.querySelectorAll(".lx-live img")].map(image => image.src),
       alts: [...box.querySelectorAll(".lx-live img")].map(image => image.alt),
       numbers: [...box.querySelectorAll("dd")].map(number => number.textContent),
-      curve: box.querySelector(".lx-plot svg")?.getAttribute("aria-label"),
+      curve: box.querySelector(".lx-plot > svg")?.getAttribute("aria-label"),
       drawing: box.querySelector(".lx-live .lx-drawing svg:not([aria-hidden])")?.getAttribute("aria-label"),
       point: box.querySelector(".lx-plot .lx-here")?.getAttribute("cx"),
     })""")
@@ -292,7 +292,7 @@ def test_two_explorers_on_a_page_do_not_meet(visit, name):
 
 
 def choose(box, group, name):
-    box.get_by_role("radiogroup", name=group).get_by_role("radio", name=name).check(force=True)
+    box.get_by_role("radiogroup", name=group).get_by_role("radio", name=name, exact=True).check(force=True)
 
 
 def test_buttons_are_chosen_by_key_and_say_why_one_is_disabled(visit):
@@ -310,7 +310,7 @@ def test_buttons_are_chosen_by_key_and_say_why_one_is_disabled(visit):
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowRight")
     assert state(box)["chosen"] == ["10", "naive"], "0 was not measured, and is not stopped at"
-    untrained = box.get_by_role("radio", name="0, not measured with attacker: naive")
+    untrained = box.get_by_role("radio", name="0 (not measured with attacker: naive)")
     assert untrained.is_disabled()
     assert box.get_by_title("not measured with attacker: naive").inner_text().startswith("0")
     choose(box, "attacker", "adaptive")
@@ -335,11 +335,13 @@ def test_a_setting_begins_at_its_nearest_position_and_the_reader_comes_back(visi
 
 WALK = """async box => {
   const seen = [], inputs = [...box.querySelectorAll("input")];
-  for (let round = 0; round < 400; round++) {
-    const input = inputs[(round * 7 + (round >> 3)) % inputs.length];
+  let seed = 1;
+  const below = n => (seed = seed * 16807 % 2147483647) % n;
+  for (let round = 0; round < 600; round++) {
+    const input = inputs[below(inputs.length)];
     if (input.disabled) continue;
     if (input.type === "radio") input.checked = true;
-    else input.value = (round * 5) % (+input.max + 1);
+    else input.value = below(+input.max + 1);
     input.dispatchEvent(new Event("input", {bubbles: true}));
     seen.push([box.querySelector(".lx-verdict").textContent, box.querySelector(".lx-top b").textContent,
       box.querySelectorAll(".lx-here").length]);
@@ -369,7 +371,8 @@ def test_the_other_settings_lie_behind_and_a_click_chooses_one(visit):
     line = ghosts.nth(1).locator(".lx-near")
     # Of its second family: halfway from 8 bits to 2 bits.
     x, y = line.evaluate("""path => {
-      const [x1, y1, x2, y2] = path.getAttribute("d").match(/M([^M]*)/g)[1].match(/[\\d.]+ [\\d.]+/g).flatMap(p => p.split(" ").map(Number));
+      const second = path.getAttribute("d").split("M")[2];
+      const [x1, y1, x2, y2] = second.replace("h.01L", " ").split(" ").map(Number);
       const {left, top} = path.ownerSVGElement.getBoundingClientRect();
       return [left + (x1 + x2) / 2, top + (y1 + y2) / 2];
     }""")
@@ -408,7 +411,7 @@ def test_what_is_above_the_scale_is_an_open_mark_with_its_value(visit):
     assert (
         box.locator(".lx-here").evaluate("mark => mark.tagName + mark.style.fill") == "pathvar(--lx-surface)"
     )
-    assert box.locator(".lx-said").inner_text() == "95" and box.locator(".lx-top b").inner_text() == "95 dB"
+    assert box.locator(".lx-said").text_content() == "95" and box.locator(".lx-top b").inner_text() == "95 dB"
     assert box.locator(".lx-front path[style*='lx-surface']").count() == 6
     assert box.locator(".lx-top").inner_text().endswith("median of 5, 93 to 99")
 
@@ -457,14 +460,14 @@ def test_a_drawing_moves_with_the_slider_and_keeps_its_place(visit, toys, name):
     box = explorer(page)
     slider = box.get_by_role("slider")
     live, seen, places, shapes = ".lx-live .lx-drawing svg[role=img]", [], [], []
-    for value in "01234":
+    for value in "0134":
         slider.fill(value)
         seen.append(state(box)["drawing"])
         places.append(slider.bounding_box()["y"])
         shapes.append(box.locator(live).inner_html())
-    assert seen == [(k != 3 and f"weight: {k}. The guess is wrong by {k}.") or None for k in range(1, 6)]
+    assert seen == [f"weight: {k}. The guess is wrong by {k}." for k in (1, 2, 4, 5)]
     assert len(set(places)) == 1
-    assert shapes[1] == shapes[3] != shapes[0] and shapes[2] == ""
+    assert shapes[1] == shapes[2] != shapes[0]
     assert box.locator(".lx-strip .lx-drawing img").count() == 3, "each stored once"
     slider.fill("0")
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
@@ -542,9 +545,9 @@ TIME = """async box => {
 }"""
 
 
-@pytest.mark.parametrize("number", [0, 1, 2], ids=["one axis", "two axes", "many axes"])
-def test_a_new_position_is_seen_at_once(visit, number, record_property):
-    times = explorer(visit("site"), number).evaluate(TIME)
+@pytest.mark.parametrize(("name", "number"), [("both", 0), ("both", 1), ("many", 0)])
+def test_a_new_position_is_seen_at_once(visit, name, number, record_property):
+    times = explorer(visit(name), number).evaluate(TIME)
     record_property("milliseconds", times)
     print(f"median {median(times):.1f} ms, slowest {max(times):.1f} ms of {len(times)}")
     assert len(times) in (16, 11, 10) and median(times) < LIMIT
@@ -760,7 +763,7 @@ def test_pictures_that_are_files_are_shown_when_they_are_there(browser, pages):
     page.goto((pages / "site.html").as_uri())
     page.wait_for_load_state("networkidle")
     box, before = explorer(page), len(asked)
-    assert before == 2 + 8, "those of the two starts"
+    assert before == 2 + 8 + 1, "those of the starts, of which two have one original"
     slow.append(True)
     seen = box.evaluate("""async box => {
       const image = [...box.querySelectorAll(".lx-live img")].at(-1), seen = [];
