@@ -14,10 +14,11 @@ import joblib
 from joblib.parallel import get_active_backend
 
 from leaklib.experiment import Experiment
+from leaklib.metrics import wilson
 from leaklib.sweep.key import key
 from leaklib.sweep.rows import Row, row_of
 from leaklib.sweep.store import cached, keep
-from leaklib.sweep.witness import observe
+from leaklib.sweep.witness import observe, one_thread
 
 Setting = TypeVar("Setting", bound=Hashable)
 
@@ -71,7 +72,8 @@ def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iter
 
 def measure(experiment: Experiment) -> Row:
     """Run ``experiment`` on one thread and make its row, without looking at what is stored."""
-    return row_of(*observe(experiment))
+    with one_thread():
+        return row_of(*observe(experiment))
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,27 @@ class Point:
     def median(self) -> float:
         """The PSNR that half of the pictures reach."""
         return median(self.psnr)
+
+    @property
+    def gray(self) -> float:
+        """The median PSNR of a gray picture: an attack that stays below has shown nothing."""
+        return median(value for row in self.rows for value in row.gray)
+
+    @property
+    def constant(self) -> float:
+        """The median PSNR of the best picture of one color."""
+        return median(value for row in self.rows for value in row.constant)
+
+    @property
+    def identified(self) -> tuple[int, int]:
+        """How many pictures were pointed out among the candidates, and of how many."""
+        hits = [value for row in self.rows for value in row.identified]
+        return sum(map(int, hits)), len(hits)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the probability that a picture is identified."""
+        return wilson(*self.identified)
 
     @property
     def evaluations(self) -> int:

@@ -4,6 +4,7 @@ What the document itself does is tested in ``tests/inpage``.
 """
 
 import re
+import time
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -76,6 +77,20 @@ def inner(page):
     return page.locator("iframe").element_handle().content_frame()
 
 
+def wait_inside(page, condition, seconds=20):
+    """Until an expression holds in the frame; TimeoutError if it does not.
+
+    Each look is an `evaluate` of its own. Playwright's `wait_for_function` looks once like that, then it
+    evaluates the text inside the frame, where the Content Security Policy forbids it: it fails wherever
+    the first look came too early.
+    """
+    end = time.monotonic() + seconds
+    while not inner(page).evaluate(condition):
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds} s still not {condition}")
+        page.wait_for_timeout(30)
+
+
 @by_figure
 def test_a_figure_shows_the_attack_at_its_settings(framed, path, figure):
     page = framed(f"chapters/{path.stem}.html")
@@ -143,7 +158,7 @@ def test_the_address_sets_the_attack_and_the_attack_the_address(framed):
     page.wait_for_function("location.hash === '#live:sample=coffee&seed=4'")
     page.locator("article a[href='#live:weights=uniform']").click()
     # The picture stays, and the frame answers with all that is set.
-    inner(page).wait_for_function("location.hash.startsWith('#sample=coffee&weights=uniform')")
+    wait_inside(page, "location.hash.startsWith('#sample=coffee&weights=uniform')")
     page.wait_for_function("/^#live:sample=coffee&weights=uniform&channels=12&.*seed=0/.test(location.hash)")
 
 
@@ -153,7 +168,7 @@ def test_a_link_keeps_the_picture_of_the_reader(framed, tmp_path):
     shown = "document.querySelector('canvas.picture').toDataURL()"
     sample = inner(page).evaluate(shown)
     inner(page).locator("input[type=file]").set_input_files(tmp_path / "mine.png")
-    inner(page).wait_for_function(f"{shown} !== {sample!r}")
+    wait_inside(page, f"{shown} !== {sample!r}")
     mine = inner(page).evaluate(shown)
     page.locator("article a[href='#live:channels=8']").click()
     page.wait_for_function("location.hash.includes('channels=8&batch')")
