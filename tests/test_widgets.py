@@ -14,11 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
+from leaklib.data import Photos
 from leaklib.plots import SERIES, panels, svg
+from leaklib.results.sweeps import BASE, MECHANISMS
 from leaklib.rng import generator
+from leaklib.sweep.rows import Row, _tall
+from leaklib.sweep.runs import Point
 from leaklib.widgets import explore
 from leaklib.widgets.explorer import Explorer
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, show
+from leaklib.widgets.swept import compressors
+from leaklib.widgets.swept import position as swept
 
 ROOT = Path(__file__).parents[1]
 
@@ -342,3 +348,50 @@ def test_an_explorer_that_is_too_large_is_refused() -> None:
     many = Pictures("guess", pictures(8, size=256))
     with pytest.raises(ValueError, match=r"1\.5 MB, this one has 2\.\d\d MB with 8 .* show fewer"):
         three(results=[position(1, pictures=(many,))])
+
+
+def measured(*psnr: float, pictures: bool = True) -> Row:
+    count = len(psnr)
+    guess = _tall(torch.full((min(count, 4), 3, 32, 32), 0.25)) if pictures else ""
+    return Row(
+        key="", witness=(), psnr=psnr, ssim=psnr, token_accuracy=psnr, label_overlap=1.0, loss=0.0,
+        baseline=1.0, evaluations=100, restarts=0, bits=8, seconds=1.0, torch="", pictures=guess,
+        gray=(11.0,) * count, constant=(14.0,) * count, identified=tuple(float(v > 20) for v in psnr),
+        confidence=(0.25,) * count,
+    )  # fmt: skip
+
+
+def test_a_point_of_a_sweep_becomes_a_position() -> None:
+    """The pictures of the first rows that keep any, the numbers of all of them."""
+    experiments = tuple(replace(BASE, first_client=i) for i in range(3))
+    rows = (measured(30.0, pictures=False), measured(18.04), measured(62.0))
+    made = swept((1000, "DLG"), Point(experiments, rows), numbers=(Number("evaluations", 100),))
+    assert (made.value, made.low, made.high, made.count, made.floor) == (30.0, 18.0, 62.0, 3, 11.0)
+    original, guess = made.pictures
+    assert torch.equal(original.images, torch.cat([Photos().batch(i, 1).inputs for i in (1, 2)]))
+    assert original.captions == ("gray: 11 dB",) * 2 and guess.captions == ("18 dB", "62 dB")
+    assert made.verdict.startswith("2 of 3 victims are identified among 64")
+    assert list(map(str, made.numbers)) == ["21 to 94 %", "14 dB", "0.250", "100"]
+    assert len(swept((1,), Point(experiments, rows), shown=1).pictures[1].images) == 1
+    assert swept((1,), Point(experiments[:1], rows[:1]), verdict="Words.").pictures == ()
+
+
+def test_a_batch_shows_its_first_pictures() -> None:
+    batch = replace(BASE, batch_size=6)
+    made = swept((6,), Point((batch,), (measured(*map(float, range(30, 36))),)), shown=4)
+    assert torch.equal(made.pictures[0].images, Photos().batch(0, 6).inputs[:4])
+    assert made.count == 6 and made.pictures[1].captions == ("30 dB", "31 dB", "32 dB", "33 dB")
+
+
+def test_compressors_are_families() -> None:
+    axis = compressors(MECHANISMS)
+    assert dict(zip(axis.values, axis.families, strict=True)) | {"1 bit": "rounding", "signs": "signs"} == {
+        name: kind
+        for kind, names in {
+            "none": ["none"],
+            "rounding": [f"{bits} bits" for bits in (16, 12, 8, 6, 4, 3, 2)] + ["1 bit"],
+            "signs": ["signs"],
+            "top k": [f"top {share} %" for share in (50, 30, 10, 3, 1, 0.3, 0.1)],
+        }.items()
+        for name in names
+    }

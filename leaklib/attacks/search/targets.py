@@ -5,7 +5,7 @@ unknowns to each lane's point, from a start that is drawn.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from torch import Tensor
 from leaklib.types import AnyTargets, Labels
 
 
+@runtime_checkable
 class Targets(Protocol):
     """``unknowns`` numbers per lane, and what the client step is given for them, lanes first."""
 
