@@ -125,11 +125,12 @@
    */
   function tick(axis, ticks) {
     const last = axis.values.length - 1, width = ticks.clientWidth - 2 * THUMB;
-    const room = 7 * Math.max(...axis.values.map(text => text.length)) + 12;
+    const longest = 7 * Math.max(...axis.values.map(text => text.length));
+    const room = Math.max(longest + 12, 1.5 * longest + 8 - THUMB); // the last one stands inside, nearer to the one before
     let every = Math.max(1, Math.ceil(last * room / Math.max(width, 1)));
     // A little wider where that reaches the last value.
     for (let step = every; step <= 2 * every; step++) if (last % step === 0) { every = step; break; }
-    // The first and the last one stand inside, which may be too much for the two alone.
+    // Both ends stand inside, which may be too much for the two alone.
     const ends = 7 * (axis.values[0].length + axis.values[last].length) + 12;
     if (every === last && ends > width + 2 * THUMB) every = last + 1;
     ticks.replaceChildren(...axis.values.flatMap((text, i) => {
@@ -283,17 +284,14 @@
       const pointsOf = (/** @type {number[]} */ setting) => places.along(setting).map(frame => frame?.curve ?? NOTHING);
 
       /**
-       * Neighbors that were measured and are of one family; a gap stays a gap.
+       * Neighbors that were measured and are of one family; a gap stays a gap. What stands alone is a dash.
        * @param {Point[]} points
        */
       function path(points) {
-        let text = "";
-        points.forEach(([v], i) => {
-          if (v === null) return;
-          const joined = i > 0 && points[i - 1][0] !== null && axis.families[i] === axis.families[i - 1];
-          text += `${joined ? "L" : "M"}${x(i)} ${y(v)}${joined ? "" : "h.01"}`; // alone it is a dot
-        });
-        return text;
+        const joined = points.map(([v], i) =>
+          i > 0 && v !== null && points[i - 1][0] !== null && axis.families[i] === axis.families[i - 1]);
+        return points.flatMap(([v], i) => v === null ? [] : joined[i] ? [`L${x(i)} ${y(v)}`]
+          : joined[i + 1] ? [`M${x(i)} ${y(v)}`] : [`M${x(i) - 4} ${y(v)}h8`]).join("");
       }
 
       const ground = drawn("g", {"aria-hidden": "true"}, ...curve.ticks.flatMap(([v, label]) => [
@@ -435,7 +433,7 @@
     const kind = size > 4 ? "lx-many" : size > 1 ? "lx-some" : size || !drawings.length ? "lx-few" : "lx-bare";
     const parts = [...size ? [pictures] : [], ...drawings.length ? [drawing] : [],
       ...[plot, choices].filter(part => part.hasChildNodes()), verdict, numbers];
-    const also = `${drawings.length ? " lx-drawn" : ""}${choices.hasChildNodes() ? " lx-asked" : ""}`;
+    const also = `${drawings.length ? " lx-drawn" : ""}${choices.hasChildNodes() ? " lx-asked" : ""}${size === 2 ? " lx-two" : ""}`;
     const live = make("div", {class: `lx-live ${kind}${also}`, role: "group",
       "aria-label": spec.title}, ...parts);
 

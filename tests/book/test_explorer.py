@@ -372,7 +372,7 @@ def test_the_other_settings_lie_behind_and_a_click_chooses_one(visit):
     # Of its second family: halfway from 8 bits to 2 bits.
     x, y = line.evaluate("""path => {
       const second = path.getAttribute("d").split("M")[2];
-      const [x1, y1, x2, y2] = second.replace("h.01L", " ").split(" ").map(Number);
+      const [x1, y1, x2, y2] = second.replace("L", " ").split(" ").map(Number);
       const {left, top} = path.ownerSVGElement.getBoundingClientRect();
       return [left + (x1 + x2) / 2, top + (y1 + y2) / 2];
     }""")
