@@ -286,6 +286,7 @@ def test_a_spread_is_told_with_its_value() -> None:
     spec = data(three(results=[wide], curve=Curve("PSNR", "dB")).html)
     assert spec["frames"][0]["curve"] == [31.42, 20.0, 40.0, None, ["31.4 dB", "20 to 40"]]
     assert spec["curve"]["name"] == "PSNR in dB"
+    assert "<p>PSNR 31.4 dB, 20 to 40</p>" in three(results=[wide], curve=Curve("PSNR", "dB")).html
     many = replace(wide, count=5, floor=12.0)
     spec = data(three(results=[many], curve=Curve("PSNR", "dB", limits=(15, 60))).html)
     assert spec["frames"][0]["curve"][3:] == [12.0, ["31.4 dB", "median of 5, 20 to 40"]]

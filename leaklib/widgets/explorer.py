@@ -55,7 +55,7 @@ def explore(
     store, frames = Store(), {}
     for p in dict.fromkeys((first, *paper, *(p for p in names if p in places))):
         kind = "first" if p == first else "printed" if p in paper else ""
-        frames[p] = _frame(places[p], names[p], store, drawn.get(p), kind)
+        frames[p] = _frame(places[p], names[p], curve, store, drawn.get(p), kind)
     spec = {
         "title": title,
         "axes": [
@@ -133,13 +133,17 @@ def _mark(position: Position) -> str:
     return {True: "✓ ", False: "✗ ", None: ""}[position.holds]
 
 
-def _frame(position: Position, name: str, store: Store, drawing: str | None, kind: str) -> str:
+def _frame(
+    position: Position, name: str, curve: Curve | None, store: Store, drawing: str | None, kind: str
+) -> str:
     """One frame of the film strip; those of a ``kind``, "first" or "printed", have all their pictures."""
     whole, first = kind != "", kind == "first"
     rows = "".join(store.row(row, name, whole=whole, first=first) for row in position.pictures)
     if drawing is not None:
         rows += store.drawing(drawing, name, f"{name}. {position.verdict}")
-    numbers = escape("; ".join(f"{number.name} {number}" for number in position.numbers))
+    value, spread = _reading(position, curve)
+    told = [f"{curve.name} {value}, {spread}"] if curve is not None and spread else []
+    numbers = escape("; ".join([*told, *(f"{number.name} {number}" for number in position.numbers)]))
     verdict, numbers = escape(_mark(position) + position.verdict), f"<p>{numbers}</p>" if numbers else ""
     return f"<figcaption>{escape(name)}</figcaption>{rows}{numbers}<p>{verdict}</p></figure>"
 
