@@ -78,7 +78,7 @@ class Free:
         return self.start.numel()
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        return self.start.flatten()
+        return self.start.flatten().cpu()
 
     def given(self, unknowns: Tensor) -> Tensor:
         hot = one_hot(self.classes, self.start.shape[-1]).to(unknowns)

@@ -11,6 +11,7 @@ labels mean something else. Two networks each, from two seeds.
 Chapters: 6, 8, 9.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -22,6 +23,7 @@ from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.naive import Naive, Precise
 from leaklib.attacks.recursive import Recursive
+from leaklib.attacks.search.matching import mid_gray
 from leaklib.attacks.signal_matching import SignalMatching
 from leaklib.client import FedSGD
 from leaklib.data import CIFAR10, Data, Photos
@@ -34,7 +36,7 @@ from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.parts.build import Architecture
 from leaklib.models.pretrained import Pretrained
-from leaklib.types import Attack, Batch, Mechanism
+from leaklib.types import Attack, Batch, Callback, Mechanism, Reconstruction, Update
 
 BASE = Experiment(data=Photos(), model=ConvNet(64), step=FedSGD(), attack=IDLG())
 
@@ -124,22 +126,41 @@ def both() -> dict[tuple[int, str], list[Experiment]]:
 def training() -> dict[tuple[str, int, str], list[Experiment]]:
     """(network, steps of training, attack): one picture, 1,500 evaluations in float64, label from the update.
 
-    Ten victims for each of two trainings of the first network, six for those of the others.
+    Ten victims for each of two trainings where the first network has learned most, three elsewhere.
     """
     sweep = {}
-    for network, model in TRAINED.items():
-        for steps in STEPS:
-            for name, attack in ON_TRAINED.items():
-                if name == "Recursive" and not isinstance(model, LeNet):
-                    continue
-                architecture = Pretrained(model, steps)
-                if name == "Recursive, float64 client":
-                    if not isinstance(model, LeNet):
-                        continue
-                    architecture = Doubled(architecture)
-                base = replace(BASE, model=architecture, attack=attack)
-                sweep[network, steps, name] = victims(base, *((7, 3) if network == "ConvNet 64" else (4, 2)))
+    for (network, model), steps, (name, attack) in product(TRAINED.items(), STEPS, ON_TRAINED.items()):
+        architecture: Architecture = Pretrained(model, steps)
+        if name.startswith("Recursive"):
+            if not isinstance(model, LeNet):
+                continue
+            if "float64" in name:
+                architecture = Doubled(architecture)
+        count = (7, 3) if (network, steps) == ("ConvNet 64", 1000) else (2, 1)
+        base = replace(BASE, model=architecture, attack=OrGray(attack))
+        sweep[network, steps, name] = victims(base, *count)
     return sweep
+
+
+@dataclass(frozen=True)
+class OrGray:
+    """``attack``, or mid-gray where it refuses: a client so sure of its label that its signal rounds to 0."""
+
+    attack: Attack
+
+    def __call__(
+        self,
+        model: nn.Module,
+        update: Update,
+        *,
+        generator: torch.Generator | None = None,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        try:
+            return self.attack(model, update, generator=generator, callback=callback)
+        except ValueError:
+            labels = torch.zeros(update.num_examples, dtype=torch.int64)
+            return Reconstruction(mid_gray(model, update), labels, math.nan)
 
 
 @dataclass(frozen=True)
@@ -153,12 +174,14 @@ class Doubled:
         return self.network.build(seed).double()
 
 
-def victims(base: Experiment, photographs: int, cifar: int) -> list[Experiment]:
-    """``base`` on so many photographs and CIFAR-10 pictures, for each of two trainings."""
+def victims(
+    base: Experiment, photographs: int, cifar: int, seeds: tuple[int, ...] = (0, 1)
+) -> list[Experiment]:
+    """``base`` on so many photographs and CIFAR-10 pictures for each seed, which also trains the network."""
     photos, others = Photos(side="right"), CIFAR10()
     return [
         replace(base, data=data, first_client=seed * count + i, seed=seed)
-        for seed in (0, 1)
+        for seed in seeds
         for data, count in ((photos, photographs), (others, cifar))
         for i in range(count)
     ]
@@ -253,7 +276,10 @@ def trained_compression() -> dict[tuple[str, int, str], list[Experiment]]:
     """
     return {
         (name, steps, attacker): victims(
-            replace(BASE, model=Pretrained(ConvNet(64), steps), mechanism=mechanism, attack=attack), 2, 1
+            replace(BASE, model=Pretrained(ConvNet(64), steps), mechanism=mechanism, attack=OrGray(attack)),
+            2,
+            1,
+            (0,),
         )
         for name, mechanism in MECHANISMS.items()
         if name not in ("12 bits", "top 50 %", "top 30 %", "top 0.3 %")
@@ -330,13 +356,17 @@ BOTH = ("none", "8 bits", "4 bits", "2 bits", "signs", "top 10 %", "top 1 %", "t
 
 
 def attackers(model: Architecture, mechanism: Mechanism) -> dict[str, Attack]:
-    """Who attacks one picture behind ``mechanism``: with and without a prior, and without knowing it."""
+    """Who attacks one picture behind ``mechanism``: with and without a prior, and each without knowing it.
+
+    A naive attacker differs from the adaptive one of the same name in that alone.
+    """
     if mechanism in ONE_BIT:
-        return {"adaptive, smooth": SIGNS, "naive": Naive(SIGNS)}
+        return {"adaptive, smooth": SIGNS, "naive, smooth": Naive(SIGNS)}
     sharp, smooth = IDLG(steps=30), IDLG(steps=30, total_variation=3e-3)
     if isinstance(model, LeNet):  # badly conditioned: more steps, a long memory, float64
         sharp, smooth = Precise(IDLG(steps=100, history=600)), IDLG(steps=60, total_variation=1e-2)
-    return {"adaptive": sharp, "adaptive, smooth": smooth, "naive": Naive(smooth)}
+    adaptive = {"adaptive": sharp, "adaptive, smooth": smooth}
+    return adaptive | {"naive": Naive(sharp), "naive, smooth": Naive(smooth)}
 
 
 def repeated(base: Experiment, count: int) -> list[Experiment]:
