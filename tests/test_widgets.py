@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from leaklib.data import Photos
+from leaklib.metrics import gray_floor
 from leaklib.plots import SERIES, panels, svg
 from leaklib.results.sweeps import BASE, MECHANISMS
 from leaklib.rng import generator
@@ -23,7 +24,7 @@ from leaklib.sweep.runs import Point
 from leaklib.widgets import explore
 from leaklib.widgets.explorer import Explorer
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, show
-from leaklib.widgets.swept import compressors
+from leaklib.widgets.swept import compressor_axis
 from leaklib.widgets.swept import position as swept
 
 ROOT = Path(__file__).parents[1]
@@ -370,11 +371,16 @@ def test_a_point_of_a_sweep_becomes_a_position() -> None:
     assert (made.value, made.low, made.high, made.count, made.floor) == (30.0, 18.0, 62.0, 3, 11.0)
     original, guess = made.pictures
     assert torch.equal(original.images, torch.cat([Photos().batch(i, 1).inputs for i in (1, 2)]))
-    assert original.captions == ("gray: 11 dB",) * 2 and guess.captions == ("18 dB", "62 dB")
+    floors = gray_floor(original.images).tolist()
+    assert original.captions == tuple(f"gray: {v:.0f} dB" for v in floors)
+    assert guess.captions == ("18 dB", "62 dB")
     assert made.verdict.startswith("2 of 3 victims are identified among 64")
     assert list(map(str, made.numbers)) == ["21 to 94 %", "14 dB", "0.250", "100"]
     assert len(swept((1,), Point(experiments, rows), shown=1).pictures[1].images) == 1
     assert swept((1,), Point(experiments[:1], rows[:1]), verdict="Words.").pictures == ()
+    before = replace(rows[1], gray=(), constant=(), identified=(), confidence=())
+    older = swept((1,), Point(experiments[1:2], (before,)), verdict="Words.")
+    assert older.floor == round(floors[0], 1) and older.numbers == () and older.value == 18.0
 
 
 def test_a_batch_shows_its_first_pictures() -> None:
@@ -385,7 +391,7 @@ def test_a_batch_shows_its_first_pictures() -> None:
 
 
 def test_compressors_are_families() -> None:
-    axis = compressors(MECHANISMS)
+    axis = compressor_axis(MECHANISMS)
     assert dict(zip(axis.values, axis.families, strict=True)) | {"1 bit": "rounding", "signs": "signs"} == {
         name: kind
         for kind, names in {

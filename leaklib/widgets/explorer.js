@@ -76,16 +76,28 @@
     const input = make("input", {type: "range", min: 0, max: axis.values.length - 1, step: 1, "aria-label": axis.name,
       autocomplete: "off", "data-lm-suppress-shortcuts": "true"}); // or JupyterLab takes the arrow keys
     const track = make("span", {class: "lx-track"}, input, ticks);
+    let off = /** @type {string[]} */ ([]);
+    const mark = () => axis.values.forEach((_, i) => {
+      const text = /** @type {HTMLElement | null} */ (ticks.querySelector(`[data-i="${i}"]`));
+      if (!text) return;
+      text.classList.toggle("lx-off", off[i] !== "");
+      text.title = off[i];
+    });
     return {
       box: make("label", {class: "lx-slider"}, make("span", {class: "lx-name"}, axis.name, value), track),
       inputs: [input],
       read: () => Number(input.value),
-      show(i) {
+      show(i, reasons) {
+        off = reasons();
+        mark();
         input.value = `${i}`;
         value.textContent = axis.values[i];
         input.setAttribute("aria-valuetext", axis.values[i]);
       },
-      fit: () => tick(axis, ticks),
+      fit() {
+        tick(axis, ticks);
+        mark();
+      },
     };
   }
 
@@ -136,7 +148,7 @@
     ticks.replaceChildren(...axis.values.flatMap((text, i) => {
       if (i % every) return [];
       const edge = 7 * text.length <= 2 * THUMB ? "" : i === 0 ? "lx-start" : i === last ? "lx-end" : "";
-      return [make("span", {style: `left:${THUMB + width * i / last}px`, class: edge}, text)];
+      return [make("span", {style: `left:${THUMB + width * i / last}px`, class: edge, "data-i": i}, text)];
     }));
   }
 
@@ -215,8 +227,8 @@
         if (leads([axis, v])) return "";
         const others = axes.map((_, i) => i).filter(i => i !== axis && (i > 0 || axis === 0));
         const blame = others.filter(i => axes[i].values.some((_, w) => leads([axis, v], [i, w])));
-        return "not measured with " + (blame.length ? blame : others)
-          .map(i => `${axes[i].name}: ${axes[i].values[place[i]]}`).join(", ");
+        const named = (blame.length ? blame : others).map(i => `${axes[i].name}: ${axes[i].values[place[i]]}`);
+        return named.length ? `not measured with ${named.join(", ")}` : "not measured";
       });
     }
     return {frameAt, along, settings, nearest, moved, reasons};

@@ -4,13 +4,17 @@ Chapters: 6, 8, 9.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from statistics import median
 
 import torch
 from torch import Tensor
 
+from leaklib.experiment import Experiment
+from leaklib.metrics import gray_floor
 from leaklib.sweep.rows import CANDIDATES, KEPT
 from leaklib.sweep.runs import Point
+from leaklib.types import Inputs
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, Value
 
 DECIBELS = Curve("PSNR", "dB", limits=(5, 60))
@@ -31,44 +35,55 @@ def position(
     The first ``shown`` pictures that its rows keep stand beside their originals. The verdict says how many
     victims were identified, unless it is given; ``numbers`` come after those that all points have.
     """
-    kept = [pair for i, pair in zip(range(shown), _kept(point), strict=False)]
+    kept = list(islice(_kept(point), shown))
     rows = ()
     if kept:
-        originals, guesses, floors, captions = zip(*kept, strict=True)
+        originals, guesses, scores = zip(*kept, strict=True)
+        truth = torch.stack(originals)
+        floors = tuple(f"gray: {v:.0f} dB" for v in gray_floor(truth).tolist())
+        captions = tuple(f"{v:.0f} dB" for v in scores)
         rows = (
-            Pictures("original", torch.stack(originals), floors),
+            Pictures("original", truth, floors),
             Pictures("reconstruction", torch.stack(guesses), captions),
         )
-    hits, count = point.identified
+    if verdict is None:
+        hits, count = point.identified
+        verdict = f"{hits} of {count} victims are identified among {CANDIDATES} pictures; chance finds 1.6 %."
     return Position(
         at,
         rows,
-        verdict
-        or f"{hits} of {count} victims are identified among {CANDIDATES} pictures; chance finds 1.6 %.",
+        verdict,
         holds,
         (*_numbers(point), *numbers),
         round(point.median, 1),
         round(point.psnr[0], 1),
         round(point.psnr[-1], 1),
         count=len(point.psnr),
-        floor=round(point.gray, 1),
+        floor=round(median(_floors(point)), 1),
     )
 
 
-def _kept(point: Point) -> Iterator[tuple[Tensor, Tensor, str, str]]:
-    """Original, reconstruction and a caption for each; CIFAR-10's pictures are in no row."""
+def _truth(experiment: Experiment) -> Inputs:
+    return experiment.data.batch(experiment.first_client, experiment.batch_size).inputs
+
+
+def _floors(point: Point) -> list[float]:
+    """What gray scores on each victim; rows of before this was kept are of data that is always there."""
+    runs = zip(point.experiments, point.rows, strict=True)
+    return [v for e, row in runs for v in row.gray or gray_floor(_truth(e)).tolist()]
+
+
+def _kept(point: Point) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Original, reconstruction and PSNR of each picture in the rows; of CIFAR-10 there are none."""
     for experiment, row in zip(point.experiments, point.rows, strict=True):
-        if not row.pictures:
-            continue
-        truth = experiment.data.batch(experiment.first_client, experiment.batch_size).inputs[:KEPT]
-        for original, guess, gray, decibels in zip(
-            truth, row.reconstructions, row.gray, row.psnr, strict=False
-        ):
-            yield original, guess, f"gray: {gray:.0f} dB", f"{decibels:.0f} dB"
+        if row.pictures:
+            yield from zip(_truth(experiment)[:KEPT], row.reconstructions, row.psnr, strict=False)
 
 
 def _numbers(point: Point) -> tuple[Number, ...]:
-    """What all points have: how sure identification is, the other floor, and what the network thought."""
+    """How sure identification is, the other floor, and what the network thought, where rows keep them."""
+    if not all(row.identified and row.confidence for row in point.rows):
+        return ()
     low, high = (round(100 * share) for share in point.interval)
     sure = median(value for row in point.rows for value in row.confidence)
     return (
@@ -78,7 +93,7 @@ def _numbers(point: Point) -> tuple[Number, ...]:
     )
 
 
-def compressors(names: Iterable[str]) -> Axis:
+def compressor_axis(names: Iterable[str]) -> Axis:
     """A slider over compressors as sweeps name them: rounding, signs and top k are families of their own."""
     names = tuple(names)
     families = ("rounding" if "bit" in name else "top k" if "top" in name else name for name in names)

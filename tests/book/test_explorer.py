@@ -248,6 +248,8 @@ def test_what_was_not_measured_is_passed_over(visit):
         heard += state(explorer(page))["heard"]
     assert heard == ["2", "4", "2"] and slider.input_value() == "1"
     assert "ot measured" not in explorer(page).locator(".lx-live").inner_text()
+    off = explorer(page).locator(".lx-off")
+    assert off.all_inner_texts() == ["3"] and off.get_attribute("title") == "not measured"
     runs = explorer(page).locator(CURVE).get_attribute("d").count("M")
     assert runs == 2, "no line joins the positions before the gap with those after it"
 
