@@ -10,9 +10,10 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.naive import Naive, Precise
+from leaklib.attacks.parts.signals import Free, SignalStep, shared_out
 from leaklib.attacks.search.matching import Search, yardstick
 from leaklib.attacks.search.optimizers import BoxedAdam
-from leaklib.attacks.signal_matching import Free, SignalMatching, SignalStep, shared_out
+from leaklib.attacks.signal_matching import SignalMatching
 from leaklib.client import Average, FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.mechanisms.identity import Identity
