@@ -1,4 +1,4 @@
-"""Error signals δ = p − onehot(y): a client step that takes them as given, and where a search for them begins.
+"""Error signals δ = p − onehot(y): a client step that takes them as given, and where a search begins.
 
 Chapters: 6, 8, 9.
 """
