@@ -71,12 +71,15 @@ class Photos(Checked):
     for n = 2, 3, ..., row by row. A flat window, one that a single color would match to 12 of 255 levels
     (root mean square) or better, goes to the end of the line. The photographer is gray, the rest is in color;
     with ``gray`` all are, N×1×size×size, the mean of their colors. ``only`` names one photograph: its 30
-    windows, which all have one label.
+    windows, which all have one label. ``side`` keeps one half of each center square, with a pyramid of its
+    own, n columns by 2n + 1 rows: what is cut from the left half shares no pixel with what is cut from the
+    right one, so that a network can learn on one and be attacked with the other.
     """
 
     size: Count = 32
     gray: bool = False
     only: str | None = None
+    side: Literal["left", "right"] | None = None
     class_names: ClassVar[tuple[str, ...]] = tuple(_PHOTOS)
 
     def __post_init__(self) -> None:
@@ -89,7 +92,7 @@ class Photos(Checked):
 
     def batch(self, client: int, size: int) -> Batch:
         """Pictures client·size to client·size + size - 1. ValueError past the last one."""
-        images = _photos(self.size)
+        images = _photos(self.size, self.side)
         labels, name = np.arange(len(images)) % len(_PHOTOS), "Photos()"
         if self.only:
             mine = labels == self.class_names.index(self.only)
@@ -99,16 +102,16 @@ class Photos(Checked):
     def crops(self, count: int, *, generator: torch.Generator) -> Batch:
         """``count`` random squares of the photographs, to train on: which photograph is this from?
 
-        Each has a random photograph (or the only one), a side of a third of the center square to all of it, a
-        random place, and is mirrored half the time. Flat ones are kept. The windows of ``batch`` are of the
-        same photographs.
+        Each has a random photograph (or the only one), a random place, and is mirrored half the time; it
+        is as wide as a third of the center square, or of its half, up to all of it. Flat ones are kept. The
+        windows of ``batch`` are of the same photographs.
         """
         check("count", count, Count)
         draw = torch.rand(count, 4, generator=generator, dtype=torch.float64).tolist()
         labels = torch.randint(len(_PHOTOS), (count,), generator=generator).numpy()
         if self.only:
             labels[:] = self.class_names.index(self.only)
-        squares = [_open_photo(name) for name in _PHOTOS.values()]
+        squares = [_half(_open_photo(name), self.side) for name in _PHOTOS.values()]
         images = [_crop(squares[k], self.size, *row) for k, row in zip(labels, draw, strict=True)]
         return self._toned(_batch(np.stack(images), labels, 0, count, "Photos()"))
 
@@ -322,9 +325,9 @@ def _ids() -> dict[str, int]:
 
 
 @lru_cache(maxsize=4)
-def _photos(size: int) -> Pictures:
-    """All of ``Photos(size)``, photograph by photograph within each window."""
-    photos = [_windows(_open_photo(name), size) for name in _PHOTOS.values()]
+def _photos(size: int, side: str | None = None) -> Pictures:
+    """All of ``Photos(size, side=side)``, photograph by photograph within each window."""
+    photos = [_windows(_half(_open_photo(name), side), size) for name in _PHOTOS.values()]
     return np.stack(photos, axis=1).reshape(-1, size, size, 3)  # photo first -> window · 8 + photo
 
 
@@ -339,12 +342,19 @@ def _open_photo(name: str) -> Image.Image:
         raise FileNotFoundError(f"{path} is missing: install scikit-image from PyPI, which has it") from error
 
 
+def _half(square: Image.Image, side: str | None) -> Image.Image:
+    """The left or the right half, upright; of an odd width the middle column is in neither."""
+    half = square.width // 2
+    left, width = (square.width - half if side == "right" else 0), (half if side else square.width)
+    return square.crop((left, 0, left + width, square.height))
+
+
 def _windows(square: Image.Image, size: int) -> list[Picture]:
     """The first 30 windows of the pyramid; its last step, n = 5, is there to replace flat ones."""
     windows = []
     for n in range(1, 6):
         step = square.width / (n + 1)
-        for top, left in product(range(n), repeat=2):
+        for top, left in product(range(int(square.height / step) - 1), range(n)):
             box = (left * step, top * step, (left + 2) * step, (top + 2) * step)
             windows.append(_shrink(square, size, box))
     # A stable sort, by what the best single-color guess misses: root mean square.
@@ -354,7 +364,7 @@ def _windows(square: Image.Image, size: int) -> list[Picture]:
 def _crop(square: Image.Image, size: int, zoom: float, left: float, top: float, mirror: float) -> Picture:
     """A part of ``square`` for four numbers in [0, 1)."""
     side = square.width * (1 + 2 * zoom) / 3
-    x, y = left * (square.width - side), top * (square.width - side)
+    x, y = left * (square.width - side), top * (square.height - side)
     picture = _shrink(square, size, (x, y, x + side, y + side))
     return picture[:, ::-1] if mirror < 0.5 else picture
 

@@ -8,7 +8,8 @@ fewest differing tokens; every score comes after it.
 
 Source: scikit-image for PSNR and SSIM (Wang et al., "Image Quality Assessment: From Error Visibility to
 Structural Similarity", IEEE TIP 2004, with scikit-image's default uniform 7×7 window instead of the paper's
-Gaussian one); the assignment is SciPy's.
+Gaussian one); the assignment is SciPy's, and so is the interval (Wilson, "Probable Inference, the Law of
+Succession, and Statistical Inference", JASA 1927).
 Chapters: 1, 7.
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64, Shaped
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import binomtest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
@@ -33,6 +35,7 @@ PerExample = Float64[Tensor, "n"]
 Order = Int64[Tensor, "n"]
 
 _SSIM_WINDOW = 7
+_CONTRAST = 1e-6  # root mean square: float32 rounds a constant picture by less
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,51 @@ def gray_floor(inputs: Target) -> PerExample:
     ValueError as for ``psnr``.
     """
     return psnr(torch.full_like(inputs, 0.5), inputs)
+
+
+def constant_floor(inputs: Target) -> PerExample:
+    """PSNR in dB of the best picture of one color against each of ``inputs``, N×C×H×W: each channel's mean.
+
+    The color is clipped to [0, 1]. An attack that finds it has found a color and nothing else; inf for a
+    picture that has no more. ValueError as for ``psnr``.
+    """
+    _check(inputs, inputs)
+    if inputs.ndim != 4:
+        raise ValueError(f"the best color needs pictures N×C×H×W, got {tuple(inputs.shape)}")
+    color = inputs.detach().double().flatten(2).mean(2).clamp(0, 1).unflatten(1, (-1, 1, 1))
+    return psnr(color.expand(inputs.shape), inputs)
+
+
+def identified(reconstruction: Preds, candidates: Target) -> Int64[Tensor, "guesses"]:
+    """For each reconstruction the index of the one of ``candidates`` that it resembles most, or -1.
+
+    Both are pictures, N×C×H×W and M×C×H×W. Resemblance is Pearson's correlation of the pixels, the mean of
+    each channel removed: neither brightness, contrast nor a cast of color counts, and a color alone
+    identifies nobody. A reconstruction without contrast resembles none, -1, and none resembles a candidate
+    without. Guessing is right once in M. ValueError if the shapes do not fit, there is no picture, or a value
+    is NaN or infinite.
+    """
+    _check(reconstruction, reconstruction)
+    _check(candidates, candidates)
+    if reconstruction.ndim != 4 or reconstruction.shape[1:] != candidates.shape[1:]:
+        raise ValueError(
+            "identification needs pictures N×C×H×W and candidates M×C×H×W, "
+            f"got {tuple(reconstruction.shape)} and {tuple(candidates.shape)}"
+        )
+    found, others = (_structure(pictures) for pictures in (reconstruction, candidates))
+    resemblance = (found @ others.T).masked_fill(~others.any(1), -torch.inf)
+    return resemblance.argmax(1).masked_fill(~found.any(1) | resemblance.isinf().all(1), -1)
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a probability after ``successes`` in ``trials``, Wilson's: for few trials, too.
+
+    ValueError unless 0 ≤ successes ≤ trials and there was a trial.
+    """
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"expected 0 to trials successes in at least 1 trial, got {successes} of {trials}")
+    low, high = binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def ssim(preds: Preds, target: Target, *, data_range: float = 1.0) -> PerExample:
@@ -147,6 +195,14 @@ def _each(measure: Callable[..., object], preds: Tensor, target: Tensor, **optio
     """scikit-image's ``measure`` of each example."""
     pairs = zip(_array(target), _array(preds), strict=True)
     return torch.tensor([measure(*pair, **options) for pair in pairs], dtype=torch.float64)
+
+
+def _structure(pictures: Tensor) -> Float64[Tensor, "pictures values"]:
+    """Each picture without its channels' means and of length 1; zero if it has no contrast."""
+    centered = torch.from_numpy(_array(pictures)).flatten(2)
+    centered = (centered - centered.mean(2, keepdim=True)).flatten(1)
+    seen = centered.square().mean(1, keepdim=True).sqrt() > _CONTRAST
+    return torch.nn.functional.normalize(centered * seen)
 
 
 def _is_text(preds: Tensor, target: Tensor) -> bool:

@@ -3,10 +3,21 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom, norm
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from leaklib.data import Photos
-from leaklib.metrics import match_batch, psnr, score, ssim, token_accuracy
+from leaklib.metrics import (
+    constant_floor,
+    gray_floor,
+    identified,
+    match_batch,
+    psnr,
+    score,
+    ssim,
+    token_accuracy,
+    wilson,
+)
 from leaklib.rng import generator
 from leaklib.types import Batch, Reconstruction
 
@@ -59,6 +70,92 @@ def test_scores_are_float64_and_forget_the_graph(photos):
     preds = photos.inputs.half().requires_grad_()
     for scores in (psnr(preds, photos.inputs), ssim(preds, photos.inputs)):
         assert scores.dtype == torch.float64 and scores.shape == (8,) and not scores.requires_grad
+
+
+# --- floors ---
+
+
+def test_no_color_is_closer_than_the_constant_floor(draw):
+    pictures = torch.rand(4, 3, 6, 5, generator=draw, dtype=torch.float64)
+    best = constant_floor(pictures)
+    assert (best >= gray_floor(pictures)).all()
+    mean = pictures.mean((2, 3), keepdim=True)
+    assert best.tolist() == pytest.approx(psnr(mean.expand_as(pictures), pictures).tolist(), rel=1e-12)
+    for _ in range(50):
+        color = (mean + 0.1 * torch.randn(4, 3, 1, 1, generator=draw)).expand_as(pictures)
+        assert (psnr(color, pictures) < best).all()
+    assert constant_floor(torch.full((1, 3, 8, 8), 0.25)).tolist() == [float("inf")]
+    assert constant_floor(torch.full((1, 1, 8, 8), 2.0)).tolist() == pytest.approx([0])  # clipped to 1
+
+
+# --- identification ---
+
+
+def test_a_shuffled_copy_of_the_candidates_is_identified(photos, draw):
+    order = torch.randperm(8, generator=draw)
+    assert torch.equal(identified(photos.inputs[order], photos.inputs), order)
+
+
+def test_noise_up_to_the_size_of_the_picture_hides_nobody(photos, draw):
+    noisy = photos.inputs + 0.25 * torch.randn(photos.inputs.shape, generator=draw)
+    assert psnr(noisy, photos.inputs).max() < 13
+    assert identified(noisy, photos.inputs).tolist() == list(range(8))
+
+
+def test_brightness_contrast_and_a_cast_of_color_do_not_count(photos, draw):
+    cast = torch.rand(8, 3, 1, 1, generator=draw)
+    assert identified(1e-3 * photos.inputs + cast, photos.inputs).tolist() == list(range(8))
+    assert identified(photos.inputs, 100 * photos.inputs - 7).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_what_has_no_contrast_resembles_none_and_nothing_resembles_it(photos, dtype):
+    color = photos.inputs.mean((2, 3), keepdim=True).expand_as(photos.inputs).to(dtype)
+    assert identified(color, photos.inputs).tolist() == [-1] * 8
+    assert identified(photos.inputs, color).tolist() == [-1] * 8
+    # The negative of a picture resembles it least, but a flat candidate does not win for that.
+    negative = 1 - photos.inputs[:1]
+    assert identified(negative, torch.cat([color[:1], photos.inputs[:1]])).tolist() == [1]
+
+
+def test_among_m_random_candidates_chance_is_one_in_m(draw):
+    guesses, candidates = (torch.rand(count, 1, 8, 8, generator=draw) for count in (4000, 16))
+    counts = identified(guesses, candidates).bincount(minlength=16)
+    low, high = binom.interval(1 - 1e-6, 4000, 1 / 16)
+    assert counts.sum() == 4000 and low <= counts.min() and counts.max() <= high
+
+
+def test_what_cannot_be_identified_is_refused():
+    good = torch.rand(2, 3, 8, 8)
+    for other in (torch.rand(2, 1, 8, 8), torch.rand(2, 3, 8, 9), torch.rand(2, 192)):
+        with pytest.raises(ValueError, match=r"needs pictures N×C×H×W and candidates M×C×H×W, got"):
+            identified(other, good)
+    with pytest.raises(ValueError, match=r"best color needs pictures N×C×H×W, got \(2, 192\)"):
+        constant_floor(good.flatten(1))
+    for measure in (lambda bad: identified(good, bad), lambda bad: identified(bad, good), constant_floor):
+        with pytest.raises(ValueError, match="holds NaN or infinite values"):
+            measure(good / 0)
+        with pytest.raises(ValueError, match="at least one example"):
+            measure(good[:0])
+        with pytest.raises(ValueError, match=r"must be floats from 0 to data_range, got torch\.uint8"):
+            measure(good.byte())
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (3, 7), (88, 88), (1, 4000)])
+def test_the_interval_solves_wilson_s_equation(successes, trials):
+    """Both ends are where the normal test of the proportion just rejects at 5 %."""
+    share, z = successes / trials, norm.ppf(0.975)
+    low, high = wilson(successes, trials)
+    assert 0 <= low <= share <= high <= 1
+    for end in (low, high):
+        if 0 < end < 1:
+            assert abs(share - end) == pytest.approx(z * np.sqrt(end * (1 - end) / trials))
+
+
+def test_what_is_no_count_has_no_interval():
+    for successes, trials in ((0, 0), (-1, 3), (4, 3)):
+        with pytest.raises(ValueError, match=f"at least 1 trial, got {successes} of {trials}"):
+            wilson(successes, trials)
 
 
 # --- the assignment ---

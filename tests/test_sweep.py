@@ -11,25 +11,33 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
+from leaklib.aggregation.plain import Plain
+from leaklib.aggregation.secagg import SecAgg
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.attacks.tokens import TokenRecovery
-from leaklib.client import FedSGD
-from leaklib.data import Photos, Sentences
+from leaklib.client import FedAvg, FedSGD
+from leaklib.data import CIFAR10, Data, Digits, Photos, Sentences
 from leaklib.experiment import Experiment, run
 from leaklib.mechanisms.chain import Chain
+from leaklib.mechanisms.identity import Identity
 from leaklib.mechanisms.quantize import Quantize
 from leaklib.mechanisms.top_k import TopK
+from leaklib.metrics import constant_floor, gray_floor, score, wilson
 from leaklib.models.convnet import ConvNet
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
 from leaklib.models.parts.build import seeded
 from leaklib.models.transformer import TinyTransformer
+from leaklib.named import flatten
+from leaklib.results.sweeps import Numbered, Picked
 from leaklib.sweep import Point, Row, cached, grid, measure, points, run_all, runs, store
 from leaklib.sweep.key import key
-from leaklib.sweep.rows import KEPT, read_row, row_of, write_row
-from leaklib.sweep.witness import witness
+from leaklib.sweep.rows import KEPT, candidates, read_row, row_of, write_row
+from leaklib.sweep.witness import available, witness
+from leaklib.types import Batch, ClientStep
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Mlp:
 
 LINE = Experiment(data=Photos(), model=Mlp(), step=FedSGD(), attack=LinearLayer())
 SEARCH = Experiment(data=Photos(), model=LeNet(), step=FedSGD(), attack=DLG(steps=1))
-ROW = Row("name", (0.5, 0.25), (30.0, 1.5), (0.5, 0.1), (), 1.0, 0.25, 0.5, 20, 0, 800, 1.25, "2.15.0")
+OLD = Row("name", (0.5, 0.25), (30.0, 1.5), (0.5, 0.1), (), 1.0, 0.25, 0.5, 20, 0, 800, 1.25, "2.15.0")
+ROW = replace(OLD, gray=(9.0, 7.0), constant=(11.0, 7.5), identified=(1.0, 0.0), gradient_norm=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -196,12 +205,118 @@ def test_pictures_come_back_in_the_batch_s_order_with_8_bits(size: int, gray: bo
     assert (pictures - expected).abs().max() <= 0.5 / 255 + 1e-6
 
 
+@pytest.mark.parametrize("clients", [1, 2])
+@pytest.mark.parametrize("step", [FedSGD(), FedAvg(epochs=2), FedSGD(max_grad_norm=1e-3)])
+def test_a_row_says_how_sure_the_network_was_and_how_long_its_update(step: ClientStep, clients: int) -> None:
+    """Before the mechanism, and of the sum of clients that was attacked their mean."""
+    some = replace(SEARCH, model=Mlp(), reveal_labels=True, batch_size=2, mechanism=TopK(0.01), step=step)
+    row = measure(replace(some, clients=clients, aggregation=SecAgg() if clients > 1 else Plain()))
+    batch = Photos().batch(0, 2 * clients)
+    logits = Mlp().build(0)(batch.inputs)
+    each = cross_entropy(logits, batch.labels, reduction="none")
+    assert row.confidence == pytest.approx(each.neg().exp().tolist(), rel=1e-5)
+    sent = run(replace(some, mechanism=Identity(), first_client=0)).update.tensors
+    if clients == 2:
+        other = run(replace(some, mechanism=Identity(), first_client=1)).update.tensors
+        sent = {name: (tensor + other[name]) / 2 for name, tensor in sent.items()}
+    assert row.gradient_norm == pytest.approx(flatten(sent).norm().item(), rel=1e-3)
+
+
+def test_of_a_loss_of_one_s_own_nothing_is_said_about_confidence() -> None:
+    row = measure(replace(LINE, step=FedSGD(loss=squares), reveal_labels=True))
+    assert row.confidence == () and math.isnan(row.gradient_norm) and len(row.gray) == 1
+
+
+def squares(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return (logits - nn.functional.one_hot(labels, 10)).square().mean()
+
+
+def test_a_row_holds_its_floors_and_whether_the_truth_was_pointed_out() -> None:
+    batch = Photos().batch(0, 3)
+    result = run(replace(SEARCH, batch_size=3))
+    guess = batch.inputs.clone()
+    guess[0] = Photos().batch(40, 1).inputs[0]  # another picture of the data
+    guess[1] = 0.5  # nothing
+    found = replace(result.reconstruction, inputs=guess)
+    row = row_of(replace(result, reconstruction=found, score=score(found, batch)), (), 0.0)
+    assert row.gray == pytest.approx(gray_floor(batch.inputs).tolist(), abs=1e-3)
+    assert row.constant == pytest.approx(constant_floor(batch.inputs).tolist(), abs=1e-3)
+    assert row.identified == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("data", "client", "size", "count"),
+    [
+        (Photos(8), 0, 1, 64),
+        (Photos(8), 10, 5, 64),
+        (Photos(8), 1, 80, 80),
+        (Photos(8, only="cat"), 4, 2, 30),
+        (Digits(), 20, 50, 64),
+    ],
+)
+def test_candidates_are_the_batch_and_others_of_its_data(data, client: int, size: int, count: int) -> None:
+    batch = data.batch(client, size)
+    some = candidates(replace(LINE, data=data), batch)
+    assert len(some) == len(some.unique(dim=0)) == count and torch.equal(some[:size], batch.inputs)
+    others = [number for number in range(count) if number // size != client][: count - size]
+    assert all(torch.equal(some[size + i], data.batch(n, 1).inputs[0]) for i, n in enumerate(others))
+
+
+@pytest.mark.parametrize("data", [Picked(Photos(8), (70, 3, 9)), Numbered(Picked(Photos(8), (70, 3, 9)))])
+def test_candidates_of_picked_pictures_are_those_they_were_picked_from(data: Data) -> None:
+    some = candidates(replace(LINE, data=data), data.batch(0, 3))
+    others = [number for number in range(63) if number not in (3, 9)]
+    expected = [Photos(8).batch(number, 1).inputs[0] for number in (70, 3, 9, *others)]
+    assert torch.equal(some, torch.stack(expected)) and len(some) == 64
+
+
+def test_data_that_repeats_itself_has_fewer_candidates() -> None:
+    assert len(candidates(replace(LINE, data=Same()), Photos(8).batch(3, 1))) == 2
+
+
+@dataclass(frozen=True)
+class Same:
+    def batch(self, client: int, size: int) -> Batch:
+        return Photos(8).batch(0, 1)
+
+
 def test_a_row_of_a_text_holds_no_pictures() -> None:
     texts = Sentences()
     row = measure(Experiment(texts, TinyTransformer(len(texts.vocabulary)), FedSGD(), TokenRecovery()))
     assert row.token_accuracy and row.pictures == ""
+    assert row.gray == row.constant == row.identified == row.confidence == ()
+    assert math.isnan(row.gradient_norm)
     with pytest.raises(ValueError, match="without pictures: run its experiment to see them"):
         _ = row.reconstructions
+
+
+@pytest.fixture
+def cifar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for the files of CIFAR-10: 70 pictures of noise."""
+    images = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), np.uint8)
+    monkeypatch.setattr("leaklib.data._cifar10", lambda *_: (images, np.arange(70) % 10))
+
+
+@pytest.mark.parametrize("data", [CIFAR10(), CIFAR10("train"), Numbered(CIFAR10())])
+def test_a_row_holds_no_picture_of_cifar10(cifar: None, data: Data) -> None:
+    row = measure(replace(SEARCH, data=data, batch_size=2))
+    assert row.pictures == "" and len(row.identified) == len(row.gray) == 2
+    assert measure(replace(LINE, data=Numbered())).pictures
+
+
+def test_where_files_are_missing_a_row_is_believed_as_it_is(
+    tmp_path: Path, cifar: None, ran: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e = replace(LINE, data=CIFAR10(root=str(tmp_path)))
+    row = measure(e)
+    store.keep(replace(row, witness=(0.1,)))
+    assert available(e) and cached(e) is None
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not available(e) and available(LINE)
+    assert lines(*quiet([e])) == lines(replace(row, witness=(0.1,)))
+    with pytest.raises(FileNotFoundError, match=r"no complete CIFAR-10 in .*: pass download=True"):
+        quiet([replace(e, seed=1)])
 
 
 def test_a_row_is_one_line_that_is_read_as_it_was_written() -> None:
@@ -213,6 +328,16 @@ def test_a_row_is_one_line_that_is_read_as_it_was_written() -> None:
     back = read_row(write_row(replace(ROW, psnr=(math.nan, 3.0), baseline=math.nan)))
     assert math.isnan(back.psnr[0]) and back.psnr[1] == 3 and math.isnan(back.baseline)
     assert replace(back, psnr=ROW.psnr, baseline=ROW.baseline) == ROW
+
+
+def test_rows_of_before_a_field_was_kept_are_read() -> None:
+    old = {name: value for name, value in json.loads(write_row(ROW)).items() if name not in LATER}
+    row = read_row(json.dumps(old))
+    assert math.isnan(row.gradient_norm)
+    assert replace(row, gradient_norm=0.5) == replace(OLD, gradient_norm=0.5)
+
+
+LATER = ("gray", "constant", "identified", "confidence", "gradient_norm")
 
 
 def changed(**values: object) -> str:
@@ -235,6 +360,11 @@ WRONG = {
     "commit": [3],
     "torch": [2.15],
     "pictures": [[], 1],
+    "gray": [3.0, ["3"]],
+    "constant": [[None]],
+    "identified": [[True], [1]],
+    "confidence": [0.5],
+    "gradient_norm": [[0.5], 1],
 }
 
 
@@ -423,7 +553,7 @@ def test_threads_and_random_state_stay_as_they_were() -> None:
             quiet([e])
         with pytest.raises(ValueError):
             measure(replace(LINE, mechanism=Quantize(8)))
-        assert torch.get_num_threads() == 3 and seen == [1]
+        assert torch.get_num_threads() == 3 and set(seen) == {1}
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(states[0], torch.get_rng_state())
@@ -451,6 +581,8 @@ def test_a_point_holds_all_pictures_of_all_runs() -> None:
     assert point.psnr == [1.0, 1.5, 20.0, 30.0, 90.0] and point.median == 20
     assert (point.above(20.0), point.above(20.1), point.above(100.0)) == (3, 2, 0)
     assert point.evaluations == 50
+    assert (point.gray, point.constant) == (8.0, 9.25)
+    assert point.identified == (2, 4) and point.interval == wilson(2, 4)
 
 
 def test_every_setting_gets_its_own_experiments_rows(ran: list[Experiment]) -> None:

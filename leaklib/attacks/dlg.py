@@ -22,7 +22,7 @@ from torch.optim import Adam
 
 from leaklib.attacks.parts.base import AttackBase
 from leaklib.attacks.parts.labels import check_head, infer_label, num_classes
-from leaklib.attacks.search.matching import Search, fitted, mid_gray, misfit
+from leaklib.attacks.search.matching import Search, fitted, mid_gray, misfit, yardstick
 from leaklib.attacks.search.objectives import squared_error, total_variation
 from leaklib.attacks.search.optimizers import LBFGS, Optimizer
 from leaklib.fields import Count, Natural, NonNegative, Positive, Several
@@ -53,7 +53,7 @@ class _Matching(AttackBase):
         """For the pictures, and for the labels as well where they are None."""
         lbfgs = self.optimizer == "lbfgs"
         weight = self.total_variation
-        unit = weight * _gray_distance(model, update, labels) if weight else None
+        unit = weight * yardstick(_gray_distance(model, update, labels)) if weight else None
 
         def optimizer(point: Tensor) -> Optimizer:
             if not lbfgs:
@@ -79,17 +79,17 @@ class _Matching(AttackBase):
             return 0.0
         unknowns = update.num_examples * math.prod(update.input_shape)
         equations = sum(tensor.numel() for tensor in update.tensors.values())
-        gray = _gray_distance(model, update, labels).item()
+        gray = _gray_distance(model, update, labels)
         return fitted(update.mechanism.noise_floor(update), gray, unknowns, equations)
 
 
-def _gray_distance(model: nn.Module, update: Update, labels: Labels | None) -> Tensor:
+def _gray_distance(model: nn.Module, update: Update, labels: Labels | None) -> float:
     """What mid-gray pictures score, with even labels where none are known."""
     gray, targets = mid_gray(model, update), labels
     if targets is None:
         classes = num_classes(update)
         targets = gray.new_full((update.num_examples, classes), 1 / classes)
-    return misfit(model, update, gray, targets, squared_error)
+    return misfit(model, update, gray, targets, squared_error).item()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from leaklib.attacks.parts.base import AttackBase, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
-from leaklib.attacks.search.matching import STUCK, explain
+from leaklib.attacks.search.matching import STUCK, explain, yardstick
 from leaklib.fields import Count, FiniteNonNegative, Natural, Positive
 from leaklib.types import Callback, Labels, Progress, Reconstruction, Update
 
@@ -59,7 +59,7 @@ class GaussNewton(AttackBase):
             noise = torch.randn(shape, generator=generator, dtype=torch.float64)
             point = fit.descend(GRAY + self.spread * noise.to(fit.gradient.device))
             found.append(explain(model, update, update.to_inputs(point), labels))
-            if fit.stopped or found[-1].loss <= max(STUCK * found[-1].baseline, fit.noise):
+            if fit.stopped or found[-1].loss <= max(STUCK * yardstick(found[-1].baseline), fit.noise):
                 break
         best = min(found, key=lambda guess: guess.loss)
         return replace(best, evaluations=fit.spent, restarts=fit.restart)

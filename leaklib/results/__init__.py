@@ -3,6 +3,24 @@
 Chapters: 4 to 6, 8 to 15.
 """
 
-from leaklib.results.sweeps import batch_sizes, both, compressors, repeated_labels
+from leaklib.results.sweeps import (
+    batch_sizes,
+    both,
+    compressors,
+    confidence,
+    repeated_labels,
+    trained_batches,
+    trained_compression,
+    training,
+)
 
-__all__ = ["batch_sizes", "both", "compressors", "repeated_labels"]
+__all__ = [
+    "batch_sizes",
+    "both",
+    "compressors",
+    "confidence",
+    "repeated_labels",
+    "trained_batches",
+    "trained_compression",
+    "training",
+]

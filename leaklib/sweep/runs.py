@@ -4,7 +4,7 @@ Chapters: 8, 9, 11, 12, 15.
 """
 
 import time
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice, product
 from statistics import median
@@ -14,12 +14,14 @@ import joblib
 from joblib.parallel import get_active_backend
 
 from leaklib.experiment import Experiment
+from leaklib.metrics import wilson
 from leaklib.sweep.key import key
 from leaklib.sweep.rows import Row, row_of
 from leaklib.sweep.store import cached, keep
-from leaklib.sweep.witness import observe
+from leaklib.sweep.witness import observe, one_thread
 
 Setting = TypeVar("Setting", bound=Hashable)
+WAITING = 10_000  # experiments that a Dask scheduler holds at once, with 13 kB each
 
 
 def grid(base: Experiment, **axes: Iterable[Any]) -> list[Experiment]:
@@ -42,7 +44,8 @@ def run_all(
     """The row of every experiment, in their order; only what has no row is run, on one thread each.
 
     ``n_jobs`` processes run side by side: as many as there are cores, or what an active
-    ``joblib.parallel_config`` says. Interrupt it and call it again: what was done is not repeated.
+    ``joblib.parallel_config`` says, with "dask" all workers of the cluster. Interrupt it and call it again:
+    what was done is not repeated.
     """
     keys = [key(e) for e in experiments]
     named = dict(zip(keys, experiments, strict=True))
@@ -63,15 +66,39 @@ def run_all(
 
 def _side_by_side(experiments: Sequence[Experiment], n_jobs: int | None) -> Iterable[Row]:
     """Rows in the order in which they are done."""
-    if n_jobs is None:
-        n_jobs = cast(int | None, get_active_backend()[1])  # what an active parallel_config says
+    backend, configured = get_active_backend()  # what an active parallel_config says
+    if client := getattr(backend, "client", None):
+        return _on_dask(client, experiments)
+    n_jobs = cast(int | None, configured) if n_jobs is None else n_jobs
     workers = joblib.Parallel(n_jobs=-1 if n_jobs is None else n_jobs, return_as="generator_unordered")
     return cast(Iterable[Row], workers(joblib.delayed(measure)(e) for e in experiments))
 
 
+def _on_dask(client: Any, experiments: Sequence[Experiment]) -> Iterator[Row]:
+    """The same on a Dask cluster, whose ``client`` joblib hands over.
+
+    joblib itself would wait forever for a task that Dask has given up, because several workers died of it:
+    here that raises Dask's KilledWorker. It would also keep only as many workers busy as there were at first.
+    """
+    from distributed import as_completed
+
+    todo = iter(experiments)
+    first = [client.submit(measure, e, pure=False) for e in islice(todo, WAITING)]
+    running = as_completed(first, with_results=True)
+    del first  # whoever holds a future keeps its result on the cluster
+    try:
+        for _, row in running:
+            yield row
+            for e in islice(todo, 1):
+                running.add(client.submit(measure, e, pure=False))
+    finally:
+        client.cancel(list(running.futures))  # after an interrupt or an error: else the cluster works on
+
+
 def measure(experiment: Experiment) -> Row:
     """Run ``experiment`` on one thread and make its row, without looking at what is stored."""
-    return row_of(*observe(experiment))
+    with one_thread():
+        return row_of(*observe(experiment))
 
 
 @dataclass(frozen=True)
@@ -90,6 +117,27 @@ class Point:
     def median(self) -> float:
         """The PSNR that half of the pictures reach."""
         return median(self.psnr)
+
+    @property
+    def gray(self) -> float:
+        """The median PSNR of a gray picture: an attack that stays below has shown nothing."""
+        return median(value for row in self.rows for value in row.gray)
+
+    @property
+    def constant(self) -> float:
+        """The median PSNR of the best picture of one color."""
+        return median(value for row in self.rows for value in row.constant)
+
+    @property
+    def identified(self) -> tuple[int, int]:
+        """How many pictures were pointed out among the candidates, and of how many."""
+        hits = [value for row in self.rows for value in row.identified]
+        return sum(map(int, hits)), len(hits)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the probability that a picture is identified."""
+        return wilson(*self.identified)
 
     @property
     def evaluations(self) -> int:

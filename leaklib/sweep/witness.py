@@ -9,7 +9,8 @@ Chapters: 8, 9, 11, 12, 15.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -46,20 +47,37 @@ def observe(experiment: Experiment, *, stop: bool = False) -> tuple[Result, tupl
 
     With ``stop`` the attack ends once the witness is complete.
     """
-    first, threads = FirstLosses(stop=stop), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    first = FirstLosses(stop=stop)
+    with one_thread():
         start = time.thread_time()  # others may be running in this process
         result = run(experiment, callback=first)
         seconds = time.thread_time() - start
+    return result, first.witness(result.reconstruction), seconds
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, and afterwards on as many as before."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
-    return result, first.witness(result.reconstruction), seconds
 
 
 def witness(experiment: Experiment) -> tuple[float, ...]:
     """The witness of ``experiment``, without the rest of its attack."""
     return observe(experiment, stop=True)[1]
+
+
+def available(experiment: Experiment) -> bool:
+    """Whether the files of its data, such as CIFAR-10's, are on this machine: else it has no witness here."""
+    try:
+        experiment.data.batch(experiment.first_client, experiment.batch_size)
+    except OSError:
+        return False
+    return True
 
 
 def agree(stored: Sequence[float], again: Sequence[float]) -> bool:

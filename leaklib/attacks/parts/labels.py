@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from leaklib.attacks.parts.base import check_single, check_update, steps_and_scale
 from leaklib.attacks.parts.label_counts import solve, solve_with_features, to_integers
+from leaklib.client import FedAvg
 from leaklib.types import Labels, Update
 
 
@@ -53,6 +54,22 @@ def _check_loss(update: Update) -> None:
         raise ValueError(
             "only cross-entropy shows labels, and this step has a loss of its own: they must be revealed"
         )
+
+
+def error_signal(model: nn.Module, update: Update) -> tuple[Float[Tensor, "classes"], int]:
+    """The mean error signal p − onehot(y) of the examples, as sent, and over how many epochs it is a mean.
+
+    It is the gradient of the last layer's bias; of FedAvg the sum over the local steps divided by their
+    number and the learning rate. ValueError without such a bias, and for steps that are neither FedSGD nor
+    FedAvg.
+    """
+    check_head(model, update)
+    _, bias = _last_layer(update.tensors)
+    if bias is None:
+        raise ValueError("the error signal is the gradient of the last layer's bias, and this layer has none")
+    _, scale = steps_and_scale("signal matching", update)
+    epochs = update.step.epochs if isinstance(update.step, FedAvg) else 1
+    return update.tensors[bias] / scale, epochs
 
 
 def infer_label(update: Update) -> Labels:

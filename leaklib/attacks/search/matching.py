@@ -26,12 +26,13 @@ from leaklib.attacks.parts.base import check_update
 from leaklib.attacks.parts.labels import check_head, num_classes
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.attacks.search.optimizers import Optimizer
+from leaklib.attacks.search.targets import Known, Soft, Targets
 from leaklib.rng import given
 from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
 
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
-STUCK = 1e-3  # a start that is over above this share of what mid-gray pictures score was stuck
+STUCK = 1e-3  # a start that is over above this share of its yardstick was stuck
 FITTED = 0.8  # a search of a noisy update is over once it has fitted this share of the noise it can fit
 # Updates are rounded to float32: where mid-gray scores less than this, STUCK of it is nothing but rounding.
 ROUNDING = 2**-46 / STUCK
@@ -56,6 +57,15 @@ def misfit(model: nn.Module, update: Update, inputs: Tensor, labels: Tensor, obj
     return compare(update.step(model, inputs, labels.to(inputs.device)), update, objective)
 
 
+def yardstick(gray: float) -> float:
+    """What a loss is judged by: what mid-gray pictures score, or all zeros, where these score less.
+
+    To a client that is sure of its label gray looks like a great error: it can score 10^7 and more. A loss a
+    thousand times below that may still explain nothing; one far below 1 does.
+    """
+    return min(gray, 1.0)
+
+
 def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """The reconstruction of ``inputs``, moved into the bounds, and how well exactly these explain it."""
     found = inputs.detach().to(next(model.parameters()))
@@ -69,9 +79,9 @@ def explain(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) ->
 def explain_exact(model: nn.Module, update: Update, inputs: Inputs, labels: Labels) -> Reconstruction:
     """``explain`` for closed forms: ValueError if they are exact and leave the bounds, which are wrong."""
     found, exact = explain(model, update, inputs, labels), inputs.detach().to(next(model.parameters()))
-    if found.loss > STUCK * found.baseline:
+    if found.loss > STUCK * yardstick(found.baseline):
         loss = misfit(model, update, exact, labels, squared_error).item()
-        if loss <= EXACT * found.baseline:
+        if loss <= EXACT * yardstick(found.baseline):
             raise ValueError(
                 f"what explains the update reaches from {exact.min():.3g} to {exact.max():.3g}, beyond the "
                 f"bounds {update.bounds}: hand the update the bounds of inputs normalized outside the model"
@@ -83,16 +93,19 @@ def fitted(floor: float, gray: float, unknowns: int, equations: int) -> float:
     """The loss below which a search for so many ``unknowns`` mostly fits noise; 0 if there is no such loss.
 
     The truth scores ``floor``. A search goes below it and gets better at first; with all unknowns fitted to
-    noise, 1 - unknowns / equations of it is left. Where it comes below STUCK of what mid-gray scores, the
-    noise is too small to mislead it, and nothing is begun again anyway.
+    noise, 1 - unknowns / equations of it is left. Where it comes below STUCK of its yardstick, the noise is
+    too small to mislead it, and nothing is begun again anyway.
     """
     end = floor * (1 - FITTED * unknowns / equations)
-    return end if end > STUCK * gray else 0.0
+    return end if end > STUCK * yardstick(gray) else 0.0
 
 
 @dataclass
 class Search:
     """Minimise ``objective`` plus ``prior`` over the inputs and, if ``labels`` is None, over soft labels too.
+
+    ``targets`` stand in for the labels where the update's step takes something else; ``explained`` is then
+    the update as the client's own step explains it, by which a result is reported.
 
     ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
     together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
@@ -119,6 +132,9 @@ class Search:
     objective: Objective = squared_error
     prior: Callable[[Tensor, float], Tensor] | None = None
     callback: Callback | None = None
+    targets: Targets | None = None
+    explained: Update | None = None
+    aims: Targets = field(init=False)
     spent: int = field(default=0, init=False)
     restart: int = field(default=0, init=False)
     first: float = field(default=math.inf, init=False)
@@ -126,8 +142,7 @@ class Search:
     def run(self, generator: torch.Generator | None = None) -> Reconstruction:
         """The best guess of all starts. Without a ``generator`` seed 0 is used."""
         check_update(self.model, self.update)
-        if self.labels is None:
-            check_head(self.model, self.update)
+        self.aims = self.targets or self._targets()
         best_loss, best, generator = math.inf, None, given(generator, "attack")
         for restart in range(self.restarts + 1):
             self.restart = restart
@@ -135,13 +150,19 @@ class Search:
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
             over = stopped or self.evaluations - self.spent < self.lanes
-            if over or best_loss < self.enough or best_loss <= STUCK * self.yardstick(best):
+            if over or best_loss < self.enough or best_loss <= STUCK * yardstick(self.level(best)):
                 break
         assert best is not None
         return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1)
 
+    def _targets(self) -> Targets:
+        if self.labels is not None:
+            return Known(self.labels)
+        check_head(self.model, self.update)
+        return Soft(self.update.num_examples, num_classes(self.update))
+
     def draw(self, generator: torch.Generator) -> Tensor:
-        """A start for every lane: pictures near mid-gray, and random logits.
+        """A start for every lane: pictures near mid-gray, and where its targets begin.
 
         DLG starts from N(0, 1). Near gray the sigmoids of the first layer are not saturated, and the same
         pictures need about a third of the evaluations.
@@ -150,18 +171,15 @@ class Search:
         for _ in range(self.lanes):
             pixels = size * math.prod(self.update.input_shape)
             parts.append(0.5 + 0.1 * torch.randn(pixels, generator=generator))
-            if self.labels is None:
-                parts.append(torch.randn(size * num_classes(self.update), generator=generator))
+            parts.append(self.aims.draw(generator))
         return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
 
     def split(self, point: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
-        """Each lane's pictures and labels: the given ones, or soft ones from its logits."""
+        """Each lane's pictures and targets."""
         size, shape = self.update.num_examples, self.update.input_shape
         unknowns, pixels = point.view(lanes, -1), size * math.prod(shape)
         pictures = unknowns[:, :pixels].reshape(lanes, size, *shape)
-        if self.labels is not None:
-            return pictures, self.labels.to(point.device).expand(lanes, -1)
-        return pictures, unknowns[:, pixels:].reshape(lanes, size, -1).softmax(-1)
+        return pictures, self.aims.given(unknowns[:, pixels:])
 
     def evaluate(self, point: Tensor) -> tuple[Tensor, bool]:
         """Each lane's loss at ``point``, its gradient left in ``point.grad``, and whether to stop."""
@@ -183,10 +201,8 @@ class Search:
     @cached_property
     def gray(self) -> float:
         """What mid-gray pictures score at the start of the search, with even labels where none are known."""
-        gray, targets = mid_gray(self.model, self.update), self.labels
-        if targets is None:
-            classes = num_classes(self.update)
-            targets = gray.new_full((len(gray), classes), 1 / classes)
+        gray, targets = mid_gray(self.model, self.update), self.aims.neutral()
+        targets = targets.to(gray) if targets.is_floating_point() else targets
         loss = misfit(self.model, self.update, gray, targets, self.objective)
         if self.prior is not None:
             loss = loss + self.prior(torch.full_like(gray, 0.5)[None], 0.0)[0]
@@ -203,11 +219,12 @@ class Search:
         return torch.vmap(lambda candidate: compare(candidate, update, objective))(candidates)
 
     def reconstruct(self, lane: Tensor) -> Reconstruction:
-        pictures, targets = self.split(lane, 1)
-        labels = targets[0].argmax(1) if self.labels is None else self.labels
-        return explain(self.model, self.update, self.update.to_inputs(pictures[0]), labels)
+        pictures, _ = self.split(lane, 1)
+        labels = self.aims.labels(lane[pictures.numel() :])
+        explained = self.explained or self.update
+        return explain(self.model, explained, self.update.to_inputs(pictures[0]), labels)
 
-    def yardstick(self, found: Reconstruction) -> float:
+    def level(self, found: Reconstruction) -> float:
         """What mid-gray scores, or the first guess where gray is the truth and scores nothing."""
         return found.baseline if found.baseline > max(self.enough, ROUNDING) else self.first
 
@@ -233,7 +250,7 @@ class Search:
             over = lowest < self.enough or (self.patience and count - since >= self.patience)
             if stopped or over or not torch.isfinite(losses).any():
                 break
-            if more and count == PATIENCE and lowest > self.yardstick(self.reconstruct(best[lane])):
+            if more and count == PATIENCE and lowest > self.level(self.reconstruct(best[lane])):
                 break
             if self.stray is not None and count - newest >= self.stray:
                 point, newest = best.reshape(-1).clone().requires_grad_(), count

@@ -95,15 +95,17 @@ class LBFGS:
 
 
 class BoxedAdam(Adam):
-    """Adam on one flat parameter in [0, 1], to be run for ``steps`` steps.
+    """Adam on one flat parameter in [0, 1], or with its first ``inside`` numbers there, for ``steps`` steps.
 
     With ``signed`` it sees only the signs of the gradient, so that flat parts of the picture move as fast as
     those to which the update is sensitive.
     """
 
-    def __init__(self, point: Tensor, *, lr: float, steps: int, signed: bool) -> None:
+    def __init__(
+        self, point: Tensor, *, lr: float, steps: int, signed: bool, inside: int | None = None
+    ) -> None:
         super().__init__([point], lr=lr, eps=EPS)
-        self.point, self.fall, self.signed = point, FALL ** (1 / steps), signed
+        self.point, self.fall, self.signed, self.inside = point, FALL ** (1 / steps), signed, inside
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -112,5 +114,5 @@ class BoxedAdam(Adam):
         if self.signed:
             self.point.grad = self.point.grad.sign()
         super().step()
-        self.point.clamp_(0, 1)
+        self.point[: self.inside].clamp_(0, 1)
         self.param_groups[0]["lr"] *= self.fall

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import RLock
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from leaklib.rng import generator
 
 Model = TypeVar("Model", bound=nn.Module)
+_ALONE = RLock()
 
 
 @runtime_checkable
@@ -22,9 +24,10 @@ class Architecture(Protocol):
 def seeded(seed: int, make: Callable[[], Model]) -> Model:
     """``make()`` with PyTorch's own initialisation drawn from ``seed``; the global random state is put back.
 
-    PyTorch's layers draw from the global CPU generator and take no other, hence the fork.
+    PyTorch's layers draw from the global CPU generator and take no other, hence the fork, and one thread at a
+    time.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _ALONE, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator(seed, "init").initial_seed())
         return make()
 
