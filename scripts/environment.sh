@@ -31,7 +31,12 @@ fi
 
 # Only files whose hashes are written down, and none that runs code of its own when it is installed. With setuptools
 # among them, leaklib itself needs nothing else.
-.venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: --require-hashes \
+# uv, which downloads and unpacks side by side, comes first, by its own lines of the same list.
+mkdir -p .venv/first
+sed -n '/^uv==/,/[^\\]$/p' requirements.lock >.venv/first/uv.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+    -r .venv/first/uv.txt
+.venv/bin/python -m uv pip install --python .venv/bin/python --only-binary :all: --require-hashes \
     -r requirements.lock
 .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$PWD" >$stamp
