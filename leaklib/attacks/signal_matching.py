@@ -153,11 +153,11 @@ def unclipped(update: Update) -> FedSGD | FedAvg:
     match update.step:
         case FedSGD() if update.num_examples == 1 or update.step.max_grad_norm is None:
             return FedSGD()
-        case FedAvg():
+        case FedAvg(batch_size=size) if size is None or update.num_examples % size == 0:
             return update.step
     raise ValueError(
-        f"SignalMatching needs updates from FedSGD or FedAvg, clipped only where they come from one example, "
-        f"got {update.num_examples} examples and {update.step}"
+        f"SignalMatching needs updates from FedSGD, clipped only where they come from one example, or from "
+        f"FedAvg with mini-batches of one size, got {update.num_examples} examples and {update.step}"
     )
 
 
