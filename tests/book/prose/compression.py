@@ -6,7 +6,7 @@ from statistics import median
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
 from leaklib.mechanisms.sign import SignSGD
-from leaklib.metrics import constant_floor
+from leaklib.metrics import constant_floor, wilson
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.results import both, compressors, trained_compression
@@ -104,7 +104,7 @@ def sentences(chapter):
     yield "ends at {:.0f} dB, and writes", ignoring
     yield "that costs {:.0f} dB against an attacker with the same prior", knowing - ignoring
 
-    hits = spelled(int(chapter.report("identified")[0]))
+    hits = spelled(int(chapter.report("identified")))
     yield "{} of eight were pointed out", hits.capitalize()
     yield "{} of eight photographs are identified", hits
 
@@ -133,6 +133,7 @@ def sentences(chapter):
     yield "one does, at {:.1f} dB", late[2]
     yield "the other two end at {:.1f} and {:.1f} dB", late[0], late[1]
     yield "the plain update, which gave {:.0f} to {:.0f} dB", min(kept), max(kept)
+    yield "are {:.0f} to {:.0f} %, with 95 % confidence", *(100 * edge for edge in wilson(3, 3))
     # A signal of (-0.020, 0.013, 0.007) in 8 bits.
     step = 2 * 0.020 / 254
     yield "off by at most ${:.5f}$", step / 2
