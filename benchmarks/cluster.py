@@ -55,7 +55,9 @@ class Outcome:
     @property
     def other(self) -> int:
         """Rows that differ in anything but ``seconds``, or stand in another place."""
-        lines = ([write_row(replace(row, seconds=0.0)) for row in rows] for rows in (self.rows, self.expected))
+        lines = (
+            [write_row(replace(row, seconds=0.0)) for row in rows] for rows in (self.rows, self.expected)
+        )
         return sum(a != b for a, b in zip(*lines, strict=True))
 
 

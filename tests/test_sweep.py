@@ -32,7 +32,7 @@ from leaklib.models.lenet import LeNet
 from leaklib.models.parts.build import seeded
 from leaklib.models.transformer import TinyTransformer
 from leaklib.named import flatten
-from leaklib.results.sweeps import Numbered
+from leaklib.results.sweeps import Numbered, Picked
 from leaklib.sweep import Point, Row, cached, grid, measure, points, run_all, runs, store
 from leaklib.sweep.key import key
 from leaklib.sweep.rows import KEPT, candidates, read_row, row_of, write_row
@@ -260,6 +260,14 @@ def test_candidates_are_the_batch_and_others_of_its_data(data, client: int, size
     assert len(some) == len(some.unique(dim=0)) == count and torch.equal(some[:size], batch.inputs)
     others = [number for number in range(count) if number // size != client][: count - size]
     assert all(torch.equal(some[size + i], data.batch(n, 1).inputs[0]) for i, n in enumerate(others))
+
+
+@pytest.mark.parametrize("data", [Picked(Photos(8), (70, 3, 9)), Numbered(Picked(Photos(8), (70, 3, 9)))])
+def test_candidates_of_picked_pictures_are_those_they_were_picked_from(data: Data) -> None:
+    some = candidates(replace(LINE, data=data), data.batch(0, 3))
+    others = [number for number in range(63) if number not in (3, 9)]
+    expected = [Photos(8).batch(number, 1).inputs[0] for number in (70, 3, 9, *others)]
+    assert torch.equal(some, torch.stack(expected)) and len(some) == 64
 
 
 def test_data_that_repeats_itself_has_fewer_candidates() -> None:

@@ -14,11 +14,18 @@ import pytest
 import torch
 from PIL import Image
 
+from leaklib.data import Photos
+from leaklib.metrics import gray_floor
 from leaklib.plots import SERIES, panels, svg
+from leaklib.results.sweeps import BASE, MECHANISMS
 from leaklib.rng import generator
+from leaklib.sweep.rows import Row, _tall
+from leaklib.sweep.runs import Point
 from leaklib.widgets import explore
 from leaklib.widgets.explorer import Explorer
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position, show
+from leaklib.widgets.swept import compressor_axis
+from leaklib.widgets.swept import position as swept
 
 ROOT = Path(__file__).parents[1]
 
@@ -179,6 +186,21 @@ def test_what_was_not_measured_is_said_and_not_invented() -> None:
     assert [frame is not None for frame in data(html)["frames"]] == [True, *[False] * 4, True]
 
 
+def test_a_setting_that_was_not_measured_at_all_is_named_once() -> None:
+    axes = [
+        CHANNELS,
+        Axis("labels", ("known", "inferred"), buttons=True),
+        Axis("steps", (0, 10), buttons=True),
+    ]
+    results = [position(c, at=(c, "known", 0)) for c in (1, 4)]
+    text = Page(explore(results, axes, title="Three", curve=Curve("rank")).html).text
+    assert (
+        "Not measured: channels: 2, labels: known, steps: 0; labels: inferred, steps: 0; labels: known"
+        in text
+    )
+    assert text.count("labels: inferred, steps: 10") == 1
+
+
 def test_nothing_comes_from_elsewhere() -> None:
     html = three().html
     page = Page(html)
@@ -263,8 +285,14 @@ def test_a_verdict_has_a_mark_besides_its_color() -> None:
 def test_a_spread_is_told_with_its_value() -> None:
     wide = position(1, value=31.42, low=20.0, high=40.0)
     spec = data(three(results=[wide], curve=Curve("PSNR", "dB")).html)
-    assert spec["frames"][0]["curve"] == [31.42, 20.0, 40.0, "31.4 dB (20 to 40)"]
+    assert spec["frames"][0]["curve"] == [31.42, 20.0, 40.0, None, ["31.4 dB", "20 to 40"]]
     assert spec["curve"]["name"] == "PSNR in dB"
+    assert "<p>PSNR 31.4 dB, 20 to 40</p>" in three(results=[wide], curve=Curve("PSNR", "dB")).html
+    many = replace(wide, count=5, floor=12.0)
+    spec = data(three(results=[many], curve=Curve("PSNR", "dB", limits=(15, 60))).html)
+    assert spec["frames"][0]["curve"][3:] == [12.0, ["31.4 dB", "median of 5, 20 to 40"]]
+    assert spec["curve"]["limits"] == [[15, "15"], [60, "60"]]
+    assert [tick for tick, _ in spec["curve"]["ticks"]] == [20, 40, 60]
     ticks = data(three(results=[position(1, value=0.0)], curve=Curve("rank")).html)["curve"]["ticks"]
     assert ticks[0][0] < ticks[-1][0], "a scale has a length even where nothing varies"
 
@@ -291,9 +319,18 @@ def test_numbers_are_short(value, text) -> None:
         (lambda: three(start=(4,), results=[position(1)]), r"measured .* got \(4,\)"),
         (lambda: three(printed=[(4,)], results=[position(1)]), r"measured .* got \(4,\)"),
         (lambda: three(curve=None), "pass curve="),
+        (
+            lambda: explore([position(1)], [replace(CHANNELS, buttons=True)], title="B", curve=Curve("r")),
+            "along a slider, got buttons for 'channels'",
+        ),
         (lambda: Axis("bits", (1,)), "two or more"),
         (lambda: Axis("bits", (1, 1)), "two or more"),
-        (lambda: Axis("bits", (1, 2), labels=("one",)), "got 1 labels for 2"),
+        (lambda: Axis("bits", (1, 2), labels=("one",)), "one label .* got 1 for 2 values"),
+        (lambda: Axis("bits", (1, 2), families=("one",)), "one family .* got 1 for 2 values"),
+        (lambda: Axis("bits", (1, 2, 3), families=("a", "b", "a")), "in one piece, got a, b, a"),
+        (lambda: Curve("PSNR", limits=(60, 5)), "from low to high, got 60 to 5"),
+        (lambda: position(1, value=None, count=3), "a value beside count and floor"),
+        (lambda: position(1, floor=float("nan")), "finite"),
         (lambda: Pictures("x", pictures(1) + 1), r"in \[0, 1\], got 1"),
         (lambda: Pictures("x", pictures(1) * float("nan")), r"in \[0, 1\], got nan"),
         (lambda: Pictures("x", pictures(2), ("one",)), "got 1 for 2"),
@@ -313,3 +350,55 @@ def test_an_explorer_that_is_too_large_is_refused() -> None:
     many = Pictures("guess", pictures(8, size=256))
     with pytest.raises(ValueError, match=r"1\.5 MB, this one has 2\.\d\d MB with 8 .* show fewer"):
         three(results=[position(1, pictures=(many,))])
+
+
+def measured(*psnr: float, pictures: bool = True) -> Row:
+    count = len(psnr)
+    guess = _tall(torch.full((min(count, 4), 3, 32, 32), 0.25)) if pictures else ""
+    return Row(
+        key="", witness=(), psnr=psnr, ssim=psnr, token_accuracy=psnr, label_overlap=1.0, loss=0.0,
+        baseline=1.0, evaluations=100, restarts=0, bits=8, seconds=1.0, torch="", pictures=guess,
+        gray=(11.0,) * count, constant=(14.0,) * count, identified=tuple(float(v > 20) for v in psnr),
+        confidence=(0.25,) * count,
+    )  # fmt: skip
+
+
+def test_a_point_of_a_sweep_becomes_a_position() -> None:
+    """The pictures of the first rows that keep any, the numbers of all of them."""
+    experiments = tuple(replace(BASE, first_client=i) for i in range(3))
+    rows = (measured(30.0, pictures=False), measured(18.04), measured(62.0))
+    made = swept((1000, "DLG"), Point(experiments, rows), numbers=(Number("evaluations", 100),))
+    assert (made.value, made.low, made.high, made.count, made.floor) == (30.0, 18.0, 62.0, 3, 11.0)
+    original, guess = made.pictures
+    assert torch.equal(original.images, torch.cat([Photos().batch(i, 1).inputs for i in (1, 2)]))
+    floors = gray_floor(original.images).tolist()
+    assert original.captions == tuple(f"gray: {v:.0f} dB" for v in floors)
+    assert guess.captions == ("18 dB", "62 dB")
+    assert made.verdict.startswith("2 of 3 victims are identified among 64")
+    assert list(map(str, made.numbers)) == ["21 to 94 %", "14 dB", "0.250", "100"]
+    assert len(swept((1,), Point(experiments, rows), shown=1).pictures[1].images) == 1
+    assert swept((1,), Point(experiments[:1], rows[:1]), verdict="Words.").pictures == ()
+    before = replace(rows[1], gray=(), constant=(), identified=(), confidence=())
+    older = swept((1,), Point(experiments[1:2], (before,)), verdict="Words.")
+    assert older.floor == round(floors[0], 1) and older.numbers == () and older.value == 18.0
+
+
+def test_a_batch_shows_its_first_pictures() -> None:
+    batch = replace(BASE, batch_size=6)
+    made = swept((6,), Point((batch,), (measured(*map(float, range(30, 36))),)), shown=4)
+    assert torch.equal(made.pictures[0].images, Photos().batch(0, 6).inputs[:4])
+    assert made.count == 6 and made.pictures[1].captions == ("30 dB", "31 dB", "32 dB", "33 dB")
+
+
+def test_compressors_are_families() -> None:
+    axis = compressor_axis(MECHANISMS)
+    assert dict(zip(axis.values, axis.families, strict=True)) | {"1 bit": "rounding", "signs": "signs"} == {
+        name: kind
+        for kind, names in {
+            "none": ["none"],
+            "rounding": [f"{bits} bits" for bits in (16, 12, 8, 6, 4, 3, 2)] + ["1 bit"],
+            "signs": ["signs"],
+            "top k": [f"top {share} %" for share in (50, 30, 10, 3, 1, 0.3, 0.1)],
+        }.items()
+        for name in names
+    }

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from leaklib.client import FedAvg, FedSGD, share
-from leaklib.data import CIFAR10
+from leaklib.data import CIFAR10, Data
 from leaklib.experiment import Experiment, Result
 from leaklib.metrics import constant_floor, gray_floor, identified
 from leaklib.sweep.key import key
@@ -122,14 +122,17 @@ def _looks(e: Experiment, batch: Batch, pictures: Tensor) -> dict[str, Any]:
 def candidates(experiment: Experiment, batch: Batch) -> Float[Tensor, "candidates channels height width"]:
     """The pictures of ``batch`` and others of the same data, from number 0 on, none twice.
 
-    64 in all: fewer where the data has no more, more where the batch has.
+    64 in all: fewer where the data has no more, more where the batch has. Of data that gives other data new
+    labels or another order, in its field ``data``, it is the pictures of that.
     """
-    found = list(batch.inputs)
+    found, source = list(batch.inputs), experiment.data
+    while isinstance(inner := getattr(source, "data", None), Data):
+        source = inner
     for number in range(2 * CANDIDATES):
         if len(found) >= CANDIDATES:
             break
         try:
-            picture = experiment.data.batch(number, 1).inputs[0].to(found[0])
+            picture = source.batch(number, 1).inputs[0].to(found[0])
         except ValueError:  # past the last one
             break
         if not any(torch.equal(picture, other) for other in found):
