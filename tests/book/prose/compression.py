@@ -17,7 +17,7 @@ from prose import spelled
 GIVEN = [
     "at most 800 evaluations, 500 behind signs",
     "one bit per weight, 32 times less than usual",
-    "an adaptive attacker, and {numref}`chapter %s <ch-identifiability>` knows",
+    "800 evaluations in float64, weak prior, label read off the message",
 ]
 
 
@@ -33,7 +33,7 @@ def sentences(chapter):
     together = points(both(), progress=False)
 
     def chosen(network, mechanism):
-        names = ("adaptive, smooth", "adaptive")
+        names = ("adaptive", "adaptive, smooth")
         some = [measured[network, mechanism, n].rows for n in names if (network, mechanism, n) in measured]
         return [min(rows, key=lambda row: row.loss).psnr[0] for rows in zip(*some, strict=True)]
 
@@ -65,6 +65,7 @@ def sentences(chapter):
     yield "print {:.0f} dB as the price", sharp - ignorant
     yield "the adaptive attacker has {:.1f} dB", smooth
     yield "So {:.0f} dB are knowledge", smooth - ignorant
+    yield "and it is {:.1f} times smaller", math.sqrt(8)
     yield "without a prior makes {:.0f} dB, a naive one", of("ConvNet 64", "top 10 %", "adaptive")
     yield "with a prior {:.0f}. How much", of("ConvNet 64", "top 10 %", "naive, smooth")
     without, exact = (of("LeNet", "none", name) for name in ("adaptive, smooth", "adaptive"))
@@ -122,7 +123,9 @@ def sentences(chapter):
         return trained[mechanism, steps, attacker].psnr
 
     kept, rounded = after("none", "signal"), after("8 bits", "signal")
-    yield "came back at {:.0f} to {:.0f} dB and were identified", min(rounded), max(rounded)
+    three = spelled(len(rounded))
+    back = "{} of {} came back at {:.0f} to {:.0f} dB and were identified"
+    yield back, three, three, min(rounded), max(rounded)
     yield "all three pictures back at {:.0f} to {:.0f} dB", min(rounded), max(rounded)
     assert trained["8 bits", 1000, "signal"].identified == (3, 3)
     yield "naive twin stays above {:.0f}", math.floor(min(after("8 bits", "signal, naive")))
