@@ -629,9 +629,8 @@ def test_its_theme_is_the_page_s(visit, host, theme):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize(("name", "width"), [("both", 1280), ("both", 380), ("many", 380)])
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
-@pytest.mark.parametrize("name", ["both", "many"])
 def test_everyone_can_read_it(visit, width, theme, script, name):
     page = visit(name, width=width, scheme=theme, script=script)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
