@@ -215,7 +215,9 @@ def trained_batches() -> dict[tuple[int, int, str, str], list[Experiment]]:
     """
     sweep = {}
     for size, steps, labels, name in product(MIXED, BEFORE, LABELS, ON_BATCHES):
-        if labels == "inferred" and name != "signal" or (size, steps) == (4, 1000) and labels != "distinct":
+        if (labels == "inferred" and name != "signal") or (
+            (size, steps) == (4, 1000) and labels != "distinct"
+        ):
             continue
         base = replace(
             BASE,
