@@ -148,6 +148,10 @@ def test_a_hidden_signal_gets_a_small_share_and_not_none() -> None:
     assert -0.02 < found[1, 1] < 0 and torch.isfinite(found).all()
 
 
+def test_where_nothing_of_the_signal_was_sent_all_classes_are_alike() -> None:
+    assert shared_out(torch.zeros(4), torch.tensor([2])).tolist() == [[0.25, 0.25, -0.75, 0.25]]
+
+
 # --- the attack ---
 
 

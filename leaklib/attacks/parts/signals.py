@@ -84,11 +84,14 @@ def shared_out(mean: Float[Tensor, "classes"], labels: Labels) -> Float[Tensor, 
     """Signals of examples with these ``labels``, whose mean is near ``mean``: where a search can begin.
 
     The examples of a class share its negative entry evenly; where there is none, they get the share LEAST
-    of the largest. What each is short of is spread over the other classes as the positive entries are.
+    of the largest. What each is short of is spread over the other classes as the positive entries are. Of a
+    mean of zeros nothing can be said: signals of a network to which all classes are alike.
     """
     total, counts = len(labels) * mean, torch.bincount(labels, minlength=len(mean))
+    hot = one_hot(labels, len(mean)).to(mean)
+    if not total.any():  # a mechanism left nothing of them
+        return 1 / len(mean) - hot
     wanted = -total / counts.clamp_min(1)
     sizes = wanted[labels].clamp(min=LEAST * wanted[labels].abs().max().item(), max=1 - TINY)
-    hot = one_hot(labels, len(mean)).to(mean)
     other = (total.clamp_min(0) + LEAST * total.abs().mean())[None] * (1 - hot)
     return sizes[:, None] * (other / other.sum(1, keepdim=True) - hot)

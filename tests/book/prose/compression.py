@@ -131,10 +131,24 @@ def sentences(chapter):
     yield "naive twin stays above {:.0f}", math.floor(min(after("8 bits", "signal, naive")))
     yield "DLG loses one of the three: {:.1f} dB", min(after("8 bits", "DLG"))
     yield "without any compression, at {:.1f} dB", min(after("none", "DLG"))
-    early, late = after("signs", "signal", 100), after("signs", "signal")
-    yield "all three come back at {:.0f} to {:.0f} dB", min(early), max(early)
-    yield "one does, at {:.1f} dB", late[2]
-    yield "the other two end at {:.1f} and {:.1f} dB", late[0], late[1]
+
+    def by_loss(mechanism, *attackers):
+        runs = (trained[mechanism, 1000, attacker].rows for attacker in attackers)
+        return sorted(min(rows, key=lambda row: row.loss).psnr[0] for rows in zip(*runs, strict=True))
+
+    signal, dlg = after("signs", "signal"), after("signs", "DLG")
+    yield "two of three victims came back at {:.0f} dB", dlg[1]
+    yield "has two of three back at {:.0f} dB, the one that keeps it one", dlg[1]
+    assert dlg[0] < 15 < 31 < dlg[1] and signal[1] < 15 < 31 < signal[2]
+    assert by_loss("signs", "signal", "DLG")[1] == dlg[1]
+    yield "gave two of three victims away, at {:.0f} and {:.0f} dB", *by_loss("top 1 %", "signal", "DLG")[1:]
+    assert by_loss("top 1 %", "signal", "DLG")[0] < 10
+    for attackers, sentence in (
+        (("signal", "DLG"), "4 bits at {:.0f} to {:.0f} dB and behind the largest tenth at {:.0f} to {:.0f}"),
+        (("signal, naive", "DLG, naive"), "the naive one at {:.0f} to {:.0f} and at {:.0f} to {:.0f}"),
+    ):
+        ends = [by_loss(mechanism, *attackers) for mechanism in ("4 bits", "top 10 %")]
+        yield sentence, *(end for some in ends for end in (some[0], some[-1]))
     yield "the plain update, which gave {:.0f} to {:.0f} dB", min(kept), max(kept)
     yield "are {:.0f} to {:.0f} %, with 95 % confidence", *(100 * edge for edge in wilson(3, 3))
     # A signal of (-0.020, 0.013, 0.007) in 8 bits.
