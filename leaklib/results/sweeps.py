@@ -211,13 +211,11 @@ def trained_batches() -> dict[tuple[int, int, str, str], list[Experiment]]:
 
     ``distinct`` labels, every label ``twice``, or all ``the same``; where they are ``inferred`` they are
     distinct and read off the update. Three batches a setting, four of one picture. Fours after 1,000 steps
-    have distinct labels here, see ``confidence`` for more of them.
+    are those of ``confidence``.
     """
     sweep = {}
     for size, steps, labels, name in product(MIXED, BEFORE, LABELS, ON_BATCHES):
-        if (labels == "inferred" and name != "signal") or (
-            (size, steps) == (4, 1000) and labels != "distinct"
-        ):
+        if (labels == "inferred" and name != "signal") or (size, steps, labels) in SLOW:
             continue
         base = replace(
             BASE,
@@ -292,6 +290,10 @@ def trained_compression() -> dict[tuple[str, int, str], list[Experiment]]:
 STEPS = (0, 10, 30, 100, 300, 1000)
 BEFORE = (0, 100, 1000)
 MIXED = (1, 2, 4)
+SLOW = (
+    (4, 100, "the same"),
+    *((4, 1000, labels) for labels in ("distinct", "inferred", "twice", "the same")),
+)
 LABELS = ("distinct", "inferred", "twice", "the same")
 ON_BATCHES: Mapping[str, Attack] = {
     "signal": SignalMatching(steps=80),
