@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup
 from leaklib.plots import SERIES, panels
 from leaklib.rng import generator
 from leaklib.widgets import explore
+from leaklib.widgets.page import stylesheet
 from leaklib.widgets.results import Axis, Curve, Number, Pictures, Position
 
 ROOT = Path(__file__).parents[2]
@@ -585,6 +586,13 @@ def test_chapters_have_their_explorers():
         "13_sparse_graphs": 3,
         "14_byzantine": 5,
     }
+
+
+def test_chapters_show_explorers_as_they_are_made_now():
+    """On a page one script builds all of them: run a chapter again whose explorers are older."""
+    script = (ROOT / "leaklib" / "widgets" / "explorer.js").read_text(encoding="utf8").strip()
+    now = f"<style>{stylesheet('explorer')}</style>", f"</div><script>{script}</script>"
+    assert {name for name, html in STORED if not all(part in html for part in now)} == set()
 
 
 @pytest.mark.sampled(3)
