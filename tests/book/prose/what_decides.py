@@ -46,6 +46,42 @@ def sentences(chapter):
     yield "{} of {} are identified", len(seen), len(cosine)
     yield "at a median of {:.0f} dB", median(cosine)
 
+    def middle_of(*setting):
+        return median(decibels(*setting))
+
+    yield (
+        "falls from {:.0f} to {:.0f} dB on our smooth network",
+        *(middle_of(steps, "InvertingGradients") for steps in (0, 1000)),
+    )
+    yield "but the signal: from {:.0f} to {:.0f} dB", *(middle_of(steps, "signal") for steps in (0, 1000))
+
+    kinks = "ConvNet 64, ReLU"
+    searches = [name for network, steps, name in swept if (network, steps) == (kinks, 1000)]
+    most = max(value for name in searches for value in decibels(1000, name, kinks))
+    after, before = middle_of(1000, "signal", kinks), middle_of(0, "signal", kinks)
+    yield "gets beyond {:.0f} dB after 1,000 steps, and the search with the signal kept is at {:.0f} dB", most, after
+    yield "Before training it was at {:.0f} dB", before
+
+    late = [
+        value
+        for steps in (100, 300, 1000)
+        for name in ("signal", "DLG")
+        for value in decibels(steps, name, "LeNet")
+    ]
+    yield "both searches end below {} dB", math.ceil(max(late))
+    yield (
+        "there, at {:.0f} dB before training and {:.0f} dB after 1,000 steps",
+        *(middle_of(steps, "Recursive", "LeNet") for steps in (0, 1000)),
+    )
+    yield "gives it back at {:.0f} dB", middle_of(1000, "Recursive, float64 client", "LeNet")
+    wide = "LeNet, U(−½, ½)"
+    exact = [v for n, steps, a in swept if (n, a) == (wide, "Recursive") for v in decibels(steps, a, n)]
+    yield "`Recursive` stays between {:.0f} and {:.0f} dB", min(exact), max(exact)
+    yield (
+        "from {:.0f} to {:.0f} dB in the median, and with the signal kept from {:.0f} to {:.0f}",
+        *(middle_of(steps, name, wide) for name in ("DLG", "signal") for steps in (0, 1000)),
+    )
+
     family = chapter.stored("family")
     runs = {
         (*entry["case"].values(), run["picture"]): run
