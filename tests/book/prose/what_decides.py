@@ -22,7 +22,13 @@ GIVEN = [
 
 
 def sentences(chapter):
-    swept = points(training(), progress=False)
+    sweep = {
+        key: some
+        for key, some in training().items()
+        if key[1] in (0, 100, 300, 1000)
+        and (key[2] in ("signal", "DLG") or key[:2] == ("ConvNet 64", 1000) or "LeNet" in key[0])
+    }
+    swept = points(sweep, progress=False)
 
     def sent(steps, attack, network="ConvNet 64"):
         """The runs of a setting whose client sent a signal."""
@@ -45,6 +51,33 @@ def sentences(chapter):
     seen = [row for row in sent(1000, "InvertingGradients") if row.identified[0]]
     yield "{} of {} are identified", len(seen), len(cosine)
     yield "at a median of {:.0f} dB", median(cosine)
+
+    def middle_of(*setting):
+        return median(decibels(*setting))
+
+    kinks = "ConvNet 64, ReLU"
+    for words, name in (("kept falls from", "signal"), ("DLG from", "DLG")):
+        yield words + " {:.0f} to {:.0f}", *(middle_of(steps, name, kinks) for steps in (0, 1000))
+
+    late = [
+        value
+        for steps in (100, 300, 1000)
+        for name in ("signal", "DLG")
+        for value in decibels(steps, name, "LeNet")
+    ]
+    yield "both searches end below {} dB", math.ceil(max(late))
+    yield (
+        "there, at {:.0f} dB before training and {:.0f} dB after 1,000 steps",
+        *(middle_of(steps, "Recursive", "LeNet") for steps in (0, 1000)),
+    )
+    yield "gives it back at {:.0f} dB", middle_of(1000, "Recursive, float64 client", "LeNet")
+    wide = "LeNet, U(−½, ½)"
+    exact = [v for n, steps, a in swept if (n, a) == (wide, "Recursive") for v in decibels(steps, a, n)]
+    yield "`Recursive` stays between {:.0f} and {:.0f} dB", min(exact), max(exact)
+    yield (
+        "from {:.0f} to {:.0f} dB in the median, and with the signal kept from {:.0f} to {:.0f}",
+        *(middle_of(steps, name, wide) for name in ("DLG", "signal") for steps in (0, 1000)),
+    )
 
     family = chapter.stored("family")
     runs = {
