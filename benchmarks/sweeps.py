@@ -34,8 +34,8 @@ def experiments() -> Iterator[tuple[str, Experiment, bool]]:
     for name, sweep in SWEEPS.items():
         for runs in sweep().values():
             for i, experiment in enumerate(runs):
-                if key(experiment) not in seen:
-                    seen.add(key(experiment))
+                if (its := key(experiment)) not in seen:
+                    seen.add(its)
                     yield name, experiment, i == 0
 
 

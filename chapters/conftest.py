@@ -200,15 +200,19 @@ def pytest_collect_file(file_path, parent):
     ]
 
 
+# Files whose tests share what takes many seconds to make: the book in one page, its pages parsed, a cluster.
+SHARING = ("test_print.py", "test_copies.py", "test_cluster.py")
+
+
 class Units(LoadScopeScheduling):
-    """What processes take from the queue: a chapter, or any other test alone.
+    """What processes take from the queue: a chapter, a file that shares, or any other test alone.
 
     xdist's own loadgroup does nothing with pytest 9.2, which forms names anew.
     """
 
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
-        return path if path.endswith(".ipynb") else nodeid
+        return path if path.endswith((".ipynb", *SHARING)) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

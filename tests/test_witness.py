@@ -7,6 +7,7 @@ witness.py does so for all.
 import ast
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -119,7 +120,10 @@ SMALL = {"clients": 20, "entries": 20_000, "batch": 16}
 
 @cache
 def other_rows() -> dict[str, book.Check]:
-    """The first row of every part and kind of the other files, of those on the package's own data."""
+    """The first row of every part and kind of the other files, of those on the package's own data.
+
+    Rows that differ in a number alone, such as mu 1 and mu 2, are of one kind.
+    """
     found: dict[str, book.Check] = {}
     for file, rows in book.every(None).items():
         if file == "sweeps":
@@ -127,7 +131,8 @@ def other_rows() -> dict[str, book.Check]:
         for case, stored, again in rows:
             if any(isinstance(case.get(name), int) and case[name] > most for name, most in SMALL.items()):
                 continue
-            kind = [file, *(f"{v}" for k, v in case.items() if isinstance(v, str) or k == "batch")]
+            texts = (re.sub(r"[\d.]+", "#", v) for v in case.values() if isinstance(v, str))
+            kind = [file, *texts, *(f"{v}" for k, v in case.items() if k == "batch")]
             found.setdefault(", ".join(kind), (case, stored, again))
     return found
 

@@ -217,7 +217,7 @@ def test_labels_that_are_not_there_are_asked_for() -> None:
 
 @pytest.mark.slow
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize("attack", [DLG(steps=150), IDLG(steps=150)], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("attack", [DLG(steps=60), IDLG(steps=60)], ids=lambda a: type(a).__name__)
 @pytest.mark.parametrize("init_scale", [0.5, None])
 def test_a_photograph_comes_back_from_dlg_s_lenet(attack, init_scale: float | None) -> None:
     model, batch = LeNet(init_scale=init_scale).build(0), Photos().batch(0, 1)

@@ -123,7 +123,7 @@ def test_smoothness_is_a_prior_and_can_be_turned_off() -> None:
 def test_unrolled_local_steps_beat_one_gradient() -> None:
     """Knowing the client step is worth decibels: the difference of weights is not a gradient."""
     model, batch = tiny(), small()
-    attack = InvertingGradients(steps=500)
+    attack = InvertingGradients(steps=100)
     for steps in (2, 10):
         update = share(model, batch, FedAvg(lr=0.3, epochs=steps), reveal_labels=True)
         knowing = attack(model, update, generator=generator(0, "a"))
