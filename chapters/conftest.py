@@ -200,13 +200,15 @@ def pytest_collect_file(file_path, parent):
     ]
 
 
-# Files whose tests share what takes many seconds to make: the book in one
-# page, its pages parsed, a cluster.
+# Files whose tests share what takes long to make: the book in one page, its
+# pages parsed, a cluster.
 SHARING = ("test_print.py", "test_copies.py", "test_cluster.py")
 
 
 class Units(LoadScopeScheduling):
-    """What processes take: a chapter, a file that shares, or one test.
+    """What processes take from the queue: a chapter, or any other test alone.
+
+    A file whose tests share something is taken whole, too.
 
     xdist's own loadgroup does nothing with pytest 9.2, which forms names anew.
     """
