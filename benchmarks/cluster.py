@@ -1,10 +1,10 @@
 """Does a Dask cluster give the rows of one process, if one of its two workers is killed in the middle?
 
-    pip install leaklib[dask]
+    pip install '.[dask]'
     python benchmarks/cluster.py             # five times 200 small experiments, minutes on two cores
-    python benchmarks/cluster.py --overhead  # what a task costs the scheduler
+    python benchmarks/cluster.py --overhead  # what a task costs the scheduler: leaklib/results/cluster.json
 
-Rows are compared in everything but ``seconds``. Nothing is stored.
+Rows are compared in everything but ``seconds``, and none is stored.
 """
 
 import argparse
@@ -15,13 +15,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import joblib
 import psutil
 from distributed import Client, LocalCluster
+from runs import store
 
+import leaklib
 from leaklib.attacks.dlg import IDLG
 from leaklib.client import FedSGD
 from leaklib.data import Digits
@@ -31,6 +34,7 @@ from leaklib.plots import table
 from leaklib.sweep import Row, grid, run_all, runs
 from leaklib.sweep.rows import write_row
 
+TARGET = Path(leaklib.__file__).parent / "results" / "cluster.json"
 SMALL = Experiment(Digits(), Mlp(), FedSGD(), IDLG(steps=1))
 
 
@@ -97,8 +101,8 @@ def killing(client: Client, experiments: Sequence[Experiment], expected: list[Ro
     return Outcome(rows, kept, expected)
 
 
-def overhead(count: int) -> str:
-    """What a task costs that does nothing, in the process of scheduler and client."""
+def overhead(count: int) -> dict[str, float]:
+    """What a task costs the process of scheduler and client: processor time, and memory while it waits."""
     me = psutil.Process()
     with cluster() as client:
         client.gather(client.map(type, [SMALL] * 10, pure=False))  # the workers import what they need
@@ -106,7 +110,7 @@ def overhead(count: int) -> str:
         futures = client.map(type, grid(SMALL, seed=range(count)), pure=False)
         client.gather(futures)
         spent, taken = time.process_time() - start, me.memory_info().rss - memory
-    return f"{1000 * spent / count:.1f} ms of processor time and {taken / count / 1000:.0f} kB a task"
+    return {"tasks": count, "ms": round(1000 * spent / count, 2), "kB": round(taken / count / 1000, 1)}
 
 
 def main() -> None:
@@ -118,7 +122,8 @@ def main() -> None:
     parser.add_argument("--overhead", action="store_true", help="measure a task's cost instead")
     arguments = parser.parse_args()
     if arguments.overhead:
-        print(overhead(5000))
+        store(TARGET, "a task", overhead(5000))
+        print(TARGET.read_text(encoding="utf8"))
         return
     experiments = [replace(SMALL, seed=i, first_client=i) for i in range(arguments.experiments)]
     with empty_cache():

@@ -29,7 +29,7 @@ CARD_OF = {
     "03_dlg": ("fig-dlg-film", [[1, 4, 6, 7], [8, 9, 10, 12]]),
     "04_identifiability": ("fig-identifiability-lenet5", [[0, 1]]),
     "05_attack_family": ("fig-family-cats", [[1, 2]]),
-    "06_what_decides": ("fig-decides-switches", [[0, 6, 10, 14], [1, 7, 11, 15]]),
+    "06_what_decides": ("fig-decides-trained", [[3, 6]]),
     "07_text": ("fig-text-sentence", (0.14, 0.1, 0.68)),
     "08_batch_size": ("fig-batch-four", [[0, 1, 2, 3], [4, 5, 6, 7]]),
     "09_compression": ("fig-compression-signs", [[1, 2]]),

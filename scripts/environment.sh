@@ -31,8 +31,16 @@ fi
 
 # Only files whose hashes are written down, and none that runs code of its own when it is installed. With setuptools
 # among them, leaklib itself needs nothing else.
-.venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: --require-hashes \
-    -r requirements.lock
+# uv, which downloads and unpacks side by side, is installed first, from the same list. It does not read pip's settings:
+# where only these know the way to a package index, pip does the work.
+mkdir -p .venv/first
+sed -n '/^uv==/,/[^\\]$/p' requirements.lock >.venv/first/uv.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+    -r .venv/first/uv.txt
+.venv/bin/python -m uv pip install --python .venv/bin/python --only-binary :all: --require-hashes \
+    -r requirements.lock ||
+    .venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: --require-hashes \
+        -r requirements.lock
 .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$PWD" >$stamp
 echo "The environment is complete."

@@ -209,7 +209,7 @@ def test_an_optimisation_reports_and_stops_when_told(cls: type) -> None:
     assert all(p.inputs.shape == (1, *update.input_shape) for p in seen)
     # The picture that comes back is one that was evaluated, and the best of them.
     best = min(seen, key=lambda p: p.loss)
-    assert torch.equal(found.inputs, best.inputs.clamp(0, 1))
+    assert torch.equal(found.inputs, best.inputs.clamp(0, 1).to(found.inputs))
 
 
 def damaged(update: Update) -> dict[str, Update]:

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -562,3 +563,34 @@ def test_the_page_names_every_photograph():
     assert [row.split("|")[1].strip() for row in rows] == [
         f"{i} {n}" for i, n in enumerate(Photos.class_names)
     ]
+
+
+# --- halves of the photographs ---
+
+
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Photographs of an odd width whose levels say from which column they come."""
+    levels = np.tile(np.linspace(0, 255, 401).astype(np.uint8), (401, 1))
+    monkeypatch.setattr("leaklib.data._open_photo", lambda name: Image.fromarray(levels).convert("RGB"))
+    monkeypatch.setattr("leaklib.data._FLAT", 0.0)
+    data._photos.cache_clear()
+    yield
+    data._photos.cache_clear()
+
+
+def test_what_is_cut_from_one_half_shares_no_pixel_with_the_other(columns: None) -> None:
+    left, right = (Photos(side=side) for side in ("left", "right"))
+    crops = [side.crops(200, generator=generator(0, "crops")).inputs for side in (left, right)]
+    windows = [side.batch(0, 240).inputs for side in (left, right)]
+    middle = 0.5
+    assert max(crops[0].max(), windows[0].max()) < middle < min(crops[1].min(), windows[1].min())
+    assert crops[0].min() < 0.02 and windows[0].min() < 0.02  # and each reaches the outer edge
+
+
+def test_a_half_has_as_many_windows_and_all_of_its_height() -> None:
+    photos = Photos(side="right")
+    assert len(photos) == 240 and len(Photos(side="right", only="cat")) == 30
+    batch = photos.batch(0, 240)
+    assert batch.labels.tolist() == list(range(8)) * 30
+    assert len({picture.numpy().tobytes() for picture in batch.inputs}) == 240

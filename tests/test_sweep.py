@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 
@@ -514,6 +515,23 @@ def test_an_active_configuration_decides_how_many_run_side_by_side(
         rows = quiet(some, n_jobs=None)
     assert threading.main_thread() not in threads and len(ran) == 4
     assert timeless(rows) == timeless([measure(e) for e in some])
+
+
+def test_workers_that_are_threads_build_their_networks_one_at_a_time() -> None:
+    """They share the generator that PyTorch's layers draw from."""
+    inside, most = [], []
+
+    def make() -> nn.Module:
+        inside.append(threading.current_thread())
+        most.append(len(inside))
+        time.sleep(0.02)  # the others come meanwhile
+        inside.pop()
+        return nn.Linear(2, 2)
+
+    with joblib.parallel_config("threading", n_jobs=4):
+        built = joblib.Parallel()(joblib.delayed(seeded)(seed, make) for seed in range(8))
+    assert most == [1] * 8
+    assert [layer.bias.tolist() for layer in built] == [seeded(s, make).bias.tolist() for s in range(8)]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ Chapters: 6, 8, 9.
 import copy
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,6 +59,7 @@ class Pretrained(Checked):
         return model
 
 
+@torch.enable_grad()
 def learn(
     model: nn.Module,
     steps: int,
@@ -112,9 +114,9 @@ def _file(network: Architecture, steps: int, seed: int) -> Path:
 def _read(path: Path) -> State | None:
     """What the file holds, None if there is none or it is damaged: then the network is trained again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: torch.from_numpy(stored[name]) for name in stored.files}
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
 
 

@@ -136,11 +136,13 @@ def training() -> dict[tuple[str, int, str], list[Experiment]]:
                 continue
             if "float64" in name:
                 architecture = Doubled(architecture)
+        wide, most = isinstance(model, ConvNet), (network, steps) == ("ConvNet 64", 1000)
+        if wide and not most and name not in ("signal", "DLG"):
+            continue
         if network == "ConvNet 64, ReLU" and steps not in BEFORE:
             continue
         base = replace(BASE, model=architecture, attack=OrGray(attack))
-        many = (network, steps) == ("ConvNet 64", 1000)
-        sweep[network, steps, name] = victims(base, 7, 3) if many else victims(base, 2, 1, (0,))
+        sweep[network, steps, name] = victims(base, 7, 3) if most else victims(base, 2, 1, (0,))
     return sweep
 
 
@@ -208,11 +210,13 @@ def trained_batches() -> dict[tuple[int, int, str, str], list[Experiment]]:
     """(batch size, steps of training, labels, attack): photographs on ConvNet 64, 1,600 evaluations.
 
     ``distinct`` labels, every label ``twice``, or all ``the same``; where they are ``inferred`` they are
-    distinct and read off the update.
+    distinct and read off the update. Three batches a setting, four of one picture. Fours after 1,000 steps
+    are those of ``confidence``.
     """
     sweep = {}
     for size, steps, labels, name in product(MIXED, BEFORE, LABELS, ON_BATCHES):
-        count = {1: 4, 2: 3, 4: 3, 8: 2, 16: 1}[size]
+        if (labels == "inferred" and name != "signal") or (size, steps, labels) in SLOW:
+            continue
         base = replace(
             BASE,
             data=Photos(side="right"),
@@ -221,23 +225,16 @@ def trained_batches() -> dict[tuple[int, int, str, str], list[Experiment]]:
             batch_size=size,
             reveal_labels=labels != "inferred",
         )
-        if labels == "the same" and size > 1:
-            subjects = [Photos(only=name, side="right") for name in ("astronaut", "cat", "coffee")][:count]
-            sweep[size, steps, labels, name] = [
-                replace(base, data=data, seed=seed) for seed in (0, 1) for data in subjects
-            ]
-        elif labels == "twice" and size > 1:
-            sweep[size, steps, labels, name] = [
-                replace(base, data=Picked(base.data, pairs(size, i)), seed=seed)
-                for seed in (0, 1)
-                for i in range(count)
-            ]
-        elif size <= 8 and (labels == "distinct" or (labels, name) == ("inferred", "signal")):
-            sweep[size, steps, labels, name] = [
-                replace(base, first_client=seed * count + i, seed=seed)
-                for seed in (0, 1)
-                for i in range(count)
-            ]
+        if labels in ("distinct", "inferred"):
+            runs = [replace(base, first_client=i) for i in range(4 if size == 1 else 3)]
+        elif size == 1:
+            continue
+        elif labels == "twice":
+            runs = [replace(base, data=Picked(base.data, pairs(size, i))) for i in range(3)]
+        else:
+            subjects = ("astronaut", "cat", "coffee")
+            runs = [replace(base, data=Photos(only=subject, side="right")) for subject in subjects]
+        sweep[size, steps, labels, name] = runs
     return sweep
 
 
@@ -274,7 +271,8 @@ def confidence() -> dict[tuple[str, str], list[Experiment]]:
 def trained_compression() -> dict[tuple[str, int, str], list[Experiment]]:
     """(mechanism, steps of training, attacker): one picture on ConvNet 64, 800 evaluations, label from it.
 
-    Naive attackers differ from the others in one thing: they take what was sent for the gradient.
+    Naive attackers differ from the others in one thing: they take what was sent for the gradient. After 100
+    steps only some of the mechanisms were tried.
     """
     return {
         (name, steps, attacker): victims(
@@ -284,15 +282,20 @@ def trained_compression() -> dict[tuple[str, int, str], list[Experiment]]:
             (0,),
         )
         for name, mechanism in MECHANISMS.items()
-        if name in ("none", "8 bits", "4 bits", "2 bits", "signs", "top 10 %", "top 1 %")
         for steps in BEFORE
+        if name in ON_THE_WAY or (steps != 100 and name in ("4 bits", "2 bits", "top 10 %", "top 1 %"))
         for attacker, attack in (ON_SIGNS if mechanism in ONE_BIT else ON_COMPRESSED).items()
     }
 
 
 STEPS = (0, 10, 30, 100, 300, 1000)
 BEFORE = (0, 100, 1000)
-MIXED = (1, 2, 4, 8, 16)
+ON_THE_WAY = ("none", "8 bits", "signs")
+MIXED = (1, 2, 4)
+SLOW = (
+    (4, 100, "the same"),
+    *((4, 1000, labels) for labels in ("distinct", "inferred", "twice", "the same")),
+)
 LABELS = ("distinct", "inferred", "twice", "the same")
 ON_BATCHES: Mapping[str, Attack] = {
     "signal": SignalMatching(steps=80),

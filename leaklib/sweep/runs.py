@@ -21,7 +21,7 @@ from leaklib.sweep.store import cached, keep
 from leaklib.sweep.witness import observe, one_thread
 
 Setting = TypeVar("Setting", bound=Hashable)
-WAITING = 10_000  # experiments that a Dask scheduler holds at once, with 13 kB each
+WAITING = 10_000  # experiments that a Dask scheduler holds at once, with about 10 kB each
 
 
 def grid(base: Experiment, **axes: Iterable[Any]) -> list[Experiment]:

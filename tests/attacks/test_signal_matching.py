@@ -1,26 +1,30 @@
 """Signal matching: the error signal is kept, and a client that is sure of its label hides nothing by it."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import cross_entropy, one_hot
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.naive import Naive, Precise
+from leaklib.attacks.parts.signals import Free, SignalStep, shared_out
 from leaklib.attacks.search.matching import Search, yardstick
 from leaklib.attacks.search.optimizers import BoxedAdam
-from leaklib.attacks.signal_matching import Free, SignalMatching, SignalStep, shared_out
+from leaklib.attacks.signal_matching import SignalMatching
 from leaklib.client import Average, FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.mechanisms.identity import Identity
 from leaklib.mechanisms.quantize import Quantize
-from leaklib.metrics import gray_floor, psnr, score
+from leaklib.metrics import psnr, score
 from leaklib.models.parts.build import seeded
 from leaklib.named import flatten
 from leaklib.rng import generator
 from leaklib.types import Batch, Update
+
+PLAIN = FedSGD()
 
 
 def network(*, sure: float = 1.0, bias: bool = True) -> nn.Module:
@@ -39,22 +43,36 @@ def network(*, sure: float = 1.0, bias: bool = True) -> nn.Module:
     return model
 
 
-def fitted(model: nn.Module, size: int = 1) -> Batch:
-    """Pictures with the labels of which the network is surest."""
-    inputs = Photos(size=8).batch(0, size).inputs
-    return Batch(inputs, model(inputs).argmax(1))
+@cache
+def learned() -> nn.Module:
+    """The same after 300 steps of Adam: on some pictures it is sure, and rightly so."""
+    model, draw = network(), generator(0, "learning")
+    crops = Photos(size=8, side="left").crops(500, generator=draw)
+    mover = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(300):
+        some = torch.randint(500, (32,), generator=draw)
+        mover.zero_grad()
+        cross_entropy(model(crops.inputs[some]), crops.labels[some]).backward()
+        mover.step()
+    return model
 
 
 def signals(model: nn.Module, batch: Batch) -> torch.Tensor:
     return model(batch.inputs).softmax(1) - one_hot(batch.labels, 10)
 
 
-SURE = 160.0  # p(label) of the first photograph is then 1 - 1e-4
+def fitted(step: FedSGD = PLAIN) -> tuple[nn.Module, Batch, Update]:
+    """The first picture whose label the trained network gives 1 - 10⁻⁴ or more, though not all."""
+    model, photos = learned(), Photos(size=8, side="right")
+    batches = (photos.batch(i, 1) for i in range(240))
+    batch = next(b for b in batches if 1e-6 < -signals(model, b)[0, b.labels].item() < 1e-4)
+    return model, batch, share(model, batch, step, reveal_labels=True)
 
 
-def client(step=FedSGD(), size: int = 1, sure: float = SURE) -> tuple[nn.Module, Batch, Update]:
-    model = network(sure=sure)
-    batch = fitted(model, size) if size == 1 else Photos(size=8).batch(0, size)
+def client(
+    step: FedSGD | FedAvg | Average = PLAIN, size: int = 1, sure: float = 1.0
+) -> tuple[nn.Module, Batch, Update]:
+    model, batch = network(sure=sure), Photos(size=8).batch(0, size)
     return model, batch, share(model, batch, step, reveal_labels=True)
 
 
@@ -95,7 +113,9 @@ def test_lanes_have_the_updates_that_they_would_have_alone() -> None:
         together = SignalStep(step)(model, guesses, given_, lanes=True)
         for lane in range(2):
             alone = SignalStep(step)(model, guesses[lane], given_[lane])
-            assert torch.allclose(flatten({n: t[lane] for n, t in together.items()}), flatten(alone), atol=1e-6)
+            assert torch.allclose(
+                flatten({n: t[lane] for n, t in together.items()}), flatten(alone), atol=1e-6
+            )
 
 
 # --- free signals ---
@@ -114,7 +134,7 @@ def test_a_free_signal_is_one_that_an_example_can_have(spread: float, label: int
 
 
 def test_signals_are_shared_out_so_that_their_mean_is_near() -> None:
-    model, batch, update = client(size=4, sure=1.0)
+    _, batch, update = client(size=4)
     mean = update.tensors["5.bias"]
     found = shared_out(mean, batch.labels)
     assert torch.allclose(found.sum(1), torch.zeros(4), atol=1e-6)
@@ -128,41 +148,43 @@ def test_a_hidden_signal_gets_a_small_share_and_not_none() -> None:
     assert -0.02 < found[1, 1] < 0 and torch.isfinite(found).all()
 
 
+def test_where_nothing_of_the_signal_was_sent_all_classes_are_alike() -> None:
+    assert shared_out(torch.zeros(4), torch.tensor([2])).tolist() == [[0.25, 0.25, -0.75, 0.25]]
+
+
 # --- the attack ---
 
 
 def test_who_is_sure_of_the_label_hides_the_picture_from_dlg_alone() -> None:
-    model, batch, update = client()
-    assert 1e-5 < 1 - model(batch.inputs).softmax(1).max().item() < 1e-3
-    budget = 25
+    model, batch, update = fitted()
+    budget = 10
     plain = Precise(DLG(steps=budget, known_labels=True))(model, update)
     kept = SignalMatching(steps=budget)(model, update)
-    floor = gray_floor(batch.inputs).item()
-    assert psnr(plain.inputs, batch.inputs).item() < floor + 10
-    assert psnr(kept.inputs, batch.inputs).item() > 60
+    assert psnr(plain.inputs, batch.inputs).item() < 40
+    assert psnr(kept.inputs, batch.inputs).item() > 100
     # The label is read off the signal, and the softmax, which the search never saw, agrees in the end.
     assert SignalMatching(steps=1)(model, replace(update, labels=None)).labels == batch.labels
-    assert kept.loss < 1e-6 < plain.loss
+    assert kept.loss < 1e-5 < plain.loss
 
 
 def test_clipping_one_example_only_makes_its_signal_smaller() -> None:
-    model, batch, update = client(FedSGD(max_grad_norm=1e-4))
-    found = SignalMatching(steps=25)(model, update)
+    model, batch, update = fitted(FedSGD(max_grad_norm=1e-6))
+    found = SignalMatching(steps=10)(model, update)
     assert psnr(found.inputs, batch.inputs).item() > 60
 
 
 @pytest.mark.parametrize("step", [FedSGD(), FedAvg(lr=0.02, epochs=2)], ids=repr)
 def test_two_examples_come_back_with_signals_of_their_own(step) -> None:
     model, batch, update = client(step, size=2, sure=5.0)
-    found = SignalMatching(steps=40)(model, update)
+    found = SignalMatching(steps=15)(model, update)
     assert score(found, batch).psnr.min() > 30
 
 
 def test_through_a_mechanism_the_signal_is_free_and_its_distance_decides() -> None:
-    model, batch, update = client(sure=30.0)
+    model, batch, update = client()
     sent = Quantize(8)(update)
-    knows, naive = (a(model, sent) for a in (SignalMatching(steps=20), Naive(SignalMatching(steps=20))))
-    assert psnr(knows.inputs, batch.inputs).item() > psnr(naive.inputs, batch.inputs).item() + 3
+    knows, naive = (a(model, sent) for a in (SignalMatching(steps=10), Naive(SignalMatching(steps=10))))
+    assert psnr(knows.inputs, batch.inputs).item() > psnr(naive.inputs, batch.inputs).item() + 1
 
 
 @pytest.mark.parametrize("attack", [SignalMatching(steps=2), Precise(IDLG(steps=2))], ids=repr)
@@ -188,7 +210,7 @@ def test_what_has_no_signal_to_keep_is_refused(step, size: int, says: str) -> No
 
 def test_a_last_layer_without_bias_is_refused() -> None:
     model = network(bias=False)
-    update = share(model, fitted(model), FedSGD(), reveal_labels=True)
+    update = share(model, Photos(size=8).batch(0, 1), FedSGD(), reveal_labels=True)
     with pytest.raises(ValueError, match="the gradient of the last layer's bias, and this layer has none"):
         SignalMatching()(model, update)
 
@@ -204,7 +226,7 @@ def test_gray_that_scores_millions_makes_no_guess_solved() -> None:
 
         def step(self) -> None: ...
 
-    model, batch, update = client()
+    model, batch, update = fitted()
     search = Search(model, update, batch.labels, Standing, 500, restarts=3, patience=100)
     found = search.run(generator(0, "attack"))
     assert found.baseline > 1e6 and found.restarts == 3  # each start was over, and none of them was solved

@@ -1,7 +1,7 @@
 """Measured numbers in the sentences of the chapter on batch size, and where they come from."""
 
 import re
-from math import prod
+from math import exp, log10, prod
 from pathlib import Path
 
 from leaklib.results import batch_sizes
@@ -11,15 +11,24 @@ from prose import spelled
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "README.md"
 GIVEN = [
     "at most 1,200 evaluations",
-    "The 20 dB of the table",
+    "at most 1,600 evaluations",
+    "labels known, 1,600 evaluations",
     "comes back whole above 60 dB",
     "no picture passes 25 dB",
     "with 800 evaluations",
     "One batch of 32 and of 64, two of 16",
+    "The loud one comes back at 60 dB",
+    "about 0 dB are left for it",
+    "At about 60 dB, since",
+    "knows the loud one to 100 dB",
     "An attack reaches 15 dB",
     "passed 20 dB",
     "90 % of a batch of 64",
 ]
+
+
+def decibels(ratio):
+    return 20 * log10(ratio)
 
 
 def sentences(chapter):
@@ -36,6 +45,13 @@ def sentences(chapter):
     measured = points(batch_sizes(), progress=False)
     few = [measured["ConvNet 64", size, "InvertingGradients"].median for size in (1, 2, 4)]
     yield "{:.1f}, {:.1f} and {:.1f} dB at one, two and four pictures", *few
+
+    yield "{:.0f} dB for each power of ten", decibels(10)
+    yield "{:.0f} dB for $r", decibels(1e4)
+    yield "hold the loud picture to about {:.0f} dB", decibels(2**24)
+    yield "of an entry, {:.0f} dB below it", decibels(2**24)
+    yield "A factor of {:.0f} is {:.0f} dB", exp(5), decibels(exp(5))
+    yield "quieter by a factor of {:,.0f}, which is {:.0f} dB", 0.5 / 0.0005, decibels(0.5 / 0.0005)
 
     taken = dict(re.findall(r"batch of (\d+), (\d+) recovered", chapter.outputs))
     yield "{} of 64 photographs, and {} of 240", taken["64"], taken["240"]
