@@ -10,7 +10,7 @@ from leaklib.metrics import constant_floor, wilson
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.results import both, compressors, trained_compression
-from leaklib.sweep import cached, points
+from leaklib.sweep import points
 from prose import spelled
 
 # Settings, and what an author of an example claims.
@@ -26,11 +26,8 @@ def entropy(*counts):
 
 
 def sentences(chapter):
-    def stored(sweep):
-        return points({at: some for at, some in sweep.items() if all(map(cached, some))}, progress=False)
-
-    measured, trained = stored(compressors()), stored(trained_compression())
-    together = points(both(), progress=False)
+    sweeps = (compressors, trained_compression, both)
+    measured, trained, together = (points(sweep(), progress=False) for sweep in sweeps)
 
     def chosen(network, mechanism):
         names = ("adaptive", "adaptive, smooth")
