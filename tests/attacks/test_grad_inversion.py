@@ -121,7 +121,7 @@ def test_on_the_trained_resnet_the_batch_s_own_statistics_help() -> None:
     update = share(model, batch, FedSGD(), reveal_labels=True, reveal_statistics=True)
     mean = {
         kind: score(
-            GradInversion(steps=100, statistics=kind)(model, update, generator=generator(0, "a")), batch
+            GradInversion(steps=400, statistics=kind)(model, update, generator=generator(0, "a")), batch
         ).psnr.mean()
         for kind in ("none", "exact")
     }  # fmt: skip
