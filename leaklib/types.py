@@ -258,15 +258,15 @@ class Reconstruction:
     squared distance between the update and what the client step makes of exactly these inputs and labels,
     divided by the update's squared norm: 0 explains it fully, 1 is what an all-zero update would score. Where
     a mechanism changed the update, that is the distance that the mechanism supplies for squares; what it lost
-    may keep the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or empty
-    texts with these labels. A loss that is not far below the baseline means that nothing was recovered, and
-    shows it without the truth; the loss alone can mislead, since on some networks the labels explain nearly
-    all of the update. Far below the baseline is not enough, either: to a network that is sure of its labels
-    gray scores millions, and a search that ends at a millionth of that, near 1, has found nothing. A loss far
-    below both says that something was explained. ``evaluations`` counts gradients of the matching loss over all ``restarts``; both are 0
-    for closed forms. ``clamped`` is how far the value furthest outside the bounds was moved to lie in them.
-    Together with a loss near the baseline it says that the bounds are wrong, or that the update has other
-    explanations than pictures.
+    may keep the loss of even the true batch above 0. ``baseline`` is the same for mid-gray images or
+    empty texts with these labels. A loss that is not far below the baseline means that nothing was
+    recovered, and shows it without the truth; the loss alone can mislead, since on some networks the
+    labels explain nearly all of the update. Far below the baseline is not enough, either: to a network
+    that is sure of its labels gray scores millions, and a search that ends at a millionth of that, near
+    1, has found nothing. A loss far below both says that something was explained. ``evaluations`` counts
+    gradients of the matching loss over all ``restarts``; both are 0 for closed forms. ``clamped`` is how
+    far the value furthest outside the bounds was moved to lie in them. Together with a loss near the
+    baseline it says that the bounds are wrong, or that the update has other explanations than pictures.
     """
 
     inputs: Inputs
