@@ -17,26 +17,12 @@ from runs import commit, steady
 
 from leaklib.experiment import Experiment
 from leaklib.plots import table
-from leaklib.results import (
-    batch_sizes,
-    both,
-    compressors,
-    confidence,
-    repeated_labels,
-    trained_batches,
-    trained_compression,
-    training,
-)
-from leaklib.results.contenders import comparison
+from leaklib.results import SWEEPS
 from leaklib.sweep import Row, cached, run_all
 from leaklib.sweep.key import key
 from leaklib.sweep.rows import read_row, write_row
 from leaklib.sweep.store import BOOK
 from leaklib.sweep.witness import agree, available, witness
-
-UNTRAINED = (batch_sizes, repeated_labels, compressors, both, comparison)
-TRAINED = (training, trained_batches, confidence, trained_compression)
-SWEEPS = {sweep.__name__: sweep for sweep in (*UNTRAINED, *TRAINED)}
 
 
 def experiments() -> Iterator[tuple[str, Experiment, bool]]:

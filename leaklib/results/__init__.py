@@ -3,6 +3,7 @@
 Chapters: 4 to 6, 8 to 15.
 """
 
+from leaklib.results.contenders import comparison
 from leaklib.results.sweeps import (
     batch_sizes,
     both,
@@ -14,9 +15,27 @@ from leaklib.results.sweeps import (
     training,
 )
 
+SWEEPS = {
+    sweep.__name__: sweep
+    for sweep in (
+        batch_sizes,
+        repeated_labels,
+        compressors,
+        both,
+        comparison,
+        training,
+        trained_batches,
+        confidence,
+        trained_compression,
+    )
+}
+"""Every sweep of the book by name: setting -> experiments."""
+
 __all__ = [
+    "SWEEPS",
     "batch_sizes",
     "both",
+    "comparison",
     "compressors",
     "confidence",
     "repeated_labels",

@@ -215,7 +215,7 @@ def trained_batches() -> dict[tuple[int, int, str, str], list[Experiment]]:
     """
     sweep = {}
     for size, steps, labels, name in product(MIXED, BEFORE, LABELS, ON_BATCHES):
-        if (labels == "inferred" and name != "signal") or (size, steps, labels) in SLOW:
+        if (labels == "inferred" and name != "signal") or (size, steps, labels) in UNTRIED:
             continue
         base = replace(
             BASE,
@@ -290,9 +290,10 @@ def trained_compression() -> dict[tuple[str, int, str], list[Experiment]]:
 
 STEPS = (0, 10, 30, 100, 300, 1000)
 BEFORE = (0, 100, 1000)
-ON_THE_WAY = ("none", "8 bits", "signs")
+ON_THE_WAY = ("none", "8 bits", "signs")  # the mechanisms tried after 100 steps as well
 MIXED = (1, 2, 4)
-SLOW = (
+# Left out for the minutes that each of their runs takes.
+UNTRIED = (
     (4, 100, "the same"),
     *((4, 1000, labels) for labels in ("distinct", "inferred", "twice", "the same")),
 )

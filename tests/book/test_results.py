@@ -27,16 +27,7 @@ from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
 from leaklib.models.mlp import Mlp
 from leaklib.models.resnet import ResNet
-from leaklib.results import (
-    batch_sizes,
-    both,
-    compressors,
-    confidence,
-    repeated_labels,
-    trained_batches,
-    trained_compression,
-    training,
-)
+from leaklib.results import SWEEPS
 from leaklib.results.contenders import (
     ATTACKED,
     CONTENDERS,
@@ -46,7 +37,6 @@ from leaklib.results.contenders import (
     NOISE,
     ROUNDS,
     TRAINED,
-    comparison,
 )
 from leaklib.results.sweeps import Doubled
 from leaklib.rng import generator
@@ -233,9 +223,6 @@ def test_with_a_weak_prior_quality_falls_gently_where_the_rank_is_lost() -> None
 # --- sweeps ---
 
 Sweep = Mapping[Hashable, Sequence[Experiment]]
-UNTRAINED = (batch_sizes, repeated_labels, compressors, both, comparison)
-LEARNED = (training, trained_batches, confidence, trained_compression)
-SWEEPS = {sweep.__name__: sweep for sweep in (*UNTRAINED, *LEARNED)}
 MEND = "run `python benchmarks/sweeps.py`"
 
 

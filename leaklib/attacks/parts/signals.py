@@ -54,7 +54,7 @@ class Free:
         return self.start.numel()
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        return self.start.flatten().cpu()
+        return self.start.flatten().cpu()  # where all starts are drawn, whatever the device
 
     def given(self, unknowns: Tensor) -> Tensor:
         hot = one_hot(self.classes, self.start.shape[-1]).to(unknowns)
