@@ -155,6 +155,7 @@ def test_the_noise_floor_is_that_of_the_package(deno, scale) -> None:
     for numbers in (
         (0.1, 1.0, 3072, 15826),
         (0.1, 1e3, 3072, 15826),
+        (1e-3, 1e3, 3072, 15826),
         (0.0, 1.0, 3072, 15826),
         (1.0, 1.0, 2, 1),
     ):

@@ -95,8 +95,10 @@ def test_no_floor_where_the_truth_scores_zero_or_nobody_knows(mechanism: Mechani
 def test_a_search_goes_on_below_the_floor_until_it_has_nearly_fitted_the_noise() -> None:
     # With 4 equations 2 unknowns can fit half of the noise, and have fitted four fifths of that.
     assert fitted(0.1, 1.0, 2, 4) == pytest.approx(0.06)
-    # A search that comes below a thousandth of gray is not begun again, so there is nothing to stop.
-    assert fitted(0.1, 0.0601 / STUCK, 2, 4) == 0 < fitted(0.1, 0.0599 / STUCK, 2, 4)
+    # A search that comes below a thousandth of its yardstick is not begun again: there is nothing to stop.
+    assert fitted(1e-4, 6.01e-5 / STUCK, 2, 4) == 0 < fitted(1e-4, 5.99e-5 / STUCK, 2, 4)
+    # The yardstick is what gray scores, and 1 where gray scores more.
+    assert fitted(1.01e-3 / 0.6, 1e3, 2, 4) > 0 == fitted(0.99e-3 / 0.6, 1e3, 2, 4)
     # With far more unknowns than equations all noise can be fitted.
     assert fitted(0.1, 1.0, 5, 4) == fitted(0.0, 1.0, 3, 4) == 0
 

@@ -10,7 +10,7 @@
 const CURVATURE = 1e-10; // a pair is remembered if sᵀy exceeds this share of ‖s‖ ‖y‖
 const PATIENCE = 200; // a start is over when this many evaluations did not lower its lowest loss by a tenth
 const STRAY = 40; // after so many evaluations without a new best, back to the best point with a fresh memory
-const STUCK = 1e-3; // a start that is over above this share of what mid-gray pictures score was stuck
+const STUCK = 1e-3; // a start that is over above this share of its yardstick was stuck
 const FITTED = 0.8; // a search of a noisy update is over once it has fitted this share of the noise it can fit
 // Losses are relative, and what was sent is rounded to float32: of mid-gray below this, a share of STUCK is rounding.
 const ROUNDING = 2 ** -46 / STUCK;
@@ -154,7 +154,7 @@ export function* search(engine, distanceOf, options) {
         strays++;
       } else optimizer.move();
     }
-    if (lowest <= STUCK * gray) return "solved";
+    if (lowest <= STUCK * yardstick(gray)) return "solved";
     if (spent >= evaluations) return "budget";
     if (restart === restarts) return "stuck";
   }
@@ -162,7 +162,7 @@ export function* search(engine, distanceOf, options) {
 
 /**
  * The loss below which a search mostly fits noise: with all unknowns it would leave 1 − unknowns / equations of the floor.
- * 0 where it gets below STUCK of mid-gray: noise that small misleads nobody, and nothing is begun again anyway.
+ * 0 where it gets below STUCK of its yardstick: noise that small misleads nobody, and nothing is begun again anyway.
  * @param {number} floor what the truth is expected to score
  * @param {number} gray what mid-gray scores
  * @param {number} unknowns
@@ -170,7 +170,15 @@ export function* search(engine, distanceOf, options) {
  */
 export function fitted(floor, gray, unknowns, equations) {
   const end = floor * (1 - FITTED * unknowns / equations);
-  return end > STUCK * gray ? end : 0;
+  return end > STUCK * yardstick(gray) ? end : 0;
+}
+
+/**
+ * What a loss is judged by: what mid-gray pictures score, or all zeros, where these score less.
+ * @param {number} gray
+ */
+function yardstick(gray) {
+  return Math.min(gray, 1);
 }
 
 /**
