@@ -11,6 +11,7 @@ backbone is untrained, or trained on the same for 400 steps. A seed draws weight
 """
 
 import argparse
+import itertools
 import time
 from collections import Counter
 
@@ -33,15 +34,19 @@ STATES = {"zero": 0, "1 step of SGD": 1, "20 steps of Adam": 20}
 
 def victim(count: int, seed: int) -> Batch:
     """Beginnings of sentences with exactly ``count`` different prefixes."""
-    draw, rows, batch = generator(seed, f"victim {count}"), [], None
-    while batch is None or prefixes(batch) < count:
+    draw, rows, have = generator(seed, f"victim {count}"), [], 0
+    for tries in itertools.count(1):
         rows.append(int(torch.randint(len(POOL), (1,), generator=draw)))
-        larger = Batch(POOL.inputs[rows], POOL.labels[rows])
-        if prefixes(larger) > count or (batch and prefixes(larger) == prefixes(batch)):
-            rows.pop()
+        batch = Batch(POOL.inputs[rows], POOL.labels[rows])
+        if have < prefixes(batch) <= count:
+            have = prefixes(batch)
         else:
-            batch = larger
-    return batch
+            rows.pop()
+        if have == count:
+            return Batch(POOL.inputs[rows], POOL.labels[rows])
+        if tries % 1000 == 0:  # a first choice that nothing completes
+            rows, have = [], 0
+    raise AssertionError
 
 
 def client(rank: int, state: str, training: int, seed: int) -> Transformer:
