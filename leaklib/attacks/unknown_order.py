@@ -48,9 +48,9 @@ def agreed(pictures: Float[Tensor, "epochs batch ..."]) -> Inputs:
 class UnknownOrder(AttackBase):
     """``InvertingGradients`` for a client that took its examples in another order in each epoch.
 
-    Needs an update of ``FedAvg`` in mini-batches of one size. ``agreement`` weighs the prior that the epochs
-    agree, in units of what mid-gray pictures score: 0 leaves each epoch alone. The other fields are as for
-    ``InvertingGradients``. With one epoch it is the same attack.
+    ``agreement`` weighs the prior that the epochs agree, in units of what mid-gray pictures score: 0 leaves
+    each epoch alone. The other fields are as for ``InvertingGradients``; with one epoch, as in FedSGD,
+    it is the same attack. Mini-batches must be of one size.
     """
 
     steps: Count = 2400
@@ -62,12 +62,11 @@ class UnknownOrder(AttackBase):
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /
     ) -> Reconstruction:
-        if not isinstance(update.step, FedAvg):
-            raise ValueError(
-                f"UnknownOrder needs an update of FedAvg, got {update.step}: use InvertingGradients"
-            )
-        labels, size, epochs = infer_labels(model, update), update.num_examples, update.step.epochs
-        apart = replace(update, step=epochs_apart(update.step, size), num_examples=epochs * size)
+        labels, size = infer_labels(model, update), update.num_examples
+        step, epochs = update.step, 1
+        if isinstance(step, FedAvg):
+            step, epochs = epochs_apart(step, size), step.epochs
+        apart = replace(update, step=step, num_examples=epochs * size)
         gray = misfit(model, update, mid_gray(model, update), labels, cosine_distance)
 
         def prior(images: Tensor, spent: float) -> Tensor:
