@@ -20,6 +20,7 @@ from leaklib.attacks.gauss_newton import GaussNewton as GaussNewton
 from leaklib.attacks.grad_inversion import GradInversion as GradInversion
 from leaklib.attacks.imprint import Imprint as Imprint
 from leaklib.attacks.inverting_gradients import InvertingGradients as InvertingGradients
+from leaklib.attacks.lift_and_round import LiftAndRound as LiftAndRound
 from leaklib.attacks.linear_layer import LinearLayer as LinearLayer
 from leaklib.attacks.naive import Naive as Naive
 from leaklib.attacks.naive import Precise as Precise

@@ -9,7 +9,7 @@ truth.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -250,6 +250,18 @@ class View:
         return min(self.updates, key=lambda update: update.num_examples)
 
 
+Stop = Literal["closed form", "solved", "floor", "stuck", "budget", "stopped"]
+"""Why an attack ended; the first that is true, in this order but for "closed form".
+
+- "closed form": nothing was searched for, so there was nothing to end.
+- "stopped": the caller's callback said so.
+- "floor": the loss is as low as noise or rounding leaves that of the truth, and lower would only fit these.
+- "solved": the result explains the update, and no start remains that could explain it better.
+- "budget": all evaluations are spent, and the update is not explained; more might help.
+- "stuck": no start explained the update or went on improving, and no further one was allowed.
+"""
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """What an attack believes the batch was, and how well that belief explains the update.
@@ -264,8 +276,9 @@ class Reconstruction:
     labels explain nearly all of the update. Far below the baseline is not enough, either: to a network
     that is sure of its labels gray scores millions, and a search that ends at a millionth of that, near
     1, has found nothing. A loss far below both says that something was explained. ``evaluations`` counts
-    gradients of the matching loss over all ``restarts``; both are 0 for closed forms. ``clamped`` is how
-    far the value furthest outside the bounds was moved to lie in them. Together with a loss near the
+    gradients of the matching loss over all ``restarts``; both are 0 for closed forms. ``stop`` says why the
+    attack ended: a score of one that is "stuck" or out of "budget" is the score of a failure. ``clamped`` is
+    how far the value furthest outside the bounds was moved to lie in them. Together with a loss near the
     baseline it says that the bounds are wrong, or that the update has other explanations than pictures.
     """
 
@@ -276,6 +289,7 @@ class Reconstruction:
     evaluations: int = 0
     restarts: int = 0
     clamped: float = 0.0
+    stop: Stop = "closed form"
 
 
 @dataclass(frozen=True)

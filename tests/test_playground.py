@@ -24,7 +24,7 @@ from leaklib.experiment import Experiment, run
 from leaklib.mechanisms.identity import Identity
 from leaklib.metrics import psnr
 from leaklib.models.parts.build import seeded
-from leaklib.types import Labels, Progress, Reconstruction
+from leaklib.types import Labels, Progress, Reconstruction, Stop
 from leaklib.widgets import live
 from leaklib.widgets.frames import Trace, curves
 from leaklib.widgets.playground import STORED, Live, duration
@@ -63,6 +63,7 @@ class Patient:
     loss: float = 1e-6
     moving: int = 10**9
     seconds: float = 0.001
+    stop: Stop = "solved"
 
     def __call__(self, model, update, *, generator, callback=None) -> Reconstruction:
         inputs = torch.full((update.num_examples, *update.input_shape), 0.5)
@@ -75,7 +76,9 @@ class Patient:
             guess = inputs + 0.01 * (done % 2) * (done <= self.moving)
             if callback is not None and callback(Progress(done, 1.0, guess, gray=2.0)):
                 break
-        return Reconstruction(inputs, labels, self.loss, baseline=1e-2, evaluations=done, restarts=1)
+        return Reconstruction(
+            inputs, labels, self.loss, baseline=1e-2, evaluations=done, restarts=1, stop=self.stop
+        )
 
 
 def playground(attack, evaluations: int = 5) -> tuple[Live, list[tuple[int, object, int]]]:
@@ -204,6 +207,22 @@ def test_stop_is_heard_at_once_even_within_a_long_evaluation() -> None:
     view.stop.click()
     finish(view)
     assert view.result is not None
+
+
+@pytest.mark.parametrize(
+    ("stop", "loss", "end"),
+    [
+        ("stuck", 5e-3, "Every start got stuck: a failed search, and no proof of safety."),
+        ("budget", 5e-3, "The evaluations are spent: a failed search, and no proof of safety."),
+        ("budget", 5e-6, "times that of gray pictures."),
+        ("floor", 5e-3, "times that of gray pictures."),
+    ],
+)
+def test_a_search_that_failed_says_how_it_ended(stop: Stop, loss: float, end: str) -> None:
+    view, _ = playground(Patient(3, loss=loss, stop=stop))
+    view.start.click()
+    finish(view)
+    assert said(view).endswith(end)
 
 
 def test_an_attack_stops_where_nothing_visible_changes_unless_it_shall_go_on() -> None:

@@ -23,7 +23,7 @@ from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.search.jacobian import GradientMap
 from leaklib.attacks.search.matching import STUCK, explain, yardstick
 from leaklib.fields import Count, FiniteNonNegative, Natural, Positive
-from leaklib.types import Callback, Labels, Progress, Reconstruction, Update
+from leaklib.types import Callback, Labels, Progress, Reconstruction, Stop, Update
 
 TRIES = 12  # times that the damping is raised in one step before the search is over
 GRAY = 0.5  # the prior's mean, and where every start is near
@@ -57,12 +57,18 @@ class GaussNewton(AttackBase):
         shape = update.num_examples, *update.input_shape
         for fit.restart in range(self.restarts + 1):
             noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-            point = fit.descend(GRAY + self.spread * noise.to(fit.gradient.device))
-            found.append(explain(model, update, update.to_inputs(point), labels))
-            if fit.stopped or found[-1].loss <= max(STUCK * yardstick(found[-1].baseline), fit.noise):
+            point, stop = fit.descend(GRAY + self.spread * noise.to(fit.gradient.device))
+            guess = explain(model, update, update.to_inputs(point), labels)
+            if stop != "stopped" and guess.loss <= STUCK * yardstick(guess.baseline):
+                stop = "solved"
+            elif stop != "stopped" and guess.loss <= fit.noise:
+                stop = "floor"
+            found.append(replace(guess, stop=stop))
+            if stop not in ("stuck", "budget"):
                 break
         best = min(found, key=lambda guess: guess.loss)
-        return replace(best, evaluations=fit.spent, restarts=fit.restart)
+        stop = "stopped" if found[-1].stop == "stopped" else best.stop
+        return replace(best, evaluations=fit.spent, restarts=fit.restart, stop=stop)
 
 
 class _Fit:
@@ -79,7 +85,7 @@ class _Fit:
         self.weight = 0.0 if attack.prior_std is None else (attack.noise_std / attack.prior_std) ** 2
         # What noise alone leaves unexplained, with a margin: below it nothing is stuck.
         self.noise = 2 * attack.noise_std**2 * len(self.observed) / self.scale
-        self.spent, self.restart, self.stopped = 0, 0, False
+        self.spent, self.restart = 0, 0
 
     def evaluate(self, point: Tensor) -> tuple[Tensor, float]:
         """G − g, and the relative loss."""
@@ -87,17 +93,18 @@ class _Fit:
         loss = miss.square().sum() + self.weight * (point - GRAY).square().sum()
         return miss, loss.item() / self.scale
 
-    def descend(self, point: Tensor) -> Tensor:
-        """From one start to where no step lowers the loss, or the steps are used up."""
+    def descend(self, point: Tensor) -> tuple[Tensor, Stop]:
+        """From one start to where no step lowers the loss, or the steps are used up, or the caller stops."""
         damping = self.attack.damping
         miss, loss = self.evaluate(point)
         for step in range(1, self.attack.steps + 1):
             self.spent += 1
             if self.callback is not None:
                 guess = self.gradient.to_inputs(point).to(self.dtype)
-                self.stopped = bool(self.callback(Progress(self.spent, loss, guess, self.restart)))
-            if self.stopped or step == self.attack.steps:
-                break
+                if self.callback(Progress(self.spent, loss, guess, self.restart)):
+                    return point, "stopped"
+            if step == self.attack.steps:
+                return point, "budget"
             rows = self.gradient.transposed(point)
             # JᵀJ and Jᵀ(G − g), with the prior's.
             matrix, slope = rows @ rows.T, rows @ miss + self.weight * (point - GRAY).flatten()
@@ -112,7 +119,7 @@ class _Fit:
             if not new < loss:
                 break
             point, loss, damping = guess, new, damping / 10
-        return point
+        return point, "stuck"
 
 
 def _solve(matrix: Tensor, slope: Tensor, damping: float) -> Tensor:

@@ -12,7 +12,7 @@ pictures are rounded. Only how often each label occurs is used.
 Chapter: 8.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,11 @@ from leaklib.attacks.dlg import INNER, STRAY
 from leaklib.attacks.parts.base import AttackBase, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
 from leaklib.attacks.parts.lift import GroupedLBFGS, Groups, moments
-from leaklib.attacks.search.matching import STUCK, Search, misfit
-from leaklib.attacks.search.objectives import squared_error
+from leaklib.attacks.search.matching import STUCK, Search, explain
 from leaklib.client import FedSGD
 from leaklib.fields import Count, Inner, Natural
-from leaklib.types import Callback, Inputs, Labels, Reconstruction, Update
+from leaklib.named import flatten
+from leaklib.types import Callback, Inputs, Labels, Reconstruction, Stop, Update
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Group:
 class Grouped(Reconstruction):
     """A reconstruction that also says what is believed of each label: one ``Group`` for each, ascending.
 
-    None where no label repeats. It is "solved" only if it explains nearly all of what the labels' mean pictures
-    leave open: these alone can explain 99 % of an update.
+    None where no label repeats. It is "solved" only if it explains nearly all of what the mean pictures of
+    the labels leave open: these alone can explain 99 % of an update.
     """
 
     groups: tuple[Group, ...] = ()
@@ -132,7 +132,7 @@ def _believed(
     model: nn.Module, update: Update, groups: Groups, lifted: Inputs, found: Inputs
 ) -> tuple[Group, ...]:
     """What is believed of each group, from the pictures that explained it and as many as it has."""
-    total, examples = update.num_examples, []
+    total, believed = update.num_examples, []
     scale = sum(tensor.square().sum().item() for tensor in update.tensors.values())
 
     def part(pictures: Inputs, label: int, count: int) -> Tensor:
@@ -140,14 +140,14 @@ def _believed(
         labels = torch.full((len(pictures),), label, device=pictures.device)
         return flatten(update.step(model, pictures, labels)) * (count / total)
 
-    split = zip(groups.classes.tolist(), groups.counts, lifted.split(groups.sizes), found.split(groups.counts))
+    split = zip(
+        groups.classes.tolist(), groups.counts, lifted.split(groups.sizes), found.split(groups.counts)
+    )
     for label, count, many, few in split:
-        seen = part(many, label, count)
-        alike = part(few.mean(0, keepdim=True), label, count)
-        losses = [(part(few, label, count) - seen), alike - seen]
-        loss, alike = ((x.square().sum() / scale).item() for x in losses)
-        examples.append(Group(label, count, tuple(moments(many)[2].tolist()), loss, alike))
-    return tuple(examples)
+        seen, ours = part(many, label, count), (few, few.mean(0, keepdim=True))
+        loss, alike = ((part(x, label, count) - seen).square().sum().item() / scale for x in ours)
+        believed.append(Group(label, count, tuple(moments(many)[2].tolist()), loss, alike))
+    return tuple(believed)
 
 
 def _reported(

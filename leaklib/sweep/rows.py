@@ -42,6 +42,8 @@ class Row:
     client computed, before any mechanism. All are empty or NaN for text, and in rows of before they were
     kept; the last two for a loss that is not cross-entropy.
 
+    ``stop`` says why the attack ended, as ``Reconstruction.stop`` does; it is "" in rows of before it was kept.
+
     ``key`` names the experiment; ``witness`` are the first numbers that its attack computed, and
     bind the row to the code: see ``witness``. ``commit`` says where the witness was last computed, "" if
     nobody wrote it down.
@@ -67,6 +69,7 @@ class Row:
     identified: tuple[float, ...] = ()
     confidence: tuple[float, ...] = ()
     gradient_norm: float = math.nan
+    stop: str = ""
 
     @property
     def reconstructions(self) -> Float32[Tensor, "pictures channels height width"]:
@@ -98,6 +101,7 @@ def row_of(result: Result, witness: tuple[float, ...], seconds: float) -> Row:
         bits=e.mechanism.bits_sent(result.update),
         seconds=round(seconds, 2),
         torch=torch.__version__.split("+")[0],
+        stop=guess.stop,
         pictures=_tall(pictures[:KEPT]) if seen and not _of_cifar10(e.data) else "",
         **(_looks(e, result.batch, pictures) | _client(result) if seen else {}),
     )

@@ -205,7 +205,9 @@ def duration(seconds: float) -> str:
 
 
 def verdict(result: Result, floor: float) -> str:
-    """PSNR, and what the attacker can tell without the truth: the loss as a share of its baseline."""
+    """PSNR, and what the attacker can tell without the truth: the loss as a share of its baseline, and why the
+    attack ended, where that means that it failed.
+    """
     scores = sorted(result.score.psnr.tolist())
     spread = f" ({show(scores[0])} to {show(scores[-1])})" if len(scores) > 1 else ""
     guess = result.reconstruction
@@ -215,7 +217,10 @@ def verdict(result: Result, floor: float) -> str:
         else "explains part of the update" if share < 0.1
         else "does not explain the update"
     )  # fmt: skip
+    why = {"stuck": "Every start got stuck", "budget": "The evaluations are spent"}.get(guess.stop)
+    failed = f" {why}: a failed search, and no proof of safety." if why and not share < 1e-3 else ""
     return (
         f"PSNR {show(median(scores))} dB{spread}, gray pictures {show(floor)} dB. "
         f"The reconstruction {found}: without a prior its loss is {show(share)} times that of gray pictures."
+        f"{failed}"
     )

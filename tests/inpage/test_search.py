@@ -111,7 +111,8 @@ def in_leaklib(name: str, starts: np.ndarray, *, history: int = 100, **options: 
         model, update, None, optimizer, stray=STRAY, function=FUNCTIONS[name][0],
         starts=[torch.from_numpy(start) for start in starts], **options,
     )  # fmt: skip
-    search.best = search.run().inputs.flatten()
+    found = search.run()
+    search.best, search.stop = found.inputs.flatten(), found.stop
     return search
 
 
@@ -167,7 +168,7 @@ def test_rules_are_leaklibs(deno, case: str) -> None:
     expected = in_leaklib(name, starts, **options)
     given = in_page(deno, name, starts, **options)
     losses, restarts, strays = zip(*expected.steps, strict=True)
-    assert given["reason"] == reason
+    assert given["reason"] == expected.stop == reason
     assert given["restarts"] == list(restarts)
     assert given["strays"] == list(strays)
     near = dict(rtol=1e-6, atol=1e-3, equal_nan=True)
@@ -180,7 +181,7 @@ def test_the_search_is_over_where_the_loss_is_enough(deno) -> None:
     starts = np.random.default_rng(1).uniform(-1, 1, (4, 40))
     options = dict(evaluations=6000, restarts=3, gray=1.0, enough=0.1)
     expected, given = in_leaklib("valley", starts, **options), in_page(deno, "valley", starts, **options)
-    assert given["reason"] == "floor" and given["lowest"] <= 0.1
+    assert given["reason"] == expected.stop == "floor" and given["lowest"] <= 0.1
     assert given["evaluations"] == len(expected.steps) and min(given["losses"][:-1]) > 0.1
 
 

@@ -40,7 +40,7 @@ def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor)
 
 @dataclass(frozen=True)
 class WeightedStep:
-    """One gradient of the examples' losses, each with a weight of its own instead of one over their number."""
+    """One gradient of the losses of examples, each with a weight of its own instead of one for all."""
 
     weights: Float[Tensor, "examples"]
 
@@ -126,7 +126,9 @@ class Groups:
 
     def lifted(self, update: Update) -> Update:
         """The update as if it came from that many pictures, each counting for less."""
-        shares = [count / size / len(self.labels) for count, size in zip(self.counts, self.sizes, strict=True)]
+        shares = [
+            count / size / len(self.labels) for count, size in zip(self.counts, self.sizes, strict=True)
+        ]
         labels = self.classes.repeat_interleave(torch.tensor(self.sizes, device=self.classes.device))
         weights = torch.tensor(shares).repeat_interleave(torch.tensor(self.sizes))
         return replace(update, num_examples=len(labels), labels=labels, step=WeightedStep(weights))

@@ -28,7 +28,7 @@ from leaklib.attacks.search.objectives import squared_error
 from leaklib.attacks.search.optimizers import Optimizer
 from leaklib.attacks.search.targets import Known, Soft, Targets
 from leaklib.rng import given
-from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Tensors, Update
+from leaklib.types import Callback, Inputs, Labels, Objective, Progress, Reconstruction, Stop, Tensors, Update
 
 PATIENCE = 200  # a start is over when this many evaluations did not lower its best loss by a tenth
 WIDE = 100_000  # from so many weights on, one guess keeps a core busy: lanes would cost more than they save
@@ -115,8 +115,8 @@ class Search:
     optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to
     its best point with a new optimizer; None: never. Once a loss is below ``enough`` the search is over.
 
-    ``start``, N×C×H×W in [0, 1], is where every lane begins, None near mid-gray. After ``run`` the pictures of
-    the result lie in ``found`` as they were found, in the same units and not yet moved into the bounds.
+    ``start``, N×C×H×W in [0, 1], is where every lane begins, None near mid-gray. After ``run``
+    the pictures of the result lie in ``found``: in the same units, and not moved into the bounds.
 
     A point is the flat vector of the unknowns of all lanes: pictures and, where labels are unknown, logits.
     Pictures are in [0, 1] here, whatever the bounds, so that step sizes and priors mean the same everywhere.
@@ -148,18 +148,25 @@ class Search:
         """The best guess of all starts. Without a ``generator`` seed 0 is used."""
         check_update(self.model, self.update)
         self.aims = self.targets or self._targets()
-        best_loss, best, generator = math.inf, None, given(generator, "attack")
-        for restart in range(self.restarts + 1):
-            self.restart = restart
+        best_loss, best, stop, generator = math.inf, None, "stuck", given(generator, "attack")
+        for self.restart in range(self.restarts + 1):
             loss, lane, stopped = self.descend(self.draw(generator))
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
                 self.found = self.split(lane, 1)[0][0].detach()
-            over = stopped or self.evaluations - self.spent < self.lanes
-            if over or best_loss < self.enough or best_loss <= STUCK * yardstick(self.level(best)):
+            stop = "stopped" if stopped else self.why(best_loss, best)
+            if stop != "stuck":
                 break
         assert best is not None
-        return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1)
+        return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1, stop=stop)
+
+    def why(self, loss: float, found: Reconstruction) -> Stop:
+        """Why nothing more is tried after a start that is over; "stuck" if another one may be."""
+        if loss < self.enough:
+            return "floor"
+        if loss <= STUCK * yardstick(self.level(found)):
+            return "solved"
+        return "budget" if self.evaluations - self.spent < self.lanes else "stuck"
 
     def _targets(self) -> Targets:
         if self.labels is not None:

@@ -102,8 +102,8 @@ function multiply(vector, factor) {
 
 /**
  * Minimise the distance over the engine's pictures; its weights and targets stand. A Step after each evaluation; at
- * the end why it is over: "solved" (explains the update), "floor" (the lowest loss is below `enough`), "stuck" (all
- * starts) or "budget" (all evaluations spent).
+ * the end why it is over, in the words of leaklib's `Reconstruction.stop`: "floor" (the lowest loss is below `enough`),
+ * "solved" (explains the update), "budget" (all evaluations spent) or "stuck" (all starts).
  * @param {Engine} engine
  * @param {Distance} distanceOf
  * @param {object} options
