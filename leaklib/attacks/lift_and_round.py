@@ -140,9 +140,8 @@ def _believed(
         labels = torch.full((len(pictures),), label, device=pictures.device)
         return flatten(update.step(model, pictures, labels)) * (count / total)
 
-    split = zip(
-        groups.classes.tolist(), groups.counts, lifted.split(groups.sizes), found.split(groups.counts)
-    )
+    pictures = lifted.split(groups.sizes), found.split(groups.counts)
+    split = zip(groups.classes.tolist(), groups.counts, *pictures, strict=True)
     for label, count, many, few in split:
         seen, ours = part(many, label, count), (few, few.mean(0, keepdim=True))
         loss, alike = ((part(x, label, count) - seen).square().sum().item() / scale for x in ours)
