@@ -16,6 +16,7 @@ Source: over-parametrised phase retrieval as in McRae, arXiv 2505.02636, from wh
 Chapter: 8.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -29,8 +30,12 @@ from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import AnyInputs, AnyTargets, Inputs, Labels, Tensors, Update
 
-STARTS, TURNS = 16, 60  # of the rotation: random ones, and steps from each
+STARTS, TURNS = 8, 40  # of the rotation: random ones, and steps from each
+DAMPING = 2.0  # of these steps: of three pictures they overshoot by as much
 REACH = 3.0  # how much further a step moves deviations than means, which the update shows more of
+WARM = 50  # evaluations before it does
+FALL = 0.15  # how soon the amplitudes of natural pictures fall with frequency, in half waves
+NOISE = 0.02  # around mid-gray, where a search begins: deviations that nothing asks for stay small
 
 
 def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor) -> Tensor:
@@ -74,24 +79,31 @@ def simplex(corners: int) -> Float64[Tensor, "corners corners-1"]:
 
 
 def turned(
-    points: Float64[Tensor, "points k"], corners: Float64[Tensor, "corners k"], starts: int = STARTS
+    points: Float64[Tensor, "points k"],
+    corners: Float64[Tensor, "corners k"],
+    starts: int = STARTS,
+    turns: int = TURNS,
 ) -> Float64[Tensor, "corners k"]:
     """``corners`` turned (or mirrored) so that their third moment is most like that of ``points``.
 
-    Maximises Σ_ij ⟨p_j, R c_i⟩³ over orthogonal R: in turns the derivative, and the R nearest to it.
+    Maximises Σ_ij ⟨p_j, R c_i⟩³ over orthogonal R: in turns the derivative, damped, and the R nearest to it.
     """
     k = corners.shape[1]
+    if k == 1:  # two can only change places
+        return corners
     noise = torch.randn(starts, k, k, generator=generator(0, "rotation"), dtype=torch.float64)
     turn = torch.linalg.qr(noise.to(points.device)).Q
     for _ in range(TURNS):
         pull = (corners @ turn @ points.T).square() @ points
-        left, _, right = torch.linalg.svd(corners.T @ pull)
+        wanted = corners.T @ pull
+        size = (wanted * turn).sum((1, 2), keepdim=True).abs() / k
+        left, _, right = torch.linalg.svd(wanted + DAMPING * size * turn)
         turn = left @ right
     likeness = (corners @ turn @ points.T).pow(3).sum((1, 2))
     return corners @ turn[likeness.argmax()]
 
 
-def rounded(pictures: Inputs, count: int, starts: int = STARTS) -> Inputs:
+def rounded(pictures: Inputs, count: int, starts: int = STARTS) -> Tensor:
     """``count`` pictures with the moments of ``pictures``, of which there are at least as many."""
     if len(pictures) == count:
         return pictures
@@ -133,42 +145,74 @@ class Groups:
         weights = torch.tensor(shares).repeat_interleave(torch.tensor(self.sizes))
         return replace(update, num_examples=len(labels), labels=labels, step=WeightedStep(weights))
 
-    def rounded(self, pictures: Inputs, starts: int = STARTS) -> Inputs:
+    def rounded(self, pictures: Inputs, starts: int = STARTS) -> Tensor:
         """As many pictures as there are examples, in the order of ``labels``."""
         groups = pictures.split(self.sizes)
         return torch.cat(
             [rounded(group, count, starts) for group, count in zip(groups, self.counts, strict=True)]
         )
 
-    def means(self, pictures: Inputs) -> Inputs:
+    def means(self, pictures: Inputs) -> Tensor:
         """Each of as many pictures as there are examples replaced by the mean of its group."""
         return torch.cat([g.mean(0, keepdim=True).expand_as(g) for g in pictures.split(self.counts)])
 
 
-class GroupedLBFGS:
-    """``LBFGS`` on pictures in groups of ``sizes``: on the mean of each, and on deviations in units of REACH.
+class Coordinates:
+    """Pictures in groups of ``sizes``, in units in which what is searched for is of about one size.
 
-    A search knows nothing of curvature when it begins, and takes all unknowns for alike. Here it need not
-    learn that deviations have to move further.
+    A search knows nothing of curvature when it begins, and moves all unknowns alike. But the larger a detail
+    of a natural picture, the stronger it is, in proportion; and deviations from the mean of a group have to
+    move further than the mean, of which the update shows more. So cosines of k half waves across the picture
+    are in units of 1 / (1 + k · FALL), and deviations REACH times further apart than they look.
     """
 
-    def __init__(self, point: Tensor, sizes: list[int]) -> None:
-        self.point, self.sizes = point, sizes
-        self.inner = self._stretched(point.detach(), 1 / REACH)
-        self.optimizer = LBFGS(self.inner)
+    def __init__(self, sizes: list[int], shape: tuple[int, ...]) -> None:
+        self.sizes, self.shape = sizes, (sum(sizes), *shape)
+        high, wide = shape[1:]
+        self.down, self.across = cosines(high), cosines(wide)
+        waves = (torch.arange(high)[:, None].square() + torch.arange(wide).square()).sqrt()
+        amplitude = 1 / (1 + FALL * waves)
+        self.amplitude = amplitude / amplitude.square().mean().sqrt()
+
+    def scaled(self, point: Tensor, reach: float, power: int) -> Tensor:
+        """From these units to pictures with ``power`` 1, back with -1; flat, in each direction symmetric."""
+        down, across, amplitude = (x.to(point) for x in (self.down, self.across, self.amplitude))
+        waves = down @ point.view(self.shape) @ across.T * amplitude**power
+        groups = (down.T @ waves @ across).split(self.sizes)
+        pairs = [(group, group.mean(0, keepdim=True)) for group in groups]
+        return torch.cat([mean + reach**power * (group - mean) for group, mean in pairs]).flatten()
+
+
+def cosines(length: int) -> Float[Tensor, "length length"]:
+    """The orthonormal discrete cosine transform: row k has k half waves."""
+    k = torch.arange(length, dtype=torch.float64)
+    rows = torch.cos(math.pi * k[:, None] * (k + 0.5) / length) * math.sqrt(2 / length)
+    rows[0] /= math.sqrt(2)
+    return rows
+
+
+class ScaledLBFGS:
+    """``LBFGS`` in ``Coordinates``. For ``warm`` steps means and deviations move alike.
+
+    As long as nothing is known of the means, deviations are not what is hard.
+    """
+
+    def __init__(self, point: Tensor, coordinates: Coordinates, warm: int = 0) -> None:
+        self.point, self.coordinates, self.warm = point, coordinates, warm
+        self._begin(1.0 if warm else REACH)
 
     @torch.no_grad()
     def step(self) -> None:
         """Move the point along the quasi-Newton direction."""
-        assert self.point.grad is not None
-        self.inner.grad = self._stretched(self.point.grad, REACH)
+        gradient = self.point.grad
+        assert gradient is not None
+        self.inner.grad = self.coordinates.scaled(gradient, self.reach, 1)
         self.optimizer.step()
-        self.point.copy_(self._stretched(self.inner, REACH))
+        self.point.copy_(self.coordinates.scaled(self.inner, self.reach, 1))
+        self.warm -= 1
+        if self.warm == 0:
+            self._begin(REACH)
 
-    def _stretched(self, point: Tensor, factor: float) -> Tensor:
-        """Each group with its deviations from its mean times ``factor``."""
-        groups = point.view(sum(self.sizes), -1).split(self.sizes)
-        means = [group.mean(0) for group in groups]
-        return torch.cat(
-            [mean + factor * (group - mean) for group, mean in zip(groups, means, strict=True)]
-        ).flatten()
+    def _begin(self, reach: float) -> None:
+        self.reach, self.inner = reach, self.coordinates.scaled(self.point.detach(), reach, -1)
+        self.optimizer = LBFGS(self.inner)
