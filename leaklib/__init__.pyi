@@ -26,6 +26,7 @@ from leaklib.attacks.naive import Naive as Naive
 from leaklib.attacks.naive import Precise as Precise
 from leaklib.attacks.recursive import Recursive as Recursive
 from leaklib.attacks.signal_matching import SignalMatching as SignalMatching
+from leaklib.attacks.spear import Spear as Spear
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
 from leaklib.client import Average as Average
 from leaklib.client import FedAvg as FedAvg
