@@ -65,6 +65,7 @@ from leaklib.models.convnet import ConvNet as ConvNet
 from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet
 from leaklib.models.lenet5 import LeNet5 as LeNet5
+from leaklib.models.lora import Lora as Lora
 from leaklib.models.mlp import Mlp as Mlp
 from leaklib.models.pretrained import Pretrained as Pretrained
 from leaklib.models.resnet import ResNet as ResNet
