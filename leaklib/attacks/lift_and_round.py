@@ -20,12 +20,16 @@ from torch import Tensor, nn
 from leaklib.attacks.dlg import INNER, STRAY
 from leaklib.attacks.parts.base import AttackBase, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.parts.lift import NOISE, WARM, Coordinates, Groups, ScaledLBFGS, moments
+from leaklib.attacks.parts.lift import Groups, moments
+from leaklib.attacks.search.coordinates import Coordinates, ScaledLBFGS
 from leaklib.attacks.search.matching import STUCK, Search, explain
 from leaklib.client import FedSGD
 from leaklib.fields import Count, Inner, Natural
 from leaklib.named import flatten
 from leaklib.types import Callback, Labels, Reconstruction, Stop, Update
+
+WARM = 50  # evaluations after which deviations are no longer searched for as if they were means
+NOISE = 0.02  # around mid-gray, where the search begins: deviations that nothing asks for stay small
 
 
 @dataclass(frozen=True)
