@@ -20,11 +20,13 @@ from leaklib.attacks.gauss_newton import GaussNewton as GaussNewton
 from leaklib.attacks.grad_inversion import GradInversion as GradInversion
 from leaklib.attacks.imprint import Imprint as Imprint
 from leaklib.attacks.inverting_gradients import InvertingGradients as InvertingGradients
+from leaklib.attacks.lift_and_round import LiftAndRound as LiftAndRound
 from leaklib.attacks.linear_layer import LinearLayer as LinearLayer
 from leaklib.attacks.naive import Naive as Naive
 from leaklib.attacks.naive import Precise as Precise
 from leaklib.attacks.recursive import Recursive as Recursive
 from leaklib.attacks.signal_matching import SignalMatching as SignalMatching
+from leaklib.attacks.spear import Spear as Spear
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
 from leaklib.client import Average as Average
 from leaklib.client import FedAvg as FedAvg
@@ -63,6 +65,7 @@ from leaklib.models.convnet import ConvNet as ConvNet
 from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet
 from leaklib.models.lenet5 import LeNet5 as LeNet5
+from leaklib.models.lora import Lora as Lora
 from leaklib.models.mlp import Mlp as Mlp
 from leaklib.models.pretrained import Pretrained as Pretrained
 from leaklib.models.resnet import ResNet as ResNet

@@ -115,6 +115,9 @@ class Search:
     optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to
     its best point with a new optimizer; None: never. Once a loss is below ``enough`` the search is over.
 
+    ``start``, N×C×H×W in [0, 1], is where every lane begins, None near mid-gray. After ``run``
+    the pictures of the result lie in ``found``: in the same units, and not moved into the bounds.
+
     A point is the flat vector of the unknowns of all lanes: pictures and, where labels are unknown, logits.
     Pictures are in [0, 1] here, whatever the bounds, so that step sizes and priors mean the same everywhere.
     """
@@ -134,6 +137,8 @@ class Search:
     callback: Callback | None = None
     targets: Targets | None = None
     explained: Update | None = None
+    start: Inputs | None = None
+    found: Inputs = field(init=False)
     aims: Targets = field(init=False)
     spent: int = field(default=0, init=False)
     restart: int = field(default=0, init=False)
@@ -149,6 +154,7 @@ class Search:
             loss, lane, stopped = self.descend(self.draw(generator))
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
+                self.found = self.split(lane, 1)[0][0].detach()
             stop = "stopped" if stopped else self.why(best_loss, best)
             if stop != "stuck":
                 break
@@ -178,7 +184,8 @@ class Search:
         parts, size = [], self.update.num_examples
         for _ in range(self.lanes):
             pixels = size * math.prod(self.update.input_shape)
-            parts.append(0.5 + 0.1 * torch.randn(pixels, generator=generator))
+            noise = 0.1 * torch.randn(pixels, generator=generator)
+            parts.append(0.5 + noise if self.start is None else self.start.flatten().cpu())
             parts.append(self.aims.draw(generator))
         return torch.cat(parts).to(next(self.model.parameters())).requires_grad_()
 
