@@ -104,7 +104,8 @@ def repeated_labels() -> dict[tuple[int, str], list[Experiment]]:
 def lifted() -> dict[tuple[int, str], list[Experiment]]:
     """(batch size, attack): photographs whose labels repeat; DLG with as many evaluations of pictures.
 
-    Pairs of one label, and batches of eight labels, twice each; pictures of one label lie side by side. "not lifted" is LiftAndRound without more pictures: all that it has but the lift. DLG is told the
+    Pairs of one label, and batches of eight labels, twice or four times each; pictures of one label lie side
+    by side. "not lifted" is LiftAndRound without more pictures: all that it has but the lift. DLG is told the
     labels, the others read them off the update.
     """
     return {
@@ -324,12 +325,13 @@ STEPS = (0, 10, 30, 100, 300, 1000)
 BEFORE = (0, 100, 1000)
 ON_THE_WAY = ("none", "8 bits", "signs")  # the mechanisms tried after 100 steps as well
 LIFTED: Mapping[int, Mapping[str, Attack]] = {
-    2: {"DLG": DLG(steps=60, known_labels=True), "lifted": LiftAndRound(steps=40)},
+    2: {"DLG": DLG(steps=72, known_labels=True), "lifted": LiftAndRound(steps=40)},
     16: {
-        "DLG": DLG(steps=90, known_labels=True),
-        "not lifted": LiftAndRound(steps=90, extra=0),
-        "lifted": LiftAndRound(steps=60),
+        "DLG": DLG(steps=108, known_labels=True),
+        "not lifted": LiftAndRound(steps=108, extra=0),
+        "lifted": LiftAndRound(),
     },
+    32: {"DLG": DLG(steps=140, known_labels=True), "lifted": LiftAndRound(steps=100)},
 }
 MIXED = (1, 2, 4)
 # Left out for the minutes that each of their runs takes.
