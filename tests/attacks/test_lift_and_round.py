@@ -10,6 +10,8 @@ from torch import nn
 from leaklib.attacks.dlg import DLG
 from leaklib.attacks.lift_and_round import Grouped, LiftAndRound
 from leaklib.attacks.parts.lift import Groups, WeightedStep, rounded, simplex, turned
+from leaklib.attacks.search.coordinates import Coordinates, ScaledLBFGS
+from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Photos
 from leaklib.mechanisms.quantize import Quantize
@@ -89,6 +91,32 @@ def test_a_rotation_is_found_by_its_third_moment() -> None:
     turn = torch.linalg.qr(torch.randn(4, 4, generator=generator(0, "turn"), dtype=torch.float64)).Q
     points = simplex(5) @ turn
     assert torch.cdist(turned(points, simplex(5)), points).min(1).values.max() < 1e-5
+
+
+def test_coordinates_are_taken_there_and_back_by_a_symmetric_matrix() -> None:
+    coordinates = Coordinates([3, 1], (2, 4, 6))
+    one, other = torch.randn(2, 4 * 2 * 4 * 6, generator=generator(0, "points"), dtype=torch.float64)
+    there = coordinates.scaled(one, 3.0, 1)
+    assert torch.allclose(coordinates.scaled(there, 3.0, -1), one)
+    assert torch.allclose(there @ other, one @ coordinates.scaled(other, 3.0, 1))
+    assert there.square().mean() > 3 * one.square().mean()  # of four pictures two differences reach further
+
+
+def test_steps_in_coordinates_find_the_same_minimum() -> None:
+    """Of a quadratic with a strong mean and weak differences."""
+    goal = torch.rand(2, 3 * 8 * 8, generator=generator(0, "goal"), dtype=torch.float64)
+    means = torch.tensor([[0.5, 0.5], [0.5, 0.5]], dtype=torch.float64)
+    weight = means + 0.1 * (torch.eye(2) - means)
+    ends = []
+    for scaled in (True, False):
+        point = torch.full_like(goal, 0.5).flatten().requires_grad_()
+        mover = ScaledLBFGS(point, Coordinates([2], (3, 8, 8)), 5) if scaled else LBFGS(point)
+        for _ in range(60):
+            miss = point.view_as(goal) - goal
+            point.grad = torch.autograd.grad((miss * (weight @ miss)).sum(), point)[0]
+            mover.step()
+        ends.append((point.view_as(goal) - goal).square().mean().item())
+    assert max(ends) < 1e-12
 
 
 def test_a_pair_that_a_search_leaves_as_parts_of_both_comes_back() -> None:

@@ -16,7 +16,6 @@ Source: over-parametrised phase retrieval as in McRae, arXiv 2505.02636, from wh
 Chapter: 8.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -25,17 +24,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import AnyInputs, AnyTargets, Inputs, Labels, Tensors, Update
 
 STARTS, TURNS = 8, 40  # of the rotation: random ones, and steps from each
 DAMPING = 2.0  # of these steps: of three pictures they overshoot by as much
-REACH = 3.0  # how much further a step moves deviations than means, which the update shows more of
-WARM = 50  # evaluations before it does
-FALL = 0.15  # how soon the amplitudes of natural pictures fall with frequency, in half waves
-NOISE = 0.02  # around mid-gray, where a search begins: deviations that nothing asks for stay small
 
 
 def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor) -> Tensor:
@@ -43,7 +37,7 @@ def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor)
     return (cross_entropy(logits, labels, reduction="none") * weights).sum()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightedStep:
     """One gradient of the losses of examples, each with a weight of its own instead of one for all."""
 
@@ -79,10 +73,7 @@ def simplex(corners: int) -> Float64[Tensor, "corners corners-1"]:
 
 
 def turned(
-    points: Float64[Tensor, "points k"],
-    corners: Float64[Tensor, "corners k"],
-    starts: int = STARTS,
-    turns: int = TURNS,
+    points: Float64[Tensor, "points k"], corners: Float64[Tensor, "corners k"], starts: int = STARTS
 ) -> Float64[Tensor, "corners k"]:
     """``corners`` turned (or mirrored) so that their third moment is most like that of ``points``.
 
@@ -138,81 +129,13 @@ class Groups:
 
     def lifted(self, update: Update) -> Update:
         """The update as if it came from that many pictures, each counting for less."""
-        shares = [
-            count / size / len(self.labels) for count, size in zip(self.counts, self.sizes, strict=True)
-        ]
+        pairs = zip(self.counts, self.sizes, strict=True)
+        shares = [count / size / len(self.labels) for count, size in pairs]
         labels = self.classes.repeat_interleave(torch.tensor(self.sizes, device=self.classes.device))
-        weights = torch.tensor(shares).repeat_interleave(torch.tensor(self.sizes))
+        weights = torch.tensor(shares, dtype=torch.float64).repeat_interleave(torch.tensor(self.sizes))
         return replace(update, num_examples=len(labels), labels=labels, step=WeightedStep(weights))
 
     def rounded(self, pictures: Inputs, starts: int = STARTS) -> Tensor:
         """As many pictures as there are examples, in the order of ``labels``."""
-        groups = pictures.split(self.sizes)
-        return torch.cat(
-            [rounded(group, count, starts) for group, count in zip(groups, self.counts, strict=True)]
-        )
-
-    def means(self, pictures: Inputs) -> Tensor:
-        """Each of as many pictures as there are examples replaced by the mean of its group."""
-        return torch.cat([g.mean(0, keepdim=True).expand_as(g) for g in pictures.split(self.counts)])
-
-
-class Coordinates:
-    """Pictures in groups of ``sizes``, in units in which what is searched for is of about one size.
-
-    A search knows nothing of curvature when it begins, and moves all unknowns alike. But the larger a detail
-    of a natural picture, the stronger it is, in proportion; and deviations from the mean of a group have to
-    move further than the mean, of which the update shows more. So cosines of k half waves across the picture
-    are in units of 1 / (1 + k · FALL), and deviations REACH times further apart than they look.
-    """
-
-    def __init__(self, sizes: list[int], shape: tuple[int, ...]) -> None:
-        self.sizes, self.shape = sizes, (sum(sizes), *shape)
-        high, wide = shape[1:]
-        self.down, self.across = cosines(high), cosines(wide)
-        waves = (torch.arange(high)[:, None].square() + torch.arange(wide).square()).sqrt()
-        amplitude = 1 / (1 + FALL * waves)
-        self.amplitude = amplitude / amplitude.square().mean().sqrt()
-
-    def scaled(self, point: Tensor, reach: float, power: int) -> Tensor:
-        """From these units to pictures with ``power`` 1, back with -1; flat, in each direction symmetric."""
-        down, across, amplitude = (x.to(point) for x in (self.down, self.across, self.amplitude))
-        waves = down @ point.view(self.shape) @ across.T * amplitude**power
-        groups = (down.T @ waves @ across).split(self.sizes)
-        pairs = [(group, group.mean(0, keepdim=True)) for group in groups]
-        return torch.cat([mean + reach**power * (group - mean) for group, mean in pairs]).flatten()
-
-
-def cosines(length: int) -> Float[Tensor, "length length"]:
-    """The orthonormal discrete cosine transform: row k has k half waves."""
-    k = torch.arange(length, dtype=torch.float64)
-    rows = torch.cos(math.pi * k[:, None] * (k + 0.5) / length) * math.sqrt(2 / length)
-    rows[0] /= math.sqrt(2)
-    return rows
-
-
-class ScaledLBFGS:
-    """``LBFGS`` in ``Coordinates``. For ``warm`` steps means and deviations move alike.
-
-    As long as nothing is known of the means, deviations are not what is hard.
-    """
-
-    def __init__(self, point: Tensor, coordinates: Coordinates, warm: int = 0) -> None:
-        self.point, self.coordinates, self.warm = point, coordinates, warm
-        self._begin(1.0 if warm else REACH)
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move the point along the quasi-Newton direction."""
-        gradient = self.point.grad
-        assert gradient is not None
-        self.inner.grad = self.coordinates.scaled(gradient, self.reach, 1)
-        self.optimizer.step()
-        self.point.copy_(self.coordinates.scaled(self.inner, self.reach, 1))
-        self.warm -= 1
-        if self.warm == 0:
-            self._begin(REACH)
-
-    def _begin(self, reach: float) -> None:
-        self.reach, self.inner = reach, self.coordinates.scaled(self.point.detach(), reach, -1)
-        self.optimizer = LBFGS(self.inner)
+        pairs = zip(pictures.split(self.sizes), self.counts, strict=True)
+        return torch.cat([rounded(group, count, starts) for group, count in pairs])
