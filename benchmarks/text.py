@@ -92,9 +92,13 @@ def word_by_word(batch: Batch) -> Batch:
 def network(width: int, tied: bool, training: int, seed: int) -> Transformer:
     """Adam, learning rate 1e-3, batches of 32."""
     model = TinyTransformer(len(TEXTS.vocabulary), width, tied=tied).build(seed)
+    return learn(model, training, torch.optim.Adam(model.parameters(), lr=1e-3))
+
+
+def learn(model: Transformer, steps: int, optimizer: torch.optim.Optimizer) -> Transformer:
+    """The model after ``steps`` on batches of 32 examples of sentences 40-79."""
     examples, draw = word_by_word(TEXTS.batch(1, 40)), generator(0, "train")
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(training):
+    for _ in range(steps):
         some = torch.randint(len(examples), (32,), generator=draw)
         optimizer.zero_grad()
         cross_entropy(model(examples.inputs[some]), examples.labels[some]).backward()

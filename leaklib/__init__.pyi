@@ -26,6 +26,7 @@ from leaklib.attacks.naive import Naive as Naive
 from leaklib.attacks.naive import Precise as Precise
 from leaklib.attacks.recursive import Recursive as Recursive
 from leaklib.attacks.signal_matching import SignalMatching as SignalMatching
+from leaklib.attacks.spear import Spear as Spear
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
 from leaklib.client import Average as Average
 from leaklib.client import FedAvg as FedAvg
@@ -64,6 +65,7 @@ from leaklib.models.convnet import ConvNet as ConvNet
 from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet
 from leaklib.models.lenet5 import LeNet5 as LeNet5
+from leaklib.models.lora import Lora as Lora
 from leaklib.models.mlp import Mlp as Mlp
 from leaklib.models.pretrained import Pretrained as Pretrained
 from leaklib.models.resnet import ResNet as ResNet

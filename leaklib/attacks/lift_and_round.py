@@ -20,12 +20,16 @@ from torch import Tensor, nn
 from leaklib.attacks.dlg import INNER, STRAY
 from leaklib.attacks.parts.base import AttackBase, check_uncompressed
 from leaklib.attacks.parts.labels import infer_labels
-from leaklib.attacks.parts.lift import GroupedLBFGS, Groups, moments
+from leaklib.attacks.parts.lift import Groups, moments
+from leaklib.attacks.search.coordinates import Coordinates, ScaledLBFGS
 from leaklib.attacks.search.matching import STUCK, Search, explain
 from leaklib.client import FedSGD
 from leaklib.fields import Count, Inner, Natural
 from leaklib.named import flatten
-from leaklib.types import Callback, Inputs, Labels, Reconstruction, Stop, Update
+from leaklib.types import Callback, Labels, Reconstruction, Stop, Update
+
+WARM = 50  # evaluations after which deviations are no longer searched for as if they were means
+NOISE = 0.02  # around mid-gray, where the search begins: deviations that nothing asks for stay small
 
 
 @dataclass(frozen=True)
@@ -78,45 +82,45 @@ class LiftAndRound(AttackBase):
         labels = infer_labels(model, update)
         order = labels.argsort(stable=True)
         groups, budget = Groups(labels[order], self.extra), self.steps * INNER
+        problem = replace(update, labels=groups.labels)
         if len(groups.counts) == len(labels):
-            found = self._search(model, update, groups.labels, groups.counts, budget, callback).run(generator)
+            found = _search(model, problem, groups.counts, budget, callback).run(generator)
             return _reported(found, labels, order, found.stop, ())
-        problem, share = groups.lifted(update), int(self.lift * budget)
         watch = callback and (lambda at: callback(replace(at, inputs=groups.rounded(at.inputs, starts=1))))
-        first = self._search(model, problem, problem.labels, groups.sizes, share, watch)
-        lifted = first.run(generator)
-        stopped, left = lifted.stop == "stopped", budget - first.spent
+        first = _search(model, groups.lifted(update), groups.sizes, int(self.lift * budget), watch, WARM)
+        size = sum(groups.sizes), *update.input_shape
+        first.start = 0.5 + NOISE * torch.randn(size, generator=generator)
+        stopped = first.run(generator).stop == "stopped"
         watch = callback and (lambda at: callback(replace(at, evaluation=first.spent + at.evaluation)))
-        second = self._search(model, update, groups.labels, groups.counts, 0 if stopped else left, watch)
+        second = _search(model, problem, groups.counts, 0 if stopped else budget - first.spent, watch)
         second.start = groups.rounded(first.found)
         found = second.run(generator)
         believed = _believed(model, update, groups, update.to_inputs(first.found), found.inputs)
-        alike = explain(model, update, groups.means(found.inputs), groups.labels).loss
+        alike, spent = explain(model, update, groups.means(found.inputs), groups.labels).loss, first.spent
+        found = replace(found, evaluations=spent + found.evaluations)
         stop = "stopped" if stopped else found.stop
         if stop == "solved" and found.loss > STUCK * alike:
-            stop = "stuck" if first.spent + found.evaluations < budget else "budget"
-        found = replace(found, evaluations=first.spent + found.evaluations)
+            stop = "budget" if found.evaluations == budget else "stuck"
         return _reported(found, labels, order, stop, believed)
 
-    def _search(
-        self,
-        model: nn.Module,
-        update: Update,
-        labels: Labels,
-        sizes: list[int],
-        evaluations: int,
-        callback: Callback | None,
-    ) -> Search:
-        """For pictures in groups of ``sizes``, sorted by label."""
-        return Search(
-            model,
-            update,
-            labels,
-            lambda point: GroupedLBFGS(point, sizes),
-            evaluations=evaluations,
-            stray=STRAY,
-            callback=callback,
-        )
+
+def _search(
+    model: nn.Module,
+    update: Update,
+    sizes: list[int],
+    evaluations: int,
+    callback: Callback | None,
+    warm: int = 0,
+) -> Search:
+    """For the pictures behind ``update``, sorted by label, in groups of ``sizes``."""
+    coordinates = Coordinates(sizes, update.input_shape)
+
+    def optimizer(point: Tensor) -> ScaledLBFGS:
+        return ScaledLBFGS(point, coordinates, max(warm - search.spent, 0))
+
+    labels = update.labels
+    search = Search(model, update, labels, optimizer, evaluations=evaluations, stray=STRAY, callback=callback)
+    return search
 
 
 def _check(update: Update) -> None:
@@ -129,20 +133,19 @@ def _check(update: Update) -> None:
 
 
 def _believed(
-    model: nn.Module, update: Update, groups: Groups, lifted: Inputs, found: Inputs
+    model: nn.Module, update: Update, groups: Groups, lifted: Tensor, found: Tensor
 ) -> tuple[Group, ...]:
     """What is believed of each group, from the pictures that explained it and as many as it has."""
     total, believed = update.num_examples, []
     scale = sum(tensor.square().sum().item() for tensor in update.tensors.values())
 
-    def part(pictures: Inputs, label: int, count: int) -> Tensor:
+    def part(pictures: Tensor, label: int, count: int) -> Tensor:
         """What so many pictures put into the update for ``count`` examples."""
         labels = torch.full((len(pictures),), label, device=pictures.device)
         return flatten(update.step(model, pictures, labels)) * (count / total)
 
-    split = zip(
-        groups.classes.tolist(), groups.counts, lifted.split(groups.sizes), found.split(groups.counts)
-    )
+    pictures = lifted.split(groups.sizes), found.split(groups.counts)
+    split = zip(groups.classes.tolist(), groups.counts, *pictures, strict=True)
     for label, count, many, few in split:
         seen, ours = part(many, label, count), (few, few.mean(0, keepdim=True))
         loss, alike = ((part(x, label, count) - seen).square().sum().item() / scale for x in ours)

@@ -12,16 +12,21 @@ all of them can be tried:
    sum of δ. What δ would be for a sentence and a label is known too, so the sum tells how often each label
    occurs with it.
 
+With adapters (``Lora``) two sketches of a layer's gradient G are sent instead, and the span test goes on with
+them. G Aᵀ shows the inputs through A: a vector a can be tested as A a, in r dimensions, while the inputs span
+fewer than r. Bᵀ G, once B is not zero, has r rows in the span of the inputs itself, and holds all of it if
+that has at most r dimensions. The list of tokens is gone, so every token is tried.
+
 Source: Petrov, Dimitrov, Baader, Müller, Vechev, "DAGER: Exact Gradient Inversion for Large Language Models",
 NeurIPS 2024. Differs: step 3 looks at the first block's MLP instead of the second block's attention, which in
 the last block gets an error signal of low rank when the model reads out at one position; it gives up instead
-of guessing; step 4, and sentences that occur twice, are ours.
+of guessing; step 4, sentences that occur twice, and G Aᵀ are ours.
 Chapter: 7.
 """
 
 import copy
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -31,7 +36,9 @@ from torch.nn.functional import cross_entropy, normalize, pad
 from leaklib.attacks.parts.base import AttackBase, steps_and_scale
 from leaklib.attacks.search.objectives import squared_error
 from leaklib.fields import Inner, Range
+from leaklib.models.lora import Adapted
 from leaklib.models.transformer import Transformer, last
+from leaklib.named import listed
 from leaklib.types import PAD, Labels, Reconstruction, Tensors, Update
 
 Basis = Float[Tensor, "rank width"]
@@ -65,6 +72,18 @@ def span(gradient: Float[Tensor, "out width"], tolerance: float) -> Basis:
     return rows[values > tolerance * values[0]]
 
 
+class SpanTest(NamedTuple):
+    """Do vectors lie in a span? Looked at ``through`` a matrix, of which ``basis`` spans the images."""
+
+    basis: Basis
+    through: Float[Tensor, "rank width"] | None = None
+
+    def outside(self, vectors: Float[Tensor, "*n width"]) -> Float[Tensor, "*n"]:
+        """The share of each vector's length, or of its image's, that is not in the span."""
+        seen = vectors if self.through is None else vectors @ self.through.T
+        return outside(seen, self.basis)
+
+
 def outside(vectors: Float[Tensor, "*n width"], basis: Basis) -> Float[Tensor, "*n"]:
     """The share of each vector's length that is not in the span: 0 in it, 1 orthogonal to it."""
     unit = normalize(vectors, dim=-1)
@@ -77,7 +96,9 @@ class TokenRecovery(AttackBase):
 
     For ``TinyTransformer`` with at least two blocks, and inputs that end with token ``end`` (``<next>``). The
     batch must have fewer than width - 1 different prefixes, counting each beginning of a sentence, of every
-    length, once: LayerNorm takes one dimension.
+    length, once: LayerNorm takes one dimension. With adapters (``Lora``, at values, ``expand`` and
+    ``contract`` at least) it must also have fewer prefixes than they have ranks; as many will do where B is
+    not zero.
 
     ``tolerance`` is the share of the largest singular value up to which the others count as rounding errors,
     ``threshold`` the share of a vector's length outside the span up to which it counts as inside, and the
@@ -96,6 +117,9 @@ class TokenRecovery(AttackBase):
         if not isinstance(model, Transformer) or len(model.blocks) < 2:
             got = "1" if isinstance(model, Transformer) else type(model).__name__
             raise ValueError(f"TokenRecovery needs a TinyTransformer with at least 2 blocks, got {got}")
+        tested = ("blocks.0.value", "blocks.0.expand", f"blocks.{len(model.blocks) - 1}.contract")
+        if frozen := [n for n in tested if not {f"{n}.weight", f"{n}.up"} & update.tensors.keys()]:
+            raise ValueError(f"TokenRecovery needs the gradient of {listed(frozen)}, or of an adapter there")
         scale = steps_and_scale("TokenRecovery", update)[1]
         tensors = {name: tensor.double() / scale for name, tensor in update.tensors.items()}
         exact = copy.deepcopy(model).double()
@@ -113,39 +137,56 @@ class TokenRecovery(AttackBase):
             )
         return Reconstruction(inputs, labels, loss, baseline)
 
-    def _span(self, tensors: Tensors, *names: str) -> Basis:
-        """The span of what these layers of the first block receive."""
-        gradient = torch.cat([tensors[f"blocks.0.{name}.weight"] for name in names])
-        basis = span(gradient, self.tolerance)
-        most = gradient.shape[1] - 2
-        if len(basis) > most:
+    def _test(self, model: Transformer, tensors: Tensors, *names: str) -> SpanTest:
+        """The test for what these layers of the first block receive, all of them the same.
+
+        The last of them must have an error signal of its own for each input. ValueError if everything passes.
+        """
+        layer = getattr(model.block(0), names[-1])
+        room = layer.weight.shape[1] - 1  # LayerNorm takes one dimension
+        if isinstance(layer, Adapted):
+            room, basis = min(room, len(layer.down)), self._span(tensors, "up", names[-1:])
+            if len(basis) < room:
+                return SpanTest(basis, layer.down.detach())
+            if len(shown := self._span(tensors, "down", names)):
+                room, basis = layer.weight.shape[1] - 1, shown
+        else:
+            basis = self._span(tensors, "weight", names)
+        if len(basis) >= room:
+            most = f"rank at most {room - 1} in {names[-1]}, got {len(basis)}"
             raise ValueError(
-                f"TokenRecovery needs a gradient of rank at most {most} in {names[-1]}, got {len(basis)}, so "
-                "all tokens fit: take a smaller batch or a wider model, or raise the tolerance if it is noisy"
+                f"TokenRecovery needs a gradient of {most}, so all tokens fit: "
+                "take a smaller batch or a wider model, or raise the tolerance if it is noisy"
             )
-        return basis
+        return SpanTest(basis)
+
+    def _span(self, tensors: Tensors, part: str, names: tuple[str, ...]) -> Basis:
+        """The span of the rows of these gradients in the first block; those of ``up`` are in R^rank."""
+        gradients = (tensors.get(f"blocks.0.{name}.{part}") for name in names)
+        return span(torch.cat([gradient for gradient in gradients if gradient is not None]), self.tolerance)
 
     def _options(self, model: Transformer, update: Update, tensors: Tensors) -> list[Tensor]:
         """For each position the tokens that fit there."""
         # The first position attends to itself alone, so its query has no gradient; its value has.
-        basis = self._span(tensors, "query", "key", "value")
-        size = model.embedding.num_embeddings
-        tokens = torch.arange(PAD + 1, size, device=basis.device) if model.tied else tokens_present(update)
+        test = self._test(model, tensors, "query", "key", "value")
+        every = torch.arange(PAD + 1, model.embedding.num_embeddings, device=test.basis.device)
+        rows = "embedding.weight" in update.tensors and not model.tied
+        tokens = tokens_present(update) if rows else every
         places = model.position.weight[: update.input_shape[0]]
         seen = model.block(0).norm1(model.embedding(tokens) + places[:, None])  # positions × tokens × width
-        return [tokens[fits] for fits in outside(seen, basis) < self.threshold]
+        return [tokens[fits] for fits in test.outside(seen) < self.threshold]
 
     def _grow(self, model: Transformer, tensors: Tensors, options: list[Tensor], size: int) -> list[Tensor]:
         """Candidates for the sentences of the batch: prefixes grown from left to right, until they end.
 
         A wrong prefix that fits by chance is not continued by chance as well, and dies out.
         """
-        basis = self._span(tensors, "expand")
+        test = self._test(model, tensors, "expand")
         empty = model.embedding.weight.new_empty(1, model.block(0).heads, 0, 1)
         complete, prefixes = [], (options[0].new_empty(1, 0), empty, empty)
         for position, tokens in enumerate(options):
             grown, received = _continued(model, prefixes, tokens)
-            fits = outside(received, basis) < self.threshold
+            fits = test.outside(received) < self.threshold
             ended = grown[0][:, -1] == self.end
             complete += grown[0][fits & ended]
             prefixes = tuple(part[fits & ~ended] for part in grown)
@@ -157,8 +198,8 @@ class TokenRecovery(AttackBase):
                 )
         if not complete:
             raise ValueError(
-                f"TokenRecovery found no sentence that fits and ends with token {self.end}: "
-                "the update is not a plain gradient of this model, or too noisy"
+                f"TokenRecovery found no sentence that fits and ends with token {self.end}: the update is "
+                "no plain gradient of this model, or too noisy, or of more prefixes than the adapters' rank"
             )
         return complete
 
@@ -192,14 +233,19 @@ def _with_labels(
         active = last(inputs, top.activate(hidden))
         output = last(inputs, hidden) + top.contract(active)
         probabilities = model.head(model.norm(output)).softmax(1)
-    signal = size * torch.linalg.pinv(active.T) @ tensors[f"blocks.{below}.contract.weight"].T
+    layer, name = top.contract, f"blocks.{below}.contract"
+    if isinstance(layer, Adapted):
+        active, sent = layer.scale * active @ layer.down.detach().T, tensors[f"{name}.up"]
+    else:
+        sent = tensors[f"{name}.weight"]
+    signal = size * torch.linalg.pinv(active.T) @ sent.T
 
-    # The bias gradient is Σ(p - onehot) / size, so a class is a label only if its p may exceed it.
-    most = size * probabilities.amax(0)
-    classes = (most - size * tensors["head.bias"] > 0.5).nonzero()[:, 0]
+    classes = torch.arange(probabilities.shape[1], device=inputs.device)
+    if "head.bias" in tensors:
+        # Its gradient is Σ(p - onehot) / size, so a class is a label only if its p may exceed it.
+        classes = (size * (probabilities.amax(0) - tensors["head.bias"]) > 0.5).nonzero()[:, 0]
     each = torch.stack([_signal_of(model, output, label) for label in classes] or [output * 0], 2)
-    counts = torch.linalg.pinv(each) @ signal[:, :, None]  # sentences × classes × 1
-    counts = counts.squeeze(2).round().long().clamp_min(0)
+    counts = torch.stack([_counts(*pair, size) for pair in zip(each, signal, strict=True)])
     if counts.sum() != size:
         raise ValueError(
             f"TokenRecovery found labels for {int(counts.sum())} sentences instead of {size}: "
@@ -208,6 +254,24 @@ def _with_labels(
     row, column = counts.nonzero().T  # a sentence that fitted by chance has no label, and goes
     often = counts[row, column]
     return inputs[row].repeat_interleave(often, 0), classes[column].repeat_interleave(often)
+
+
+def _counts(each: Float[Tensor, "width classes"], total: Float[Tensor, "width"], size: int) -> Labels:
+    """How often each class occurs in a sum of at most ``size`` signals of one sentence.
+
+    There may be more classes than dimensions, but few of them occur: they are picked one by one, each time
+    the one that fits best to what the others leave (orthogonal matching pursuit).
+    """
+    picked: list[int] = []
+    counts, rest = total.new_zeros(each.shape[1]), total
+    while len(picked) < size:
+        fit, best = (normalize(each, dim=0).T @ rest).max(0)
+        if fit <= 1e-3 * total.norm():
+            break
+        picked.append(int(best))
+        counts[picked] = torch.linalg.pinv(each[:, picked]) @ total
+        rest = total - each @ counts
+    return counts.round().long().clamp_min(0)
 
 
 def _signal_of(model: Transformer, output: Tensor, label: Tensor) -> Float[Tensor, "sentences width"]:

@@ -10,6 +10,7 @@ from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Sentences
 from leaklib.experiment import Experiment, run
 from leaklib.metrics import score
+from leaklib.models.lora import Lora
 from leaklib.models.transformer import PAD, TinyTransformer
 from leaklib.rng import generator
 from leaklib.types import Batch
@@ -31,6 +32,11 @@ def same(found, batch) -> bool:
     """Whether both hold the same sentences with the same labels, each equally often."""
     rows = [sorted(zip(x.inputs.tolist(), x.labels.tolist(), strict=True)) for x in (found, batch)]
     return rows[0] == rows[1]
+
+
+def prefixes(batch) -> int:
+    rows = [row[row != PAD].tolist() for row in batch.inputs]
+    return len({tuple(row[:n]) for row in rows for n in range(1, len(row) + 1)})
 
 
 # --- which tokens ---
@@ -154,6 +160,75 @@ def test_the_whole_line() -> None:
     )
 
 
+# --- adapters ---
+
+
+def adapted(batch, rank, up=0.0, seed=0):
+    """What a client sends that trains adapters only, whose B has entries of size ``up``; and the network."""
+    model, draw = Lora(transformer(), rank).build(seed), generator(seed, "B")
+    for name, weight in model.named_parameters():
+        if name.endswith("up"):
+            weight.data = up * torch.randn(weight.shape, generator=draw)
+    return model, share(model, batch, FedSGD())
+
+
+SHORT = TEXTS.say("we walk home", "we walk out of here", "i walk out")  # 3 + 3 + 3 prefixes
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("up", "border"), [(0.0, 10), (0.1, 9)], ids=["B zero", "B not zero"])
+def test_adapters_leak_up_to_their_rank(up, border, seed) -> None:
+    """With B zero there must be fewer prefixes than ranks; with another B as many will do."""
+    assert prefixes(SHORT) == 9
+    model, update = adapted(SHORT, border, up, seed)
+    found = TokenRecovery()(model, update)
+    assert same(found, SHORT) and found.loss < 1e-10
+    model, update = adapted(SHORT, border - 1, up, seed)
+    with pytest.raises(
+        ValueError, match="needs a gradient of rank" if not up else "found no sentence that fits"
+    ):
+        TokenRecovery()(model, update)
+
+
+def test_adapters_of_full_rank_leak_what_the_network_itself_does() -> None:
+    batch = TEXTS.batch(0, 8)
+    assert prefixes(batch) == 104
+    model, update = adapted(batch, 160)
+    assert same(TokenRecovery()(model, update), batch)
+    model, update = adapted(TEXTS.batch(2, 8), 160)  # 126 prefixes, of 127 dimensions
+    with pytest.raises(ValueError, match="beginnings fit"):  # by chance, now that every word is tried
+        TokenRecovery()(model, update)
+
+
+def test_local_steps_leave_the_first_test_as_it_was() -> None:
+    """What the first attention receives is frozen: after any number of steps A has moved within its span."""
+    batch = TEXTS.batch(0, 1)
+    model = Lora(transformer(), 16).build(0).double()
+    sent = share(model, batch, FedAvg(lr=0.5, epochs=6)).tensors
+    rows = torch.cat([sent[f"blocks.0.{name}.down"] for name in ("query", "key", "value")])
+    seen = model.block(0).norm1(model.embed(batch.inputs))[0, : prefixes(batch)].detach()
+    assert outside(seen, span(rows, 1e-10)).max() < 1e-6
+    wrong = model.block(0).norm1(model.embed(TEXTS.batch(1, 1).inputs))[0].detach()
+    assert outside(wrong, span(rows, 1e-10))[:3].min() > 0.1
+
+
+def test_an_embedding_that_is_not_sent_hides_nothing() -> None:
+    model, batch = transformer().build(0), TEXTS.batch(0, 8)
+    model.embedding.requires_grad_(False)
+    update = share(model, batch, FedSGD())
+    with pytest.raises(ValueError, match=r"must hold the gradient of embedding\.weight"):
+        tokens_present(update)
+    assert same(TokenRecovery()(model, update), batch)
+
+
+def test_adapters_at_queries_and_values_alone_are_too_few_for_sentences() -> None:
+    model = Lora(transformer(), layers=("query", "value")).build(0)
+    with pytest.raises(
+        ValueError, match=r"needs the gradient of blocks\.0\.expand, blocks\.1\.contract, or of"
+    ):
+        TokenRecovery()(model, share(model, TEXTS.batch(0, 1), FedSGD()))
+
+
 # --- refused ---
 
 
@@ -162,11 +237,6 @@ def test_as_many_tokens_as_dimensions_are_refused(tied) -> None:
     for width in (32, 64, 96):
         with pytest.raises(ValueError, match=rf"rank at most {width - 2} in \w+, got \d+, so all tokens fit"):
             recover(transformer(width=width, tied=tied).build(0), TEXTS.batch(0, 8))
-
-
-def prefixes(batch) -> int:
-    rows = [row[row != PAD].tolist() for row in batch.inputs]
-    return len({tuple(row[:n]) for row in rows for n in range(1, len(row) + 1)})
 
 
 def test_the_border_is_where_the_docstring_says() -> None:

@@ -24,13 +24,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from leaklib.attacks.search.optimizers import LBFGS
 from leaklib.client import FedSGD
 from leaklib.rng import generator
 from leaklib.types import AnyInputs, AnyTargets, Inputs, Labels, Tensors, Update
 
-STARTS, TURNS = 16, 60  # of the rotation: random ones, and steps from each
-REACH = 3.0  # how much further a step moves deviations than means, which the update shows more of
+STARTS, TURNS = 8, 40  # of the rotation: random ones, and steps from each
+DAMPING = 2.0  # of these steps: of three pictures they overshoot by as much
 
 
 def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor) -> Tensor:
@@ -38,7 +37,7 @@ def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor)
     return (cross_entropy(logits, labels, reduction="none") * weights).sum()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightedStep:
     """One gradient of the losses of examples, each with a weight of its own instead of one for all."""
 
@@ -78,20 +77,24 @@ def turned(
 ) -> Float64[Tensor, "corners k"]:
     """``corners`` turned (or mirrored) so that their third moment is most like that of ``points``.
 
-    Maximises Σ_ij ⟨p_j, R c_i⟩³ over orthogonal R: in turns the derivative, and the R nearest to it.
+    Maximises Σ_ij ⟨p_j, R c_i⟩³ over orthogonal R: in turns the derivative, damped, and the R nearest to it.
     """
     k = corners.shape[1]
+    if k == 1:  # two can only change places
+        return corners
     noise = torch.randn(starts, k, k, generator=generator(0, "rotation"), dtype=torch.float64)
     turn = torch.linalg.qr(noise.to(points.device)).Q
     for _ in range(TURNS):
         pull = (corners @ turn @ points.T).square() @ points
-        left, _, right = torch.linalg.svd(corners.T @ pull)
+        wanted = corners.T @ pull
+        size = (wanted * turn).sum((1, 2), keepdim=True).abs() / k
+        left, _, right = torch.linalg.svd(wanted + DAMPING * size * turn)
         turn = left @ right
     likeness = (corners @ turn @ points.T).pow(3).sum((1, 2))
     return corners @ turn[likeness.argmax()]
 
 
-def rounded(pictures: Inputs, count: int, starts: int = STARTS) -> Inputs:
+def rounded(pictures: Inputs, count: int, starts: int = STARTS) -> Tensor:
     """``count`` pictures with the moments of ``pictures``, of which there are at least as many."""
     if len(pictures) == count:
         return pictures
@@ -126,49 +129,17 @@ class Groups:
 
     def lifted(self, update: Update) -> Update:
         """The update as if it came from that many pictures, each counting for less."""
-        shares = [
-            count / size / len(self.labels) for count, size in zip(self.counts, self.sizes, strict=True)
-        ]
+        pairs = zip(self.counts, self.sizes, strict=True)
+        shares = [count / size / len(self.labels) for count, size in pairs]
         labels = self.classes.repeat_interleave(torch.tensor(self.sizes, device=self.classes.device))
-        weights = torch.tensor(shares).repeat_interleave(torch.tensor(self.sizes))
+        weights = torch.tensor(shares, dtype=torch.float64).repeat_interleave(torch.tensor(self.sizes))
         return replace(update, num_examples=len(labels), labels=labels, step=WeightedStep(weights))
 
-    def rounded(self, pictures: Inputs, starts: int = STARTS) -> Inputs:
+    def rounded(self, pictures: Inputs, starts: int = STARTS) -> Tensor:
         """As many pictures as there are examples, in the order of ``labels``."""
-        groups = pictures.split(self.sizes)
-        return torch.cat(
-            [rounded(group, count, starts) for group, count in zip(groups, self.counts, strict=True)]
-        )
+        pairs = zip(pictures.split(self.sizes), self.counts, strict=True)
+        return torch.cat([rounded(group, count, starts) for group, count in pairs])
 
-    def means(self, pictures: Inputs) -> Inputs:
+    def means(self, pictures: Inputs) -> Tensor:
         """Each of as many pictures as there are examples replaced by the mean of its group."""
         return torch.cat([g.mean(0, keepdim=True).expand_as(g) for g in pictures.split(self.counts)])
-
-
-class GroupedLBFGS:
-    """``LBFGS`` on pictures in groups of ``sizes``: on the mean of each, and on deviations in units of REACH.
-
-    A search knows nothing of curvature when it begins, and takes all unknowns for alike. Here it need not
-    learn that deviations have to move further.
-    """
-
-    def __init__(self, point: Tensor, sizes: list[int]) -> None:
-        self.point, self.sizes = point, sizes
-        self.inner = self._stretched(point.detach(), 1 / REACH)
-        self.optimizer = LBFGS(self.inner)
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move the point along the quasi-Newton direction."""
-        assert self.point.grad is not None
-        self.inner.grad = self._stretched(self.point.grad, REACH)
-        self.optimizer.step()
-        self.point.copy_(self._stretched(self.inner, REACH))
-
-    def _stretched(self, point: Tensor, factor: float) -> Tensor:
-        """Each group with its deviations from its mean times ``factor``."""
-        groups = point.view(sum(self.sizes), -1).split(self.sizes)
-        means = [group.mean(0) for group in groups]
-        return torch.cat(
-            [mean + factor * (group - mean) for group, mean in zip(groups, means, strict=True)]
-        ).flatten()

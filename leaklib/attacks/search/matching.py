@@ -149,7 +149,8 @@ class Search:
         check_update(self.model, self.update)
         self.aims = self.targets or self._targets()
         best_loss, best, stop, generator = math.inf, None, "stuck", given(generator, "attack")
-        for self.restart in range(self.restarts + 1):
+        for restart in range(self.restarts + 1):
+            self.restart = restart
             loss, lane, stopped = self.descend(self.draw(generator))
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
