@@ -16,6 +16,8 @@ from leaklib.aggregation.secagg import SecAgg as SecAgg
 from leaklib.attacks.candidates import Candidates as Candidates
 from leaklib.attacks.dlg import DLG as DLG
 from leaklib.attacks.dlg import IDLG as IDLG
+from leaklib.attacks.fishing import Fishing as Fishing
+from leaklib.attacks.fishing import fish as fish
 from leaklib.attacks.gauss_newton import GaussNewton as GaussNewton
 from leaklib.attacks.grad_inversion import GradInversion as GradInversion
 from leaklib.attacks.imprint import Imprint as Imprint
@@ -61,6 +63,7 @@ from leaklib.metrics import score as score
 from leaklib.metrics import ssim as ssim
 from leaklib.metrics import token_accuracy as token_accuracy
 from leaklib.metrics import wilson as wilson
+from leaklib.models.baited import Baited as Baited
 from leaklib.models.convnet import ConvNet as ConvNet
 from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet

@@ -331,7 +331,7 @@ LIFTED: Mapping[int, Mapping[str, Attack]] = {
         "not lifted": LiftAndRound(steps=90, extra=0),
         "lifted": LiftAndRound(steps=60),
     },
-    32: {"DLG": DLG(steps=125, known_labels=True), "lifted": LiftAndRound(steps=100)},
+    32: {"DLG": DLG(steps=150, known_labels=True), "lifted": LiftAndRound(steps=100, extra=4)},
 }
 MIXED = (1, 2, 4)
 # Left out for the minutes that each of their runs takes.

@@ -139,7 +139,3 @@ class Groups:
         """As many pictures as there are examples, in the order of ``labels``."""
         pairs = zip(pictures.split(self.sizes), self.counts, strict=True)
         return torch.cat([rounded(group, count, starts) for group, count in pairs])
-
-    def means(self, pictures: Inputs) -> Tensor:
-        """Each of as many pictures as there are examples replaced by the mean of its group."""
-        return torch.cat([g.mean(0, keepdim=True).expand_as(g) for g in pictures.split(self.counts)])
