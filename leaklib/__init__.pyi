@@ -16,15 +16,19 @@ from leaklib.aggregation.secagg import SecAgg as SecAgg
 from leaklib.attacks.candidates import Candidates as Candidates
 from leaklib.attacks.dlg import DLG as DLG
 from leaklib.attacks.dlg import IDLG as IDLG
+from leaklib.attacks.fishing import Fishing as Fishing
+from leaklib.attacks.fishing import fish as fish
 from leaklib.attacks.gauss_newton import GaussNewton as GaussNewton
 from leaklib.attacks.grad_inversion import GradInversion as GradInversion
 from leaklib.attacks.imprint import Imprint as Imprint
 from leaklib.attacks.inverting_gradients import InvertingGradients as InvertingGradients
+from leaklib.attacks.lift_and_round import LiftAndRound as LiftAndRound
 from leaklib.attacks.linear_layer import LinearLayer as LinearLayer
 from leaklib.attacks.naive import Naive as Naive
 from leaklib.attacks.naive import Precise as Precise
 from leaklib.attacks.recursive import Recursive as Recursive
 from leaklib.attacks.signal_matching import SignalMatching as SignalMatching
+from leaklib.attacks.spear import Spear as Spear
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
 from leaklib.attacks.unknown_order import UnknownOrder as UnknownOrder
 from leaklib.client import Average as Average
@@ -61,6 +65,7 @@ from leaklib.metrics import score as score
 from leaklib.metrics import ssim as ssim
 from leaklib.metrics import token_accuracy as token_accuracy
 from leaklib.metrics import wilson as wilson
+from leaklib.models.baited import Baited as Baited
 from leaklib.models.convnet import ConvNet as ConvNet
 from leaklib.models.imprint import Imprinted as Imprinted
 from leaklib.models.lenet import LeNet as LeNet

@@ -28,8 +28,10 @@ from leaklib.mechanisms.chain import Chain
 from leaklib.mechanisms.gaussian import ClipNorm
 from leaklib.mechanisms.parts.base import MechanismBase, send
 from leaklib.mechanisms.sign import SignSGD
+from leaklib.models.baited import Baited
 from leaklib.models.imprint import Imprinted
 from leaklib.models.lenet import LeNet
+from leaklib.models.mlp import Mlp
 from leaklib.models.parts.build import seeded
 from leaklib.models.resnet import ResNet
 from leaklib.models.transformer import TinyTransformer
@@ -83,7 +85,9 @@ def victim(attack) -> tuple[nn.Module, Update]:
     """A network that the attack accepts, with the update of one picture or sentence."""
     pixels = torch.rand(1, 3, 32, 32, generator=generator(0, "picture"))
     picture, small = (Batch(x, torch.tensor([4])) for x in (pixels, pixels[:, :1, ::2, ::2]))
-    networks = LeNet().build(0), seeded(0, mlp), Imprinted().build(0), ResNet(width=4).build(0)
+    relu = Mlp((3, 32, 32), hidden=16, activation=nn.ReLU).build(0)
+    networks = LeNet().build(0), seeded(0, mlp), Imprinted().build(0), ResNet(width=4).build(0), relu
+    networks = *networks, Baited(LeNet(init_scale=None), label=4).build(0)
     little = LeNet(input_shape=(1, 16, 16)).build(0), small
     text = TinyTransformer(len(Sentences().vocabulary)).build(0), Sentences().batch(0, 1)
     refusals = []
@@ -114,6 +118,7 @@ def same(a: Reconstruction, b: Reconstruction) -> bool:
 def test_the_walk_finds_the_roles() -> None:
     assert {
         "DLG",
+        "Fishing",
         "IDLG",
         "InvertingGradients",
         "GaussNewton",
@@ -123,6 +128,7 @@ def test_the_walk_finds_the_roles() -> None:
         "Naive",
         "Precise",
         "Recursive",
+        "Spear",
         "TokenRecovery",
         "Candidates",
     } <= {cls.__name__ for cls in ATTACKS}

@@ -42,7 +42,7 @@ class Denormalize(nn.Module):
 def build(victim: Victim) -> nn.Sequential:
     """The victim's network, for normalised pictures. The layers have the names of leaklib's."""
     weights = victim.weights
-    act = {"LeNet": nn.Sigmoid, "ConvNet ReLU": nn.ReLU}
+    act = {"LeNet": nn.Sigmoid, "ConvNet ReLU": nn.ReLU, "ConvNet": nn.GELU}
     activation = next(layer for name, layer in act.items() if victim.network.startswith(name))
 
     def conv(name: str, stride: int) -> nn.Conv2d:
@@ -68,7 +68,7 @@ def build(victim: Victim) -> nn.Sequential:
 def check(model: nn.Module, inputs: Tensor, victim: Victim) -> None:
     """Raise unless the network gives the gradient that the client shared."""
     names = [name for name, _ in model.named_parameters()]
-    gradient = torch.autograd.grad(cross_entropy(model(inputs), victim.label), list(model.parameters()))
+    gradient = torch.autograd.grad(cross_entropy(model(inputs), victim.labels), list(model.parameters()))
     for name, ours in zip(names, gradient, strict=True):
         shared = victim.gradient[name]
         if (ours - shared).norm() > 1e-4 * shared.norm():
@@ -90,14 +90,42 @@ class Watched:
         return self.objective(model, gradient, candidate, labels)
 
 
-def configuration(name: str, evaluations: int) -> Any:
-    """The shipped one; ", label known" after its name gives the label where the shipped one optimises it."""
+def configuration(name: str, evaluations: int, total_variation: float | None = None) -> Any:
+    """The shipped one; ", label known" after its name gives the label where the shipped one optimises it.
+
+    ``total_variation`` takes the place of the shipped weight of that prior.
+    """
     plain = name.removesuffix(", label known")
     outer = evaluations // INNER if plain == "deepleakage" else evaluations
     overrides = [f"optim.max_iterations={outer}"]
     if plain != name:
         overrides.append("attack_type=optimization")  # as the package's own error message says
+    if total_variation is not None:
+        overrides.append(f"regularization.total_variation.scale={total_variation}")
     return breaching.get_attack_config(plain, overrides=overrides)
+
+
+def attack(victim: Victim, config: Any) -> dict[str, Any]:
+    """One run, as it is written down."""
+    model = build(victim)
+    inputs = (victim.pictures - victim.mean[:, None, None]) / victim.std[:, None, None]
+    check(model, inputs, victim)
+    facts = {"modality": "vision", "task": "classification", "shape": [3, 32, 32], "classes": 10}
+    # Readable as a dict and by attribute: attacks that optimise the label need both.
+    metadata = OmegaConf.create(facts | {"mean": victim.mean.tolist(), "std": victim.std.tolist()})
+    known = None if config.attack_type == "joint-optimization" else victim.labels
+    about = {"num_data_points": len(victim.labels), "labels": known, "local_hyperparams": None}
+    gradient = [victim.gradient[name] for name, _ in model.named_parameters()]
+    payload = {"parameters": list(model.parameters()), "buffers": list(model.buffers()), "metadata": metadata}
+    shared = {"gradients": gradient, "buffers": None, "metadata": about}
+
+    watch = Watch(victim.pictures)
+    attacker = breaching.attacks.prepare_attack(model, nn.CrossEntropyLoss(), config)
+    attacker.objective = Watched(attacker.objective, victim, watch)
+    meter = Meter(model, inputs, victim.labels, watch)
+    found, _ = attacker.reconstruct([payload], [shared], server_secrets={})
+    result = meter.finish(found["data"] * victim.std[:, None, None] + victim.mean[:, None, None])
+    return result | {"breaching": version("breaching")}
 
 
 def main() -> None:
@@ -112,28 +140,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    victim = Victim.load(arguments.victim)
-    model = build(victim)
-    inputs = (victim.picture - victim.mean[:, None, None]) / victim.std[:, None, None]
-    check(model, inputs, victim)
-
     config = configuration(arguments.config, arguments.evaluations)
-    facts = {"modality": "vision", "task": "classification", "shape": [3, 32, 32], "classes": 10}
-    # Readable as a dict and by attribute: attacks that optimise the label need both.
-    metadata = OmegaConf.create(facts | {"mean": victim.mean.tolist(), "std": victim.std.tolist()})
-    joint = config.attack_type == "joint-optimization"
-    about = {"num_data_points": 1, "labels": None if joint else victim.label, "local_hyperparams": None}
-    gradient = [victim.gradient[name] for name, _ in model.named_parameters()]
-    payload = {"parameters": list(model.parameters()), "buffers": list(model.buffers()), "metadata": metadata}
-    shared = {"gradients": gradient, "buffers": None, "metadata": about}
-
-    watch = Watch(victim.picture)
-    attacker = breaching.attacks.prepare_attack(model, nn.CrossEntropyLoss(), config)
-    attacker.objective = Watched(attacker.objective, victim, watch)
-    meter = Meter(model, inputs, victim.label, watch)
-    found, _ = attacker.reconstruct([payload], [shared], server_secrets={})
-    result = meter.finish(found["data"] * victim.std[:, None, None] + victim.mean[:, None, None])
-    write(arguments.out, result | {"breaching": version("breaching")})
+    write(arguments.out, attack(Victim.load(arguments.victim), config))
 
 
 if __name__ == "__main__":

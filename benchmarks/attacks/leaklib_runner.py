@@ -5,6 +5,7 @@ python leaklib_runner.py victim.npz "DLG, label joint" --evaluations 2400 --seed
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from measure import Meter, Victim, Watch, write
@@ -14,18 +15,21 @@ from torch import nn
 from leaklib.attacks.dlg import DLG, IDLG, INNER
 from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.recursive import Recursive
-from leaklib.client import FedSGD
+from leaklib.client import FedSGD, share
 from leaklib.models.convnet import ConvNet
 from leaklib.models.lenet import LeNet
+from leaklib.models.parts.build import Normalize
 from leaklib.rng import generator
 from leaklib.sweep.witness import FIRST, FirstLosses
-from leaklib.types import Attack, Update
+from leaklib.types import Attack, Batch, Update
 
 NETWORKS = {
     "LeNet U(-1/2, 1/2)": LeNet(),
     "LeNet default": LeNet(init_scale=None),
     "ConvNet ReLU": ConvNet(activation=nn.ReLU),
 }
+# Of batches.py.
+BATCH_NETWORKS = {"ConvNet": ConvNet(), "LeNet default": LeNet(init_scale=None)}
 PUBLISHED = "DLG as published, label known"
 
 
@@ -43,8 +47,35 @@ def attacks(evaluations: int) -> dict[str, Attack | None]:
     }
 
 
+def export(batch: Batch, network: str, seed: int, path: Path) -> None:
+    """The batch, a network of that seed, and the gradient that a client would share."""
+    model = (NETWORKS | BATCH_NETWORKS)[network].build(seed)
+    inside = [module for module in model.modules() if isinstance(module, Normalize)]
+    statistics = inside[0] if inside else Normalize()
+    Victim(
+        network,
+        batch.inputs,
+        batch.labels,
+        {name: weight.detach() for name, weight in model.named_parameters()},
+        share(model, batch, FedSGD()).tensors,
+        statistics.mean.flatten(),
+        statistics.std.flatten(),
+        bool(inside),
+    ).save(path)
+
+
+def model_of(victim: Victim) -> nn.Module:
+    model = (NETWORKS | BATCH_NETWORKS)[victim.network].build(0)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(victim.weights[name])
+    return model
+
+
 def update_of(victim: Victim) -> Update:
-    return Update(victim.gradient, FedSGD(), 1, tuple(victim.picture.shape[1:]), victim.label)
+    return Update(
+        victim.gradient, FedSGD(), len(victim.labels), tuple(victim.pictures.shape[1:]), victim.labels
+    )
 
 
 def witness(model: nn.Module, update: Update, name: str, evaluations: int, seed: int) -> list[float]:
@@ -63,6 +94,21 @@ def witness(model: nn.Module, update: Update, name: str, evaluations: int, seed:
     return sizes[:FIRST]
 
 
+def attack(victim: Victim, chosen: Attack | None, evaluations: int, seed: int) -> dict[str, Any]:
+    """One run, as it is written down; None is the published recipe."""
+    model, update, draw = model_of(victim), update_of(victim), generator(seed, "attack")
+    watch = Watch(victim.pictures)
+    meter = Meter(model, victim.pictures, victim.labels, watch)
+    if chosen is None:
+        steps = evaluations // INNER
+        return meter.finish(as_published(model, update, generator=draw, look=watch.look, steps=steps))
+    try:
+        found = chosen(model, update, generator=draw, callback=lambda p: watch.look(p.inputs))
+    except ValueError as refusal:
+        return {"refused": str(refusal)}
+    return meter.finish(found.inputs) | {"stop": found.stop}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -74,27 +120,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    victim = Victim.load(arguments.victim)
-    model = NETWORKS[victim.network].build(0)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.copy_(victim.weights[name])
-    update = update_of(victim)
-    attack, draw = attacks(arguments.evaluations)[arguments.attack], generator(arguments.seed, "attack")
-    watch = Watch(victim.picture)
-    meter = Meter(model, victim.picture, victim.label, watch)
-    try:
-        if attack is None:
-            steps = arguments.evaluations // INNER
-            inputs = as_published(model, update, generator=draw, look=watch.look, steps=steps)
-        else:
-            found = attack(model, update, generator=draw, callback=lambda p: watch.look(p.inputs))
-            inputs = found.inputs
-    except ValueError as refusal:
-        write(arguments.out, {"refused": str(refusal), "witness": None, "why": "refused"})
+    victim, asked, seed = Victim.load(arguments.victim), arguments.evaluations, arguments.seed
+    result = attack(victim, attacks(asked)[arguments.attack], asked, seed)
+    if "refused" in result:
+        result |= {"witness": None, "why": "refused"}
     else:
-        first = witness(model, update, arguments.attack, arguments.evaluations, arguments.seed)
-        write(arguments.out, meter.finish(inputs) | {"witness": first})
+        model, update = model_of(victim), update_of(victim)
+        result |= {"witness": witness(model, update, arguments.attack, asked, seed)}
+    write(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -21,35 +21,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from leaklib_runner import NETWORKS, attacks
-from measure import GOOD, Victim
+from leaklib_runner import NETWORKS, attacks, export
+from measure import GOOD
 
-from leaklib.client import FedSGD, share
 from leaklib.data import ImageFile
-from leaklib.models.parts.build import Normalize
 
 HERE = Path(__file__).parent
 BREACHING = ("deepleakage", "deepleakage, label known", "invertinggradients", "modern")
 MANY = 100  # evaluations from which on the time of one is not that of getting started
 TARGET = HERE.parent.parent / "leaklib" / "results" / "attacks.json"
 Result = dict[str, Any]
-
-
-def export(data: ImageFile, network: str, index: int, path: Path) -> None:
-    """Picture ``index``, a network of that seed, and the gradient that a client would share."""
-    model, batch = NETWORKS[network].build(index), data.batch(index, 1)
-    inside = [module for module in model.modules() if isinstance(module, Normalize)]
-    statistics_ = inside[0] if inside else Normalize()
-    Victim(
-        network,
-        batch.inputs,
-        batch.labels,
-        {name: weight.detach() for name, weight in model.named_parameters()},
-        share(model, batch, FedSGD()).tensors,
-        statistics_.mean.flatten(),
-        statistics_.std.flatten(),
-        bool(inside),
-    ).save(path)
 
 
 def jobs(pictures: int, breaching: bool) -> Iterator[tuple[str, str, str, int]]:
@@ -163,7 +144,7 @@ def main() -> None:
                 continue
             if tool == "breaching":
                 about |= {"witness": None, "why": "computed by breaching, which is not part of the project"}
-            export(data, network, index, victim)
+            export(data.batch(index, 1), network, index, victim)
             results.append(about | run(pythons[tool], tool, attack, victim, asked, index, out))
             with arguments.results.open("a") as file:
                 file.write(json.dumps(results[-1]) + "\n")

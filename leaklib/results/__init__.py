@@ -9,6 +9,7 @@ from leaklib.results.sweeps import (
     both,
     compressors,
     confidence,
+    lifted,
     repeated_labels,
     trained_batches,
     trained_compression,
@@ -20,6 +21,7 @@ SWEEPS = {
     for sweep in (
         batch_sizes,
         repeated_labels,
+        lifted,
         compressors,
         both,
         comparison,
@@ -38,6 +40,7 @@ __all__ = [
     "comparison",
     "compressors",
     "confidence",
+    "lifted",
     "repeated_labels",
     "trained_batches",
     "trained_compression",

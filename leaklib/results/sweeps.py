@@ -21,6 +21,7 @@ from torch import nn
 
 from leaklib.attacks.dlg import DLG, IDLG
 from leaklib.attacks.inverting_gradients import InvertingGradients
+from leaklib.attacks.lift_and_round import LiftAndRound
 from leaklib.attacks.naive import Naive, Precise
 from leaklib.attacks.recursive import Recursive
 from leaklib.attacks.search.matching import mid_gray
@@ -98,6 +99,38 @@ def repeated_labels() -> dict[tuple[int, str], list[Experiment]]:
         own = replace(base, data=Numbered(), model=ConvNet(64, num_classes=size), batch_size=size)
         sweep[size, "distinct"] = repeated(own, runs)
     return sweep
+
+
+def lifted() -> dict[tuple[int, str], list[Experiment]]:
+    """(batch size, attack): photographs whose labels repeat; DLG with as many evaluations of pictures.
+
+    Pairs of one label, and batches of eight labels, twice or four times each; pictures of one label lie side
+    by side. "not lifted" is LiftAndRound without more pictures: all that it has but the lift. DLG is told the
+    labels, the others read them off the update.
+    """
+    return {
+        (size, name): [
+            replace(
+                BASE,
+                data=Picked(Photos(), windows(size, i)),
+                attack=attack,
+                batch_size=size,
+                reveal_labels=isinstance(attack, DLG),
+                seed=i,
+            )
+            for i in range(5)
+        ]
+        for size, attacks in LIFTED.items()
+        for name, attack in attacks.items()
+    }
+
+
+def windows(size: int, start: int) -> tuple[int, ...]:
+    """Numbers of ``size`` photographs: a pair of label ``start``, or as many windows of each of the eight."""
+    if size == 2:
+        return start, start + 8
+    each = size // 8
+    return tuple(8 * (each * start + window) + label for label in range(8) for window in range(each))
 
 
 def compressors() -> dict[tuple[str, str, str], list[Experiment]]:
@@ -291,6 +324,15 @@ def trained_compression() -> dict[tuple[str, int, str], list[Experiment]]:
 STEPS = (0, 10, 30, 100, 300, 1000)
 BEFORE = (0, 100, 1000)
 ON_THE_WAY = ("none", "8 bits", "signs")  # the mechanisms tried after 100 steps as well
+LIFTED: Mapping[int, Mapping[str, Attack]] = {
+    2: {"DLG": DLG(steps=72, known_labels=True), "lifted": LiftAndRound(steps=40)},
+    16: {
+        "DLG": DLG(steps=108, known_labels=True),
+        "not lifted": LiftAndRound(steps=108, extra=0),
+        "lifted": LiftAndRound(),
+    },
+    32: {"DLG": DLG(steps=140, known_labels=True), "lifted": LiftAndRound(steps=100)},
+}
 MIXED = (1, 2, 4)
 # Left out for the minutes that each of their runs takes.
 UNTRIED = (

@@ -42,7 +42,7 @@ class Row:
     client computed, before any mechanism. All are empty or NaN for text, and in rows of before they were
     kept; the last two for a loss that is not cross-entropy.
 
-    ``stop`` says why the attack ended, as ``Reconstruction.stop`` does; it is "" in rows of before it was kept.
+    ``stop`` says why the attack ended, as ``Reconstruction.stop`` does; "" in rows of before it was kept.
 
     ``key`` names the experiment; ``witness`` are the first numbers that its attack computed, and
     bind the row to the code: see ``witness``. ``commit`` says where the witness was last computed, "" if

@@ -205,8 +205,9 @@ def duration(seconds: float) -> str:
 
 
 def verdict(result: Result, floor: float) -> str:
-    """PSNR, and what the attacker can tell without the truth: the loss as a share of its baseline, and why the
-    attack ended, where that means that it failed.
+    """PSNR, and what the attacker can tell without the truth: the loss as a share of its baseline.
+
+    Where that is too much of it, also why the attack ended.
     """
     scores = sorted(result.score.psnr.tolist())
     spread = f" ({show(scores[0])} to {show(scores[-1])})" if len(scores) > 1 else ""

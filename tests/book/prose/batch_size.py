@@ -21,7 +21,6 @@ GIVEN = [
     "about 0 dB are left for it",
     "At about 60 dB, since",
     "knows the loud one to 100 dB",
-    "An attack reaches 15 dB",
     "passed 20 dB",
     "90 % of a batch of 64",
 ]
