@@ -15,7 +15,8 @@ from leaklib.attacks.inverting_gradients import InvertingGradients
 from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.attacks.naive import Naive, Precise
 from leaklib.attacks.recursive import Recursive
-from leaklib.attacks.search.matching import PATIENCE, STUCK, Search, yardstick
+from leaklib.attacks.search.matching import PATIENCE, STUCK, Search, explain, yardstick
+from leaklib.attacks.search.targets import Soft
 from leaklib.attacks.signal_matching import SignalMatching
 from leaklib.client import FedSGD, share
 from leaklib.data import Photos
@@ -90,6 +91,16 @@ def test_dlg_begins_again_until_its_evaluations_are_spent() -> None:
     ours, four = (attack(steps=budget // INNER)(model, strange) for attack in (DLG, IDLG))
     assert (ours.stop, ours.evaluations) == ("budget", budget) and ours.restarts > 3
     assert four.stop == "stuck" and four.evaluations < budget and four.restarts == 3
+
+
+def test_a_blend_of_labels_that_fits_is_not_a_solution() -> None:
+    """What counts is how well the one label explains the update that the result claims."""
+    model, update, picture = small()
+    search = Search(model, update, None, Standing, evaluations=10)
+    search.aims = Soft(1, 10)
+    for label in range(10):
+        found = explain(model, update, picture, torch.tensor([label]))
+        assert search.why(1e-9, found) == ("solved" if label == update.labels else "stuck")
 
 
 def test_whoever_calls_an_attack_off_reads_so() -> None:
