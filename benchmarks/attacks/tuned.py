@@ -32,37 +32,35 @@ from measure import GOOD, Victim
 HERE = Path(__file__).parent
 TARGET = HERE.parent.parent / "leaklib" / "results" / "tuned.json"
 GRID = (0.1, 0.01, 1e-3, 1e-4)
-NETWORKS = {"ConvNet": (4, 1, 8, 16), "LeNet default": (1, 4)}
+# In this order: what is expensive comes last.
+CELLS = (
+    *(("ConvNet", size) for size in (4, 1, 8)),
+    *(("LeNet default", size) for size in (4, 1)),
+    ("ConvNet", 16),
+)
+NETWORKS = tuple(dict.fromkeys(network for network, _ in CELLS))
 OTHER = 400  # the first picture that only tuning sees
 TUNED_AT = 4  # pictures
+FAST = "InvertingGradients, step 0.1"  # breaching's step size instead of 0.03: budgets are short here
 ATTACKS = {
-    "leaklib": ("DLG", "InvertingGradients"),
+    "leaklib": ("DLG", "InvertingGradients", FAST),
     "breaching": ("deepleakage", "invertinggradients", "modern"),
 }
-TUNED = ("InvertingGradients", "invertinggradients")  # modern has two more priors than its weight
+TUNED = ("InvertingGradients", FAST, "invertinggradients")  # modern has two more priors than its weight
 Result = dict[str, Any]
 KEY = ("network", "tool", "attack", "batch", "number", "weight", "asked")
 
 
 def jobs(tool: str, batches: int) -> Iterator[Result]:
-    """What is run: the tries first, then all sizes and attacks on batch 0 before those on batch 1."""
-    for network in NETWORKS:
-        for attack in ATTACKS[tool]:
-            for weight in GRID if attack in TUNED else ():
-                yield {
-                    "network": network,
-                    "attack": attack,
-                    "batch": TUNED_AT,
-                    "number": -1,
-                    "weight": weight,
-                }
+    """What is run: a network's tries before its batches, and all cells with batch 0 before those with 1."""
     for number in range(batches):
-        for network, sizes in NETWORKS.items():
-            for size in sizes:
-                for attack in ATTACKS[tool]:
-                    for weight in ("shipped", "tuned") if attack in TUNED else ("shipped",):
-                        about = {"network": network, "attack": attack, "batch": size, "number": number}
-                        yield about | {"weight": weight}
+        for network, size in CELLS:
+            for attack in ATTACKS[tool]:
+                about = {"network": network, "attack": attack}
+                for weight in GRID if attack in TUNED else ():
+                    yield about | {"batch": TUNED_AT, "number": -1, "weight": weight}
+                for weight in ("shipped", "tuned") if attack in TUNED else ("shipped",):
+                    yield about | {"batch": size, "number": number, "weight": weight}
 
 
 def place(folder: Path, job: Result) -> Path:
@@ -94,7 +92,7 @@ def ours(job: Result, asked: int, weight: float | None) -> Callable[[Victim], Re
     if job["attack"] == "DLG":
         attack = DLG(asked // runner.INNER, known_labels=True)
     else:
-        attack = InvertingGradients(asked, **prior)
+        attack = InvertingGradients(asked, lr=0.1 if job["attack"] == FAST else None, **prior)
 
     def run(victim: Victim) -> Result:
         from leaklib.sweep.witness import FirstLosses
@@ -155,8 +153,10 @@ def measure(tool: str, folder: Path, results: Path, batches: int, asked: int) ->
     known = {tuple(result[name] for name in KEY) for result in done}
     for job in jobs(tool, batches):
         about = {"tool": tool, "asked": asked, **job}
-        if tuple(about[name] for name in KEY) in known:
+        name = tuple(about[part] for part in KEY)
+        if name in known:
             continue
+        known.add(name)
         weight = None if job["weight"] == "shipped" else job["weight"]
         if weight == "tuned":
             weight = best_weight(done, job, tool, asked)
@@ -182,8 +182,8 @@ def read(results: Path) -> list[Result]:
 def table(results: list[Result]) -> str:
     """Markdown: a row for each tool, attack and weight of the prior, a column for each size of batch."""
     text = ""
-    for network, sizes in NETWORKS.items():
-        sizes = sorted(sizes)
+    for network in NETWORKS:
+        sizes = sorted(size for name, size in CELLS if name == network)
         text += f"\n**{network}**\n\n| tool, attack | prior | {' | '.join(map(str, sizes))} |\n"
         text += "|" + "---|" * (len(sizes) + 2) + "\n"
         rows: dict[tuple[str, str, str], dict[int, list[Result]]] = {}

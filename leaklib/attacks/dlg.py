@@ -41,7 +41,7 @@ class _Matching(AttackBase):
 
     steps: Count = 300
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    restarts: Natural = 3
+    restarts: Natural | None = 3
     lr: Positive | None = None
     history: Several = 100
     total_variation: NonNegative = 0.0
@@ -99,14 +99,16 @@ class DLG(_Matching):
     ``steps`` counts as the paper does: outer steps of 20 evaluations for "lbfgs", single evaluations for
     "adam". ``lr`` None is 1 for L-BFGS and 0.1 for Adam. With ``known_labels`` the update's revealed labels
     are used, otherwise they are optimised along. ``restarts`` is how often a stuck run may begin again within
-    the same steps. ``history`` is how many pairs L-BFGS remembers: several hundred save evaluations on
-    networks as badly conditioned as LeNet, together with a model and an update in float64.
+    the same steps; None goes on until it is solved or they are spent, which an update that nothing explains
+    makes costly: 3 is plenty there. ``history`` is how many pairs L-BFGS remembers: several hundred save
+    evaluations on networks as badly conditioned as LeNet, together with a model and an update in float64.
     ``total_variation`` weighs a prior on smooth pictures, in units of what mid-gray ones score: 0 as
     published, 0.001 to 0.01 for updates that compression left too coarse to determine the picture. With
     ``stop_at_noise`` the search is over where it has begun to explain the noise or the rounding of an update,
     whose size is public (``MechanismBase.noise_floor``): it is not begun again, and ends nearer to the truth.
     """
 
+    restarts: Natural | None = None
     known_labels: bool = False
 
     def reconstruct(
@@ -122,7 +124,11 @@ class DLG(_Matching):
 
 @dataclass(frozen=True)
 class IDLG(_Matching):
-    """Improved DLG: the label by closed form, then the picture by matching. One example per update."""
+    """Improved DLG: the label by closed form, then the picture by matching. One example per update.
+
+    Fields as for ``DLG``, but it begins again 3 times at most: with the label known, four starts that fail
+    say more of the update than of their luck.
+    """
 
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /

@@ -73,8 +73,8 @@ class LiftAndRound(AttackBase):
     """
 
     steps: Count = 60
-    lift: Inner = 0.5
-    extra: Natural = 2
+    lift: Inner = 0.4
+    extra: Natural = 4
 
     def reconstruct(
         self, model: nn.Module, update: Update, generator: torch.Generator, callback: Callback | None, /

@@ -325,13 +325,13 @@ STEPS = (0, 10, 30, 100, 300, 1000)
 BEFORE = (0, 100, 1000)
 ON_THE_WAY = ("none", "8 bits", "signs")  # the mechanisms tried after 100 steps as well
 LIFTED: Mapping[int, Mapping[str, Attack]] = {
-    2: {"DLG": DLG(steps=60, known_labels=True), "lifted": LiftAndRound(steps=40)},
+    2: {"DLG": DLG(steps=72, known_labels=True), "lifted": LiftAndRound(steps=40)},
     16: {
-        "DLG": DLG(steps=90, known_labels=True),
-        "not lifted": LiftAndRound(steps=90, extra=0),
-        "lifted": LiftAndRound(steps=60),
+        "DLG": DLG(steps=108, known_labels=True),
+        "not lifted": LiftAndRound(steps=108, extra=0),
+        "lifted": LiftAndRound(),
     },
-    32: {"DLG": DLG(steps=150, known_labels=True), "lifted": LiftAndRound(steps=100, extra=4)},
+    32: {"DLG": DLG(steps=140, known_labels=True), "lifted": LiftAndRound(steps=100)},
 }
 MIXED = (1, 2, 4)
 # Left out for the minutes that each of their runs takes.

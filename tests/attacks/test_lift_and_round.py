@@ -119,6 +119,16 @@ def test_steps_in_coordinates_find_the_same_minimum() -> None:
     assert max(ends) < 1e-12
 
 
+def test_where_the_curvature_is_negative_steps_grow_until_it_is_not() -> None:
+    """L-BFGS learns nothing there, and its first step is tiny."""
+    point = torch.full((2 * 3 * 8 * 8,), 0.1, dtype=torch.float64).requires_grad_()
+    mover = ScaledLBFGS(point, Coordinates([2], (3, 8, 8)))
+    for _ in range(30):
+        point.grad = torch.autograd.grad(point.cos().sum(), point)[0]
+        mover.step()
+    assert point.cos().mean() < -0.99
+
+
 def test_a_pair_that_a_search_leaves_as_parts_of_both_comes_back() -> None:
     """DLG stops where the mean of the two is right and their difference is not."""
     batch, update = pair()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from leaklib.attacks.candidates import Candidates
-from leaklib.attacks.dlg import DLG, IDLG
+from leaklib.attacks.dlg import DLG, IDLG, INNER
 from leaklib.attacks.gauss_newton import GaussNewton
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.attacks.inverting_gradients import InvertingGradients
@@ -50,7 +50,9 @@ class Knowing(Standing):
         self.point.data[:] = small()[2].flatten()
 
 
-def search(optimizer: type[Standing], callback: Callback | None = None, **options: float) -> Reconstruction:
+def search(
+    optimizer: type[Standing], callback: Callback | None = None, **options: float | None
+) -> Reconstruction:
     model, update, _ = small()
     options = {"evaluations": 1000, "restarts": 1} | options
     return Search(model, update, update.labels, optimizer, callback=callback, **options).run()
@@ -61,6 +63,8 @@ def search(optimizer: type[Standing], callback: Callback | None = None, **option
     [
         ("stuck", Standing, {}, 2 * (PATIENCE + 1)),
         ("stuck", Standing, {"patience": 9}, 20),
+        ("budget", Standing, {"patience": 9, "evaluations": 105, "restarts": None}, 105),
+        ("solved", Knowing, {"patience": 9, "evaluations": 105, "restarts": None}, 11),
         ("budget", Standing, {"evaluations": 300}, 300),
         ("budget", Standing, {"evaluations": 30, "patience": None}, 30),
         ("solved", Knowing, {"patience": 9}, 11),
@@ -69,11 +73,23 @@ def search(optimizer: type[Standing], callback: Callback | None = None, **option
     ],
 )
 def test_a_search_says_why_it_ended(
-    stop: Stop, optimizer: type[Standing], options: dict[str, float], evaluations: int
+    stop: Stop, optimizer: type[Standing], options: dict[str, float | None], evaluations: int
 ) -> None:
     found = search(optimizer, **options)
     assert found.stop == stop and found.evaluations in (evaluations, evaluations - 1)
     assert (found.loss <= STUCK * yardstick(found.baseline)) == (optimizer is Knowing)
+
+
+def test_dlg_begins_again_until_its_evaluations_are_spent() -> None:
+    """An update that nothing explains: IDLG, with its four starts, gives up earlier."""
+    model, update, _ = small()
+    strange = {name: torch.ones_like(tensor) for name, tensor in update.tensors.items()}
+    strange["3.bias"] = update.tensors["3.bias"]  # the labels can be read
+    strange = replace(update, tensors=strange)
+    budget = 1200
+    ours, four = (attack(steps=budget // INNER)(model, strange) for attack in (DLG, IDLG))
+    assert (ours.stop, ours.evaluations) == ("budget", budget) and ours.restarts > 3
+    assert four.stop == "stuck" and four.evaluations < budget and four.restarts == 3
 
 
 def test_whoever_calls_an_attack_off_reads_so() -> None:

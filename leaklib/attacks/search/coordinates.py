@@ -67,12 +67,17 @@ class ScaledLBFGS:
         gradient = self.point.grad
         assert gradient is not None
         self.inner.grad = self.coordinates.scaled(gradient, self.reach, 1)
+        before = self.inner.clone()
         self.optimizer.step()
+        if self.optimizer.count == 0:
+            self.inner.add_(self.inner - before, alpha=2**self.idle - 1)
+            self.idle += 1
         self.point.copy_(self.coordinates.scaled(self.inner, self.reach, 1))
         self.warm -= 1
         if self.warm == 0:
             self._begin(REACH)
 
     def _begin(self, reach: float) -> None:
+        self.idle = 0  # steps that told nothing of the curvature: each goes twice as far as the last
         self.reach, self.inner = reach, self.coordinates.scaled(self.point.detach(), reach, -1)
         self.optimizer = LBFGS(self.inner)

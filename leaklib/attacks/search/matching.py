@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -109,11 +110,12 @@ class Search:
 
     ``optimizer`` is built anew for each start on the flat vector of unknowns. ``lanes`` starts are evaluated
     together, and the best of them is returned; ``evaluations`` bounds the gradients computed over all of
-    them, ``restarts`` how often a stuck run may begin again. ``prior`` takes the pictures of all lanes,
-    lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it returns one number per lane. A
-    start is over after ``patience`` evaluations without progress (None: when the budget is spent, for
-    optimisers that follow a schedule). After ``stray`` evaluations without a new best the search goes back to
-    its best point with a new optimizer; None: never. Once a loss is below ``enough`` the search is over.
+    them, ``restarts`` how often a stuck run may begin again, None for as long as any are left. ``prior``
+    takes the pictures of all lanes, lanes×N×C×H×W in [0, 1], and the share of the budget that is spent; it
+    returns one number per lane. A start is over after ``patience`` evaluations without progress (None: when
+    the budget is spent, for optimisers that follow a schedule). After ``stray`` evaluations without a new
+    best the search goes back to its best point with a new optimizer; None: never. Once a loss is below
+    ``enough`` the search is over.
 
     ``start``, N×C×H×W in [0, 1], is where every lane begins, None near mid-gray. After ``run``
     the pictures of the result lie in ``found``: in the same units, and not moved into the bounds.
@@ -127,7 +129,7 @@ class Search:
     labels: Labels | None
     optimizer: Callable[[Tensor], Optimizer]
     evaluations: int
-    restarts: int = 0
+    restarts: int | None = 0
     lanes: int = 1
     stray: int | None = None
     patience: int | None = PATIENCE
@@ -149,17 +151,22 @@ class Search:
         check_update(self.model, self.update)
         self.aims = self.targets or self._targets()
         best_loss, best, stop, generator = math.inf, None, "stuck", given(generator, "attack")
-        for restart in range(self.restarts + 1):
+        for restart in count():
             self.restart = restart
             loss, lane, stopped = self.descend(self.draw(generator))
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
                 self.found = self.split(lane, 1)[0][0].detach()
             stop = "stopped" if stopped else self.why(best_loss, best)
-            if stop != "stuck":
+            if stop != "stuck" or not self.more:
                 break
         assert best is not None
         return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1, stop=stop)
+
+    @property
+    def more(self) -> bool:
+        """Whether another start is allowed after this one, if evaluations are left for it."""
+        return self.restarts is None or self.restart < self.restarts
 
     def why(self, loss: float, found: Reconstruction) -> Stop:
         """Why nothing more is tried after a start that is over; "stuck" if another one may be."""
@@ -248,27 +255,27 @@ class Search:
 
         If more starts are allowed, one that is worse than mid-gray after PATIENCE evaluations is given up.
         """
-        lanes, mover, more = self.lanes, self.optimizer(point), self.restart < self.restarts
+        lanes, mover = self.lanes, self.optimizer(point)
         best_losses, best = point.new_full((lanes,), math.inf), point.detach().clone().view(lanes, -1)
         milestone, since, newest, stopped = math.inf, 0, 0, False
-        for count in range(1, (self.evaluations - self.spent) // lanes + 1):
+        for done in range(1, (self.evaluations - self.spent) // lanes + 1):
             losses, stopped = self.evaluate(point)
             if self.spent == lanes:
                 self.first = losses.min().item()
             better = losses < best_losses
             if better.any():
-                best_losses, newest = losses.minimum(best_losses), count
+                best_losses, newest = losses.minimum(best_losses), done
                 best = torch.where(better[:, None], point.detach().view(lanes, -1), best)
             lowest, lane = best_losses.min(0)
             if lowest < 0.9 * milestone:
-                milestone, since = lowest.item(), count
-            over = lowest < self.enough or (self.patience and count - since >= self.patience)
+                milestone, since = lowest.item(), done
+            over = lowest < self.enough or (self.patience and done - since >= self.patience)
             if stopped or over or not torch.isfinite(losses).any():
                 break
-            if more and count == PATIENCE and lowest > self.level(self.reconstruct(best[lane])):
+            if self.more and done == PATIENCE and lowest > self.level(self.reconstruct(best[lane])):
                 break
-            if self.stray is not None and count - newest >= self.stray:
-                point, newest = best.reshape(-1).clone().requires_grad_(), count
+            if self.stray is not None and done - newest >= self.stray:
+                point, newest = best.reshape(-1).clone().requires_grad_(), done
                 mover = self.optimizer(point)
             else:
                 mover.step()
