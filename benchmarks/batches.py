@@ -31,7 +31,6 @@ from leaklib.plots import table
 from leaklib.rng import generator
 from leaklib.types import Attack
 
-
 ATTACKS = ["lift and round", "not lifted", "DLG"]
 
 
