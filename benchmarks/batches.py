@@ -75,6 +75,7 @@ def attacked(row: Row, attack: Attack, number: int) -> Case:
         "baseline": found.baseline,
         "stop": found.stop,
         "evaluations": found.evaluations,
+        "restarts": found.restarts,
         "pictures": sum(seen),
         "seconds": round(seconds, 1),
     }
@@ -128,12 +129,11 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the table and run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    chosen = {
-        name: row for name, row in rows(arguments.pictures).items() if name in (arguments.only or [name])
-    }
     if not arguments.table:
-        for name, row in chosen.items():
-            execute(name, runs(name, row, arguments.runs), read(*arguments.results), arguments.results[0])
+        every = rows(arguments.pictures)
+        for name in arguments.only or every:
+            todo = runs(every[name], arguments.runs, arguments.attack or ATTACKS)
+            execute(name, todo, read(*arguments.results), arguments.results[0])
     found = {}
     for run in read(*arguments.results):
         found.setdefault((run["part"], run["case"]["attack"]), []).append(run)
