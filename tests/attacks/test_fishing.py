@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from leaklib.attacks.fishing import Catch, Fishing, bait_of, fish
@@ -21,7 +21,7 @@ from leaklib.types import Batch
 
 PLAIN, HONEST = FedSGD(), ConvNet(width=8)
 LAST = ("fc.", "fc2.")  # layer of a ConvNet and of an Mlp
-QUICK = Mlp((3, 32, 32), hidden=32, num_classes=10)
+QUICK = Mlp((3, 32, 32), hidden=32, activation=nn.Sigmoid)
 BAIT = Baited(HONEST, label=2)
 
 
