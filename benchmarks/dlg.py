@@ -93,7 +93,7 @@ def joint(bench: Bench) -> None:
             passed: list[int] = []
 
             def look(progress: Progress, batch: Batch = batch, passed: list[int] = passed) -> bool:
-                if psnr(progress.inputs.clamp(0, 1), batch.inputs).item() > 30:
+                if psnr(progress.inputs.nan_to_num(0.5).clamp(0, 1), batch.inputs).item() > 30:
                     passed.append(progress.evaluation)
                 return bool(passed)
 

@@ -28,7 +28,8 @@ from torch.nn.functional import cross_entropy
 
 from leaklib.attacks.grad_inversion import GradInversion
 from leaklib.attacks.inverting_gradients import InvertingGradients
-from leaklib.client import FedAvg, FedSGD, share
+from leaklib.attacks.unknown_order import UnknownOrder
+from leaklib.client import FedAvg, FedSGD, Shuffled, share
 from leaklib.data import ImageFile, Photos
 from leaklib.metrics import psnr, score
 from leaklib.models.convnet import ConvNet
@@ -215,7 +216,25 @@ def fedavg(lab: Lab) -> Runs:
                 yield attacked(case, ready, attack)
 
 
-PARTS = {part.__name__: part for part in (single, switches, restarts, batch_norm, photographs, fedavg)}
+def orders(lab: Lab) -> Runs:
+    """Four pictures in mini-batches of two, twice: who knows the order, ignores it, or allows for any."""
+    step = FedAvg(lr=0.03, epochs=2, batch_size=2)
+    for batch in range(5):
+        shuffled = Shuffled(step, seed=batch)
+        for attacker, believed, attack in (
+            ("told the order", shuffled, InvertingGradients(steps=200)),
+            ("takes the order given", step, InvertingGradients(steps=200)),
+            ("allows for any order", step, UnknownOrder(steps=200)),
+        ):
+            case = {"attacker": attacker, "client": batch}
+            model = ConvNet(16).build(batch)
+            ready = partial(Victim, model, lab.data.batch(batch, 4), shuffled, believed=believed)
+            yield attacked(case, ready, attack)
+
+
+PARTS = {
+    part.__name__: part for part in (single, switches, restarts, batch_norm, photographs, fedavg, orders)
+}
 
 
 def settings(rows: list[Case], part: str) -> list[Case]:

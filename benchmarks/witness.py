@@ -39,6 +39,7 @@ from leaklib.types import Update
 
 sys.path.append(str(Path(__file__).parent / "attacks"))
 import leaklib_runner
+import tuned
 
 RESULTS = files("leaklib").joinpath("results")
 Check = tuple[Case, Witness, Callable[[], Witness]]
@@ -82,6 +83,24 @@ def attack_checks(pictures: ImageFile) -> Iterator[Check]:
         yield {name: row[name] for name in ("network", "attack", "picture")}, row["witness"], again
 
 
+def tuned_checks(pictures: ImageFile) -> Iterator[Check]:
+    """The rows of batches side by side that this package's attacks have computed."""
+    for row in json.loads(RESULTS.joinpath("tuned.json").read_text(encoding="utf8")):
+        if row["witness"] is None:
+            continue
+        batch, seed = tuned.victim_of(pictures, row)
+        model = leaklib_runner.BATCH_NETWORKS[row["network"]].build(seed)
+        sent = share(model, batch, FedSGD()).tensors
+        update = Update(sent, FedSGD(), len(batch), (3, 32, 32), batch.labels)
+        weight = None if row["weight"] == "shipped" else row.get("tuned", row["weight"])
+        attack = tuned.chosen(row, row["asked"], weight)
+        yield (
+            {name: row[name] for name in ("network", "attack", "batch", "number", "weight")},
+            row["witness"],
+            partial(tuned.witness, model, update, attack, seed),
+        )
+
+
 def every(pictures: Path | None) -> dict[str, Iterator[Check]]:
     """What there is to check, by file."""
     found = {
@@ -100,6 +119,7 @@ def every(pictures: Path | None) -> dict[str, Iterator[Check]]:
         lab, most = family.Lab(str(pictures)), family.PARTS.keys() - {"photographs"}
         found["family"] = checks("family.json", {part: family.PARTS[part](lab) for part in most})
         found["attacks"] = attack_checks(ImageFile(str(pictures)))
+        found["tuned"] = tuned_checks(ImageFile(str(pictures)))
     return found
 
 

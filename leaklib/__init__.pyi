@@ -30,9 +30,11 @@ from leaklib.attacks.recursive import Recursive as Recursive
 from leaklib.attacks.signal_matching import SignalMatching as SignalMatching
 from leaklib.attacks.spear import Spear as Spear
 from leaklib.attacks.tokens import TokenRecovery as TokenRecovery
+from leaklib.attacks.unknown_order import UnknownOrder as UnknownOrder
 from leaklib.client import Average as Average
 from leaklib.client import FedAvg as FedAvg
 from leaklib.client import FedSGD as FedSGD
+from leaklib.client import Shuffled as Shuffled
 from leaklib.client import share as share
 from leaklib.data import CIFAR10 as CIFAR10
 from leaklib.data import Digits as Digits

@@ -10,19 +10,21 @@ Chapter: 1.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from leaklib.fields import Checked, Count, FinitePositive, Positive
+from leaklib.fields import Checked, Count, FinitePositive, Natural, Positive
 from leaklib.named import fingerprint, flatten, listed, trained
+from leaklib.rng import generator
 from leaklib.types import AnyInputs, AnyTargets, Batch, Bounds, ClientStep, Inputs, Tensors, Update
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -167,6 +169,46 @@ class FedAvg(Checked):
 
 
 @dataclass(frozen=True)
+class Shuffled(Checked):
+    """``step`` with the batch in a fresh order in each epoch, drawn from ``seed``: the client's secret.
+
+    An update of it says ``step`` alone: how the client trains is public, which example it met when is not.
+    ValueError unless all mini-batches have the same size.
+    """
+
+    step: FedAvg = FedAvg()
+    seed: Natural = 0
+
+    def __call__(
+        self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
+    ) -> Tensors:
+        examples = 1 if lanes else 0
+        order = self.order(inputs.shape[examples]).to(inputs.device)
+        once = epochs_apart(self.step, inputs.shape[examples])
+        return once(
+            model, inputs.index_select(examples, order), labels.index_select(examples, order), lanes=lanes
+        )
+
+    def order(self, examples: int) -> Int[Tensor, "visits"]:
+        """Which of so many examples are met, one after the other, over all epochs."""
+        draw = generator(self.seed, "order")
+        return torch.cat([torch.randperm(examples, generator=draw) for _ in range(self.step.epochs)])
+
+
+def epochs_apart(step: FedAvg, examples: int) -> FedAvg:
+    """``step`` for the batches of all its epochs, one after the other, each with ``examples`` of its own.
+
+    ValueError unless mini-batches of one size divide the examples.
+    """
+    size = step.batch_size or examples
+    if examples % size:
+        raise ValueError(
+            f"mini-batches of {size} must divide the examples, got {examples}: take another size"
+        )
+    return replace(step, epochs=1, batch_size=size)
+
+
+@dataclass(frozen=True)
 class Average(Checked):
     """What ``clients`` clients send on average, each after ``step`` on its equal share of the examples.
 
@@ -244,7 +286,7 @@ def share(
         check_finite(tensors, client)
     return Update(
         tensors,
-        step,
+        step.step if isinstance(step, Shuffled) else step,
         len(batch),
         tuple(batch.inputs.shape[1:]),
         labels,

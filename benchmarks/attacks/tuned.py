@@ -75,38 +75,54 @@ def export_all(pictures: str, folder: Path, batches: int) -> None:
 
     data = ImageFile(pictures)
     for job in jobs("leaklib", batches):
-        path, size, number = place(folder, job), job["batch"], job["number"]
-        first = OTHER // size if number < 0 else number
+        path = place(folder, job)
         if not path.exists():
-            export(data.batch(first, size), job["network"], number + 1, path)
+            batch, seed = victim_of(data, job)
+            export(batch, job["network"], seed, path)
+
+
+def victim_of(data: Any, job: Result) -> tuple[Any, int]:
+    """The batch of a job, of those that only tuning sees or the others, and the seed of its network."""
+    size, number = job["batch"], job["number"]
+    return data.batch(OTHER // size if number < 0 else number, size), number + 1
+
+
+def chosen(job: Result, asked: int, weight: float | None) -> Any:
+    """One of this book's attacks. ``weight`` None is the shipped one."""
+    from leaklib.attacks.dlg import DLG, INNER
+    from leaklib.attacks.inverting_gradients import InvertingGradients
+
+    if job["attack"] == "DLG":
+        return DLG(asked // INNER, known_labels=True)
+    prior = {} if weight is None else {"total_variation": weight}
+    return InvertingGradients(asked, lr=0.1 if job["attack"] == FAST else None, **prior)
+
+
+def witness(model: Any, update: Any, attack: Any, seed: int) -> list[float]:
+    """The first losses of one of this book's attacks."""
+    from leaklib.rng import generator
+    from leaklib.sweep.witness import FirstLosses
+
+    first = FirstLosses(stop=True)
+    return list(first.witness(attack(model, update, generator=generator(seed, "attack"), callback=first)))
 
 
 def ours(job: Result, asked: int, weight: float | None) -> Callable[[Victim], Result]:
-    """One of this book's attacks. ``weight`` None is the shipped one."""
+    """A run of one of this book's attacks."""
     import leaklib_runner as runner
 
-    from leaklib.attacks.dlg import DLG
-    from leaklib.attacks.inverting_gradients import InvertingGradients
-
-    prior = {} if weight is None else {"total_variation": weight}
-    if job["attack"] == "DLG":
-        attack = DLG(asked // runner.INNER, known_labels=True)
-    else:
-        attack = InvertingGradients(asked, lr=0.1 if job["attack"] == FAST else None, **prior)
+    attack, seed = chosen(job, asked, weight), job["number"] + 1
 
     def run(victim: Victim) -> Result:
-        from leaklib.sweep.witness import FirstLosses
-
-        result, first = runner.attack(victim, attack, asked, job["number"] + 1), FirstLosses(stop=True)
-        draw = runner.generator(job["number"] + 1, "attack")
-        found = attack(runner.model_of(victim), runner.update_of(victim), generator=draw, callback=first)
-        return result | {"witness": list(first.witness(found))}
+        result = runner.attack(victim, attack, asked, seed)
+        first = witness(runner.model_of(victim), runner.update_of(victim), attack, seed)
+        return result | {"witness": first}
 
     return run
 
 
 def theirs(job: Result, asked: int, weight: float | None) -> Callable[[Victim], Result]:
-    """One of breaching's."""
+    """A run of one of breaching's."""
     import breaching_runner as runner
 
     name = job["attack"] + (", label known" if job["attack"] == "deepleakage" else "")

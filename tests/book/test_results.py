@@ -51,6 +51,7 @@ RESULTS = files("leaklib").joinpath("results")
 FAMILY = json.loads(RESULTS.joinpath("family.json").read_text())
 IDENTIFIABILITY = json.loads(RESULTS.joinpath("identifiability.json").read_text())
 ATTACKS = json.loads(RESULTS.joinpath("attacks.json").read_text())
+TUNED = json.loads(RESULTS.joinpath("tuned.json").read_text())
 PRIVACY = json.loads(RESULTS.joinpath("privacy.json").read_text())
 
 
@@ -347,6 +348,22 @@ def test_labels_that_are_all_the_same_make_a_batch_harder() -> None:
     for size in (2, 4, 8):
         distinct, same = (point("repeated_labels", size, labels) for labels in ("distinct", "the same"))
         assert distinct.psnr[0] > 80 and distinct.median > same.median + 30
+
+
+def test_both_tools_were_tuned_alike() -> None:
+    """By the same weights on the same pictures, each with its best; nobody had more evaluations."""
+    tries: dict[tuple[str, ...], dict[float, float]] = {}
+    for row in TUNED:
+        assert row["evaluations"] <= row["asked"] == 300
+        if row["number"] < 0:
+            name = row["tool"], row["network"], row["attack"]
+            tries.setdefault(name, {})[row["weight"]] = row["decibel"]
+    tuned = [row for row in TUNED if row["weight"] == "tuned"]
+    assert {row["tool"] for row in tuned} == {"leaklib", "breaching"}
+    for row in tuned:
+        found = tries[row["tool"], row["network"], row["attack"]]
+        assert found.keys() == {0.1, 0.01, 1e-3, 1e-4}
+        assert row["tuned"] == max(found, key=lambda weight: found[weight])
 
 
 # --- differential privacy ---

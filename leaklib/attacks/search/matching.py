@@ -172,6 +172,8 @@ class Search:
         """Why nothing more is tried after a start that is over; "stuck" if another one may be."""
         if loss < self.enough:
             return "floor"
+        if isinstance(self.aims, Soft):  # a blend of labels may fit where no label does
+            loss = max(loss, found.loss)
         if loss <= STUCK * yardstick(self.level(found)):
             return "solved"
         return "budget" if self.evaluations - self.spent < self.lanes else "stuck"
