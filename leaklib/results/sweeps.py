@@ -327,11 +327,11 @@ ON_THE_WAY = ("none", "8 bits", "signs")  # the mechanisms tried after 100 steps
 LIFTED: Mapping[int, Mapping[str, Attack]] = {
     2: {"DLG": DLG(steps=72, known_labels=True), "lifted": LiftAndRound(steps=40)},
     16: {
-        "DLG": DLG(steps=108, known_labels=True),
-        "not lifted": LiftAndRound(steps=108, extra=0),
+        "DLG": DLG(steps=125, known_labels=True),
+        "not lifted": LiftAndRound(steps=125, extra=0),
         "lifted": LiftAndRound(),
     },
-    32: {"DLG": DLG(steps=140, known_labels=True), "lifted": LiftAndRound(steps=100)},
+    32: {"DLG": DLG(steps=160, known_labels=True), "lifted": LiftAndRound(steps=120)},
 }
 MIXED = (1, 2, 4)
 # Left out for the minutes that each of their runs takes.

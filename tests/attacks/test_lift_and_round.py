@@ -139,7 +139,7 @@ def test_a_pair_that_a_search_leaves_as_parts_of_both_comes_back() -> None:
     means = (x.inputs.mean(0, keepdim=True) for x in (stuck, batch))
     assert psnr(*means).item() > 30
     assert score(found, batch).psnr.min() > 60
-    assert found.stop == "solved" and found.evaluations == 400
+    assert found.stop == "solved" and found.evaluations <= 400
 
 
 def test_known_labels_and_counts_read_off_the_update_give_the_same_pictures() -> None:
@@ -160,7 +160,29 @@ def test_what_is_believed_of_each_label() -> None:
     assert (one.label, one.count, three.label, three.count) == (1, 1, 3, 3)
     assert len(one.spectrum) == 1 and len(three.spectrum) == 4
     assert list(three.spectrum) == sorted(three.spectrum, reverse=True)
-    assert one.loss == one.alike and three.loss < three.alike
+    assert one.loss == pytest.approx(one.alike, rel=1e-3) and three.loss < three.alike
+
+
+def test_a_label_that_is_stuck_is_lifted_again() -> None:
+    """Without more pictures than there are the first search is stuck, the second begins from a right mean."""
+    batch, update = pair()
+    seen = list[Progress]()
+    found = LiftAndRound(steps=30, extra=0)(network(), update, callback=lambda at: seen.append(at))
+    assert found.restarts == 1 and found.evaluations == len(seen) <= 600 and found.stop == "solved"
+    assert [at.restart for at in seen] == sorted(at.restart for at in seen) and seen[-1].restart == 1
+    assert {at.inputs.shape for at in seen} == {(2, 3, 8, 8)}
+    assert score(found, batch).psnr.min() > 60
+
+
+def test_one_label_alone_beside_the_right_others_leaves_nothing() -> None:
+    pictures, labels = drawn(4), torch.tensor([0, 3, 3, 8])
+    update = share(network(), Batch(pictures, labels), FedSGD())
+    groups = Groups(labels, extra=2)
+    assert groups.around(1) == [1, 2, 1]
+    alone = groups.alone(1, network(), update, pictures[[0, 3]])
+    again = alone.step(network(), pictures[1:3].repeat(2, 1, 1, 1), alone.labels)
+    assert alone.num_examples == 4
+    assert all(torch.allclose(again[name], update.tensors[name], atol=1e-7) for name in again)
 
 
 def test_the_mean_pictures_alone_do_not_solve_a_batch() -> None:

@@ -35,6 +35,11 @@ def _last_layer(tensors: Mapping[str, Tensor]) -> tuple[str, str | None]:
     return weight, bias if bias in tensors else None
 
 
+def label_rows(tensors: Mapping[str, Tensor]) -> Float[Tensor, "classes in"]:
+    """The gradient of the last fully connected layer: row c is mostly of the examples in class c."""
+    return tensors[_last_layer(tensors)[0]]
+
+
 def num_classes(update: Update) -> int:
     """How many classes the last fully connected layer of the network tells apart."""
     return len(update.tensors[_last_layer(update.tensors)[0]])

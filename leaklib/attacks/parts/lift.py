@@ -39,15 +39,19 @@ def weighted(weights: Float[Tensor, "examples"], logits: Tensor, labels: Tensor)
 
 @dataclass(frozen=True, eq=False)
 class WeightedStep:
-    """One gradient of the losses of examples, each with a weight of its own instead of one for all."""
+    """One gradient of the losses of examples, each with a weight of its own, plus ``rest``, of others."""
 
     weights: Float[Tensor, "examples"]
+    rest: Tensors | None = None
 
     def __call__(
         self, model: nn.Module, inputs: AnyInputs, labels: AnyTargets, *, lanes: bool = False
     ) -> Tensors:
         weights = self.weights.to(inputs)
-        return FedSGD(loss=partial(weighted, weights))(model, inputs, labels, lanes=lanes)
+        found = FedSGD(loss=partial(weighted, weights))(model, inputs, labels, lanes=lanes)
+        if self.rest is None:
+            return found
+        return {name: tensor + self.rest[name] for name, tensor in found.items()}
 
 
 def moments(
@@ -63,6 +67,11 @@ def moments(
     left, sizes, directions = torch.linalg.svd(flat - mean, full_matrices=False)
     root = len(flat) ** 0.5
     return mean, left * root, sizes / root, directions
+
+
+def spectrum(pictures: Inputs) -> tuple[float, ...]:
+    """The sizes of their principal deviations, descending."""
+    return tuple(moments(pictures)[2].tolist())
 
 
 def simplex(corners: int) -> Float64[Tensor, "corners corners-1"]:
@@ -122,6 +131,11 @@ class Groups:
         """How many examples have each of them."""
         return self.labels.unique_consecutive(return_counts=True)[1].tolist()
 
+    @property
+    def repeated(self) -> bool:
+        """Whether any label occurs twice."""
+        return len(self.counts) < len(self.labels)
+
     @cached_property
     def sizes(self) -> list[int]:
         """How many pictures explain them."""
@@ -134,6 +148,20 @@ class Groups:
         labels = self.classes.repeat_interleave(torch.tensor(self.sizes, device=self.classes.device))
         weights = torch.tensor(shares, dtype=torch.float64).repeat_interleave(torch.tensor(self.sizes))
         return replace(update, num_examples=len(labels), labels=labels, step=WeightedStep(weights))
+
+    def alone(self, which: int, model: nn.Module, update: Update, others: Inputs) -> Update:
+        """The same of one label, while the examples of the other labels are ``others``."""
+        size, total = self.sizes[which], len(self.labels)
+        label, own = self.classes[which], self.labels == self.classes[which]
+        even = torch.full((len(others),), 1 / total, dtype=torch.float64)
+        rest = WeightedStep(even)(model, others, self.labels[~own]) if len(others) else None
+        weights = torch.full((size,), self.counts[which] / size / total, dtype=torch.float64)
+        return replace(update, num_examples=size, labels=label.repeat(size), step=WeightedStep(weights, rest))
+
+    def around(self, which: int) -> list[int]:
+        """How many examples come before those of this label, how many they are, and how many come after."""
+        before = sum(self.counts[:which])
+        return [before, self.counts[which], len(self.labels) - before - self.counts[which]]
 
     def rounded(self, pictures: Inputs, starts: int = STARTS) -> Tensor:
         """As many pictures as there are examples, in the order of ``labels``."""
