@@ -29,6 +29,7 @@ from leaklib.types import Update
 
 SIZE, WIDTH = 64, 64
 CLIENTS = {"CIFAR-10": 7, "photographs": 3}  # batches of 64 that there are
+RUNS = {"CIFAR-10": 10, "photographs": 3}
 
 
 def rest(model: nn.Module, update: Update, picture: Tensor) -> float:
@@ -104,7 +105,7 @@ def main() -> None:
         data: dict[str, Data] = {"CIFAR-10": ImageFile(arguments.pictures), "photographs": Photos()}
         todo: Runs = [
             (case, lambda case=case: run(case, data))
-            for case in ({"pictures": name, "seed": seed} for name in CLIENTS for seed in range(10))
+            for case in ({"pictures": name, "seed": seed} for name in RUNS for seed in range(RUNS[name]))
         ]
         execute("fishing", todo, read(arguments.runs), arguments.runs)
     print(table(read(arguments.runs)))

@@ -60,5 +60,11 @@ def sentences(chapter):
     stolen = [float(re.search(bins.format(n), BENCHMARKS.read_text())[1]) for n in (256, 512)]
     yield "{:.0f} % of a batch of 64 come back with 256 bins and {:.1f} % with 512", *stolen
 
+    whole = r"\| CIFAR-10 \| 8 \| 200 units, normalized \| (\d+) of (\d+) \|"
+    yield "{} of {} batches of 8 were exact", *map(int, re.search(whole, BENCHMARKS.read_text()).groups())
+    fished = r"CIFAR-10: (\d+) of (\d+) above 30 dB, median [\d.]+, min ([\d.]+)"
+    above, runs, worst = re.search(fished, BENCHMARKS.read_text()).groups()
+    yield "{} of {} victims came back, the worst at {:.0f} dB", int(above), int(runs), float(worst)
+
     distinct = prod(1 - already / 1000 for already in range(16))
     yield "almost {} of ten batches of 16 have none", spelled(round(10 * distinct))
