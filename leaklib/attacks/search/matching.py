@@ -140,7 +140,7 @@ class Search:
     targets: Targets | None = None
     explained: Update | None = None
     start: Inputs | None = None
-    found: Inputs = field(init=False)
+    best: Tensor = field(init=False)
     aims: Targets = field(init=False)
     spent: int = field(default=0, init=False)
     restart: int = field(default=0, init=False)
@@ -156,12 +156,17 @@ class Search:
             loss, lane, stopped = self.descend(self.draw(generator))
             if best is None or loss < best_loss:
                 best_loss, best = loss, self.reconstruct(lane)
-                self.found = self.split(lane, 1)[0][0].detach()
+                self.best = lane
             stop = "stopped" if stopped else self.why(best_loss, best)
             if stop != "stuck" or not self.more:
                 break
         assert best is not None
         return replace(best, evaluations=self.spent, restarts=self.restart + self.lanes - 1, stop=stop)
+
+    @property
+    def found(self) -> Inputs:
+        """The pictures of the result, N×C×H×W."""
+        return self.split(self.best, 1)[0][0].detach()
 
     @property
     def more(self) -> bool:
