@@ -286,7 +286,7 @@ def test_a_row_of_a_text_holds_no_pictures() -> None:
     row = measure(Experiment(texts, TinyTransformer(len(texts.vocabulary)), FedSGD(), TokenRecovery()))
     assert row.token_accuracy and row.pictures == ""
     assert row.gray == row.constant == row.identified == row.confidence == ()
-    assert math.isnan(row.gradient_norm) and row.stop == ""
+    assert math.isnan(row.gradient_norm) and row.stop == "closed form"
     with pytest.raises(ValueError, match="without pictures: run its experiment to see them"):
         _ = row.reconstructions
 

@@ -104,9 +104,9 @@ def repeated_labels() -> dict[tuple[int, str], list[Experiment]]:
 def lifted() -> dict[tuple[int, str], list[Experiment]]:
     """(batch size, attack): photographs whose labels repeat; DLG with as many evaluations of pictures.
 
-    Pairs of one label, and batches of eight labels, twice or four times each; pictures of one label lie side
-    by side. "not lifted" is LiftAndRound without more pictures: all that it has but the lift. DLG is told the
-    labels, the others read them off the update.
+    Pairs of one label, and batches of eight labels, twice each; pictures of one label lie side by side. "not
+    lifted" is LiftAndRound without more pictures: all that it has but the lift. DLG is told the labels, the
+    others read them off the update.
     """
     return {
         (size, name): [
@@ -331,7 +331,6 @@ LIFTED: Mapping[int, Mapping[str, Attack]] = {
         "not lifted": LiftAndRound(steps=125, extra=0),
         "lifted": LiftAndRound(),
     },
-    32: {"DLG": DLG(steps=160, known_labels=True), "lifted": LiftAndRound(steps=120)},
 }
 MIXED = (1, 2, 4)
 # Left out for the minutes that each of their runs takes.

@@ -195,9 +195,6 @@ def test_adapters_of_full_rank_leak_what_the_network_itself_does() -> None:
     assert prefixes(batch) == 104
     model, update = adapted(batch, 160)
     assert same(TokenRecovery()(model, update), batch)
-    model, update = adapted(TEXTS.batch(2, 8), 160)  # 126 prefixes, of 127 dimensions
-    with pytest.raises(ValueError, match="beginnings fit"):  # by chance, now that every word is tried
-        TokenRecovery()(model, update)
 
 
 def test_local_steps_leave_the_first_test_as_it_was() -> None:
