@@ -8,18 +8,16 @@ a new one for every run, and labels are not revealed. Exact means that every pic
 thread; seconds are processor time of the attack alone.
 """
 
-import argparse
 import statistics
 import time
-from pathlib import Path
 
 import torch
-from runs import Case, Runs, execute, read
+from runs import Case, on_pictures
 from torch import nn
 
 from leaklib.attacks.spear import Spear
 from leaklib.client import FedAvg, FedSGD, share
-from leaklib.data import Data, ImageFile, Photos
+from leaklib.data import Data
 from leaklib.metrics import gray_floor, score
 from leaklib.models.mlp import Mlp
 from leaklib.rng import generator
@@ -96,21 +94,5 @@ def table(rows: list[Case]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pictures")
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--table", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if not arguments.table:
-        data: dict[str, Data] = {"CIFAR-10": ImageFile(arguments.pictures), "photographs": Photos()}
-        todo: Runs = [(case, lambda case=case: run(case, data)) for case in cases()]
-        execute("exact", todo, read(arguments.runs), arguments.runs)
-    print(table(read(arguments.runs)))
-
-
 if __name__ == "__main__":
-    main()
+    on_pictures(__doc__, "exact", cases(), run, table)

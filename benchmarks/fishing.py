@@ -9,18 +9,16 @@ of the two rounds holds below the last layer beside the one picture, as a share 
 have 400 evaluations. Can be stopped and resumed. One thread.
 """
 
-import argparse
 import statistics
 import time
-from pathlib import Path
 
 import torch
-from runs import Case, Runs, execute, read
+from runs import Case, on_pictures
 from torch import Tensor, nn
 
 from leaklib.attacks.fishing import Fishing, bait_of, fish
 from leaklib.client import FedSGD, share
-from leaklib.data import Data, ImageFile, Photos
+from leaklib.data import Data
 from leaklib.metrics import gray_floor, psnr
 from leaklib.models.baited import Baited
 from leaklib.models.convnet import ConvNet
@@ -92,24 +90,9 @@ def table(rows: list[Case]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pictures")
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--table", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if not arguments.table:
-        data: dict[str, Data] = {"CIFAR-10": ImageFile(arguments.pictures), "photographs": Photos()}
-        todo: Runs = [
-            (case, lambda case=case: run(case, data))
-            for case in ({"pictures": name, "seed": seed} for name in RUNS for seed in range(RUNS[name]))
-        ]
-        execute("fishing", todo, read(arguments.runs), arguments.runs)
-    print(table(read(arguments.runs)))
+def cases() -> list[Case]:
+    return [{"pictures": name, "seed": seed} for name in RUNS for seed in range(RUNS[name])]
 
 
 if __name__ == "__main__":
-    main()
+    on_pictures(__doc__, "fishing", cases(), run, table)

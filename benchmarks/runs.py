@@ -19,6 +19,7 @@ import torch
 from extremes import extremes
 from torch import nn
 
+from leaklib.data import Data, ImageFile, Photos
 from leaklib.identifiability.counting import counting_bounds
 from leaklib.rng import generator
 from leaklib.sweep.witness import TOLERANCE, FirstLosses
@@ -52,6 +53,29 @@ def command_line(description: str | None, parts: Iterable[str], target: Path) ->
     parser.add_argument("--only", choices=parts, action="append", help="one part; can be repeated")
     parser.add_argument("--collect", action="store_true", help=f"write {target.name} and run nothing")
     return parser
+
+
+def on_pictures(
+    description: str | None,
+    part: str,
+    cases: Iterable[Case],
+    run: Callable[[Case, dict[str, Data]], Case],
+    table: Callable[[list[Case]], str],
+) -> None:
+    """The command line of a benchmark on given pictures and photographs: run its cases, print their table."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pictures")
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if not arguments.table:
+        data: dict[str, Data] = {"CIFAR-10": ImageFile(arguments.pictures), "photographs": Photos()}
+        todo: Runs = [(case, lambda case=case: run(case, data)) for case in cases]
+        execute(part, todo, read(arguments.runs), arguments.runs)
+    print(table(read(arguments.runs)))
 
 
 def execute(part: str, runs: Runs, rows: list[Case], path: Path) -> None:
