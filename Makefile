@@ -1,6 +1,7 @@
 # make book    the website                  make lint   style of the code
 # make files   PDF and ePub                 make types  types of leaklib
 # make test    tests and notebooks          make colab  the copies in Colab's versions
+# make book-instructor, make files-instructor    the same with solutions, guide and slides: not for students
 # Of tests with very many cases, `make test` draws a few, others each day; SAMPLE=all runs all, SAMPLE=7 draws anew.
 # Needs Python 3.11, 3.12 or 3.13 and make. Writes only inside this folder (pip also keeps its usual download cache).
 PYTHON ?= python3
@@ -17,7 +18,7 @@ files = $(shell find $(1) -type f ! -name "*.pyc")
 
 SITE = _build/complete
 
-.PHONY: book files test lint types size witnesses notebooks kernel lock colab clean environment FORCE
+.PHONY: book book-instructor files files-instructor test lint types size witnesses notebooks kernel lock colab clean environment FORCE
 
 book: $(SITE)
 	@echo "Open this file in a browser: $(CURDIR)/_build/html/index.html"
@@ -28,10 +29,11 @@ _build/repository: FORCE | environment
 	@$(RUN) _ext/leaky/repository.py >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-_build/pages: _build/repository requirements.lock $(call files,_config.yml _toc.yml CITATION.cff _ext _vendor chapters \
-		leaklib/palette.json leaklib/report.py leaklib/widgets/inpage.py leaklib/widgets/live) | environment
+PAGES = _build/repository requirements.lock $(call files,_config.yml _toc.yml CITATION.cff _ext _vendor chapters \
+	leaklib/palette.json leaklib/report.py leaklib/widgets/inpage.py leaklib/widgets/live)
+_build/pages: $(PAGES) | environment
 	@echo "Building the website from an empty _build; a warning is an error."
-	@find _build -mindepth 1 -maxdepth 1 ! -name repository -exec rm -rf {} +
+	@find _build -mindepth 1 -maxdepth 1 ! -name repository ! -name instructor ! -name coursework -exec rm -rf {} +
 	@$(BUILD) && touch $@
 
 # Another package is another wheel, which the copies of the chapters install; the pages stay.
@@ -39,12 +41,28 @@ $(SITE): _build/pages pyproject.toml README.md LICENSE scripts/wheel.py $(call f
 	@if [ -e $@ ]; then echo "Building the wheel and the copies."; $(BUILD); fi
 	@touch $@
 
-# The book as PDF, once with and once without solutions, and as ePub: beside the front page of the website.
+# The book as PDF and as ePub: beside the front page of the website.
 files: _build/files/complete
 _build/files/complete: $(SITE) scripts/book_files.py $(wildcard scripts/book_files.*)
 	@echo "Printing the book, which takes a minute or two."
 	@$(RUN) scripts/book_files.py
 	@mkdir -p _build/files && touch $@
+
+# The instructor's edition, with the solutions: pages, guide and slides. Nothing publishes it.
+INSTRUCTOR = _build/instructor/complete
+book-instructor: $(INSTRUCTOR)
+	@echo "Open this file in a browser: $(CURDIR)/_build/instructor/html/index.html"
+
+$(INSTRUCTOR): $(PAGES) pyproject.toml README.md LICENSE scripts/wheel.py scripts/instructor.py scripts/slides.py \
+		$(call files,leaklib instructor) | environment
+	@echo "Building the instructor's edition; a warning is an error."
+	@$(RUN) scripts/instructor.py
+	@touch $@
+
+# Its book as PDF, beside its front page.
+files-instructor: $(INSTRUCTOR)
+	@echo "Printing the book with its solutions, which takes a minute or two."
+	@$(RUN) scripts/book_files.py --instructor
 
 # Runs the copies in the versions that Colab has: make colab COPIES="03_dlg 08_batch_size"; or in the newest of
 # everything: make colab VERSIONS=newest. Needs Python 3.13 and, the first time, 6 GB more.

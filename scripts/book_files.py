@@ -1,18 +1,20 @@
-"""The book as files to hand out: a PDF for students, one with the solutions for teachers, and an ePub.
+"""The book as files: a PDF and an ePub to hand out, and a PDF with the solutions for teachers.
 
     make book && .venv/bin/python scripts/book_files.py
+    make book-instructor && .venv/bin/python scripts/book_files.py --instructor
 
 reads the pages of the website in ``_build/html``, puts them into one document in the order of ``_toc.yml``,
 so that links between pages become links inside it, and lets Chromium print it. The files lie beside the
-website's front page.
+website's front page. What teachers have is made of the pages of ``_build/instructor/html`` in the same way,
+and lies there.
 """
 
+import argparse
 import json
 import logging
 import re
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from datetime import date
@@ -39,6 +41,7 @@ logging.getLogger("pypdf").setLevel(logging.ERROR)
 STUDENTS, TEACHERS = "leaky-gradients.pdf", "leaky-gradients-solutions.pdf"
 EPUB = "leaky-gradients.epub"
 WORK = ROOT / "_build" / "files"
+INSTRUCTOR_SITE = ROOT / "_build" / "instructor" / "html"
 STYLE = Path(__file__).with_suffix(".css")
 
 # What a page holds for the screen alone: controls, code that is folded away, lists of the site's pages.
@@ -247,7 +250,7 @@ def imprint(first: Chapter, solutions: bool, address: str | None, digest: str) -
     told = (
         "Each exercise is followed by its solution."
         if solutions
-        else "Solutions of the exercises are not in it: teachers have them in a file of their own."
+        else "Solutions of the exercises are not in it."
     )
     cite = first.article.select_one("section[id$='--cite']")
     for said in cite.select(".how-to-cite > p"):
@@ -280,9 +283,11 @@ def place(name: str) -> str:
     return f'<b data-page="{name}"></b>'
 
 
-def documents(site: Path, address: str | None) -> dict[str, str]:
-    """Each edition of the book as one page of HTML, complete but for the page numbers in its contents."""
+def whole(site: Path, address: str | None, solutions: bool) -> str:
+    """The book as one page of HTML, complete but for the page numbers in its contents."""
     book = chapters(site, address)
+    if solutions != any(one.article.select_one(".solution") for one in book):
+        raise SystemExit(f"{site} holds {'no' if solutions else 'the'} solutions: build it anew")
     first = Chapter("", "", None, copy(book[0].article))
     book = [preface(book[0]), *book[1:], answers(book)]
     for one in book:
@@ -290,11 +295,7 @@ def documents(site: Path, address: str | None) -> dict[str, str]:
         if one.part:
             label = f'<p class="part">{escape(one.part)}</p>'
             one.article.insert(0, BeautifulSoup(label, "html.parser"))
-    found = {TEACHERS: document(site, first, book, True, address)}
-    for one in book:
-        for solution in one.article.select(".solution"):
-            solution.decompose()
-    return found | {STUDENTS: document(site, first, book, False, address)}
+    return document(site, first, book, solutions, address)
 
 
 def document(site: Path, first: Chapter, book: list[Chapter], solutions: bool, address: str | None) -> str:
@@ -319,8 +320,8 @@ def page_name(one: Chapter) -> str:
     return f"page-{one.name}"
 
 
-def print_pdf(name: str, html: str) -> Path:
-    """The PDF, and beside the students' one the ePub."""
+def print_pdf(name: str, html: str, site: Path) -> Path:
+    """The PDF in the folder of its website, and beside the students' one the ePub."""
     path = WORK / f"{name.removesuffix('.pdf')}.html"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -336,11 +337,11 @@ def print_pdf(name: str, html: str) -> Path:
         book = printed(html, outline=True, tagged=True)
         if name == STUDENTS:
             about = {**ABOUT, "authors": ", ".join(AUTHORS), "date": str(RELEASED), "rights": RIGHTS}
-            colors = (SITE / "_static" / "palette.css").read_text(encoding="utf8").partition("@media")[0]
-            write_epub(tab, SITE / EPUB, about, colors)
+            colors = (site / "_static" / "palette.css").read_text(encoding="utf8").partition("@media")[0]
+            write_epub(tab, site / EPUB, about, colors)
         numbers = printed(only_numbers(html, book))
         browser.close()
-    return finished(book, numbers, SITE / name)
+    return finished(book, numbers, site / name)
 
 
 def only_numbers(html: str, book: PdfReader) -> str:
@@ -387,18 +388,21 @@ def finished(book: PdfReader, numbers: PdfReader, path: Path) -> Path:
 
 
 def main() -> None:
-    if not (SITE / "index.html").exists():
-        raise SystemExit(f"no website in {SITE}: run `make book`")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--instructor", action="store_true", help="the PDF with solutions, and nothing else")
+    solutions = parser.parse_args().instructor
+    site, name = (INSTRUCTOR_SITE, TEACHERS) if solutions else (SITE, STUDENTS)
+    if not (site / "index.html").exists():
+        raise SystemExit(f"no website in {site}: run `make book{'-instructor' * solutions}`")
     if CHROMIUM is None:
         raise SystemExit("no chromium or google-chrome on this machine, which prints the book: install one")
     WORK.mkdir(parents=True, exist_ok=True)
     here = repository()
-    html = documents(SITE, here.site if here else None)
-    with ThreadPoolExecutor(2) as pool:
-        for path in pool.map(print_pdf, html, html.values()):
-            size, pages = path.stat().st_size / 1e6, len(PdfReader(path).pages)
-            print(f"{path.relative_to(ROOT)}: {pages} pages, {size:.1f} MB")
-    print(f"{(SITE / EPUB).relative_to(ROOT)}: {(SITE / EPUB).stat().st_size / 1e6:.1f} MB")
+    path = print_pdf(name, whole(site, here.site if here else None, solutions), site)
+    size, pages = path.stat().st_size / 1e6, len(PdfReader(path).pages)
+    print(f"{path.relative_to(ROOT)}: {pages} pages, {size:.1f} MB")
+    if not solutions:
+        print(f"{(site / EPUB).relative_to(ROOT)}: {(site / EPUB).stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

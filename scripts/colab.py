@@ -5,9 +5,10 @@
 ``colab`` is the versions of tests/colab/colab.txt; ``newest`` is the newest of everything: what drifts? The
 environment is kept, and each run starts from it without what an earlier one added. First the setup cell
 installs the wheel of the built site, from an address as in real life, and may only add packages. Then
-the cells of each copy run with nothing outside this machine in reach, its solutions too, and its live attack
-once. The comparison with the stored outputs is the chapters' own, chapters/conftest.py. Exits with 1 where
-anything fails or has left its tolerance. Run by the book's own Python, which needs nothing from the other.
+the cells of each copy run with nothing outside this machine in reach, then its live attack once and the
+solutions of its chapter, which a copy does not hold. The comparison with the stored outputs is the chapters'
+own, chapters/conftest.py. Exits with 1 where anything fails or has left its tolerance. Run by the book's own
+Python, which needs nothing from the other.
 """
 
 import argparse
@@ -31,6 +32,9 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_output
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+from chapters.conftest import SOLUTION, settled_line, solution_cell
+
 PINS = ROOT / "tests" / "colab" / "colab.txt"
 OFFLINE = ROOT / "tests" / "colab" / "offline"
 CHAPTERS = ROOT / "chapters"
@@ -47,9 +51,8 @@ panel.start.click()
 panel.thread.join(300)
 assert panel.result is not None, panel.message.value
 """
-# A solution, which "Run all" leaves out, in a copy of the state that the last cell leaves.
-SOLUTION = "%%capture\nexec(compile({code!r}, {name!r}, 'exec'), dict(globals()))"
-ASLEEP, AWAKE = "run_solution = False", "run_solution = True"
+# What a solution prints is compared where the chapters are tested; here it has to run.
+QUIETLY = "%%capture\n"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -139,13 +142,10 @@ def prepared(path: Path, site: str):
         raise SystemExit(f"{path.name} has no cell {', '.join(lost)} of the chapter: make book")
     if any("live(\n" in cell.source for cell in codes):
         notebook.cells.append(new_code_cell(LIVE, execution_count=1))
-    for cell in codes:
-        if "solution" in cell.metadata.get("tags", []):
-            name = cell.source.partition("\n")[0]
-            if ASLEEP not in cell.source:
-                raise SystemExit(f"{path.name}: {name} would run with all other cells")
-            code = cell.source.replace(ASLEEP, AWAKE)
-            notebook.cells.append(new_code_cell(SOLUTION.format(code=code, name=name), execution_count=1))
+    texts = (cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    for run in filter(None, map(solution_cell, filter(SOLUTION.search, texts))):
+        run.source = QUIETLY + run.source
+        notebook.cells.append(run)
     return notebook, setup
 
 
@@ -168,8 +168,6 @@ def run_setup(setup, folder: Path) -> bool:
 def pytest_runtest_makereport(item, call):
     """For the table: the lines of a failed cell that are neither as stored nor within their tolerance."""
     if call.when == "call" and call.excinfo:
-        from conftest import settled_line  # the chapters', in whose run this is a plugin
-
         error = call.excinfo.value
         last = (getattr(error, "inner_traceback", None) or "").strip().rpartition("\n")[2]
         rows = [("", COLOUR.sub("", f"{error} {last}"))]

@@ -17,10 +17,12 @@ from leaky import (
     palette,
     search,
     social,
+    solutions,
     weight,
 )
 
 PARTS = (
+    solutions,
     palette,
     cells,
     pages,

@@ -10,6 +10,7 @@ from sphinx.util.docutils import ReferenceRole
 
 from leaky.cite import address, number_and_title
 from leaky.repository import repository
+from leaky.solutions import for_instructor
 
 # An address in an attribute that is relative to the page.
 RELATIVE = re.compile(
@@ -86,7 +87,7 @@ def write_files(app, exception):
     if exception is not None or app.builder.name != "html":
         return
     here, out = repository(), Path(app.outdir)
-    site = here.site if here else None
+    site = here.site if here and not for_instructor(app.config) else None
     # The front page has a second name, since the sources and older links say it.
     front = out / f"{app.config.root_doc}.html"
     front.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def write_files(app, exception):
     if site:
         lost = (out / LOST).read_text(encoding="utf8")
         (out / LOST).write_text(moved(lost, f"{urlsplit(site).path}/"), encoding="utf8")
-    robots = ["User-agent: *", "Disallow:"]
+    robots = ["User-agent: *", "Disallow: /" if for_instructor(app.config) else "Disallow:"]
     sitemap = out / "sitemap.xml"
     sitemap.unlink(missing_ok=True)
     if site:

@@ -1,14 +1,13 @@
 """The button that downloads a page also gives the whole book, which scripts/book_files.py makes.
 
 Only a site whose published address is known links to these files, since publishing makes them first. A local
-build links to none.
+build links to none. The PDF with solutions is made of the instructor's edition, and published nowhere.
 """
 
 from leaky.repository import repository
 
 FILES = {
     "leaky-gradients.pdf": "Whole book (PDF)",
-    "leaky-gradients-solutions.pdf": "With solutions (PDF)",
     "leaky-gradients.epub": "Whole book (ePub)",
 }
 

@@ -15,9 +15,10 @@ from leaky.handouts import FILES
 from leaky.palette import PALETTE
 from leaky.repository import ROOT
 from leaky.social import SIZE, picture_of
+from leaky.solutions import for_instructor
 
 SOURCE = ROOT / "chapters" / "descriptions.yml"
-UNLISTED = ("search", "404")  # pages that no search engine shall show
+UNLISTED = ("search", "404")  # pages that no search engine shall show; of the instructor's edition it shows none
 
 
 def setup(app):
@@ -38,11 +39,12 @@ def write_head(app, pagename, templatename, context, doctree):
     context["page_title"] = (
         book()["title"] if front else f"{f'{number} · ' if number else ''}{title} — {name}"
     )
-    context["pageurl"] = None if pagename in UNLISTED else address(app.builder, pagename)
-    tags = [("robots", "noindex")] if pagename in UNLISTED else []
-    if pagename not in UNLISTED:
+    unlisted = pagename in UNLISTED or for_instructor(app.config)
+    context["pageurl"] = None if unlisted else address(app.builder, pagename)
+    tags = [("robots", "noindex")] if unlisted else []
+    if not unlisted:
         tags += previews(app, pagename, context["page_title"] if front else title, front)
-    if front or number:
+    if (front or number) and not unlisted:
         tags += citation(app, pagename, title, front)
     context["metatags"] = "\n    ".join(["", *map(tag, tags), *frame_colours()])
 

@@ -4,9 +4,7 @@ What stands in `_build/colab` is compared with the notebooks it comes from and w
 its Markdown is read by another reader of Markdown than the one that made the pages.
 """
 
-import ast
 import base64
-import contextlib
 import copy as copying
 import functools
 import io
@@ -21,6 +19,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from leaky import cite, copies, copies_markdown
 from leaky.repository import Repository
+from leaky.solutions import without_solutions
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pages import ROOT
@@ -29,7 +28,6 @@ from PIL import Image
 SOURCES = sorted((ROOT / "chapters").glob("*.ipynb"))
 NAMES = [path.stem for path in SOURCES]
 FIGURE = '<svg class="leaky-figure"'
-GUARD = 'run_solution = False  # @param {type:"boolean"}'
 READER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
 FENCED = re.compile(r"^(> ?)*(`{3,}).*?^(> ?)*\2$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(`+)[^`]+\1")
@@ -72,7 +70,8 @@ def copy(site, name):
 
 @pytest.fixture
 def source(name):
-    return read(ROOT / "chapters" / f"{name}.ipynb")
+    """The notebook of the page as students have it."""
+    return without_solutions(copying.deepcopy(read(ROOT / "chapters" / f"{name}.ipynb")), name)
 
 
 @pytest.fixture
@@ -306,7 +305,7 @@ def test_every_picture_of_the_page_is_there(copy, page):
 
 def test_code_is_the_source_s_in_its_order(copy, source):
     def own(cell):
-        return not {"setup", "solution"} & set(cell["metadata"].get("tags", []))
+        return "setup" not in cell["metadata"].get("tags", [])
 
     here = [(c["id"], re.sub(r"\A# @title .*\n", "", text(c))) for c in cells(copy, "code") if own(c)]
     assert here == [(c["id"], text(c)) for c in cells(source, "code")]
@@ -321,7 +320,7 @@ def test_what_the_page_folds_is_folded(copy, source):
     for cell in cells(copy, "code"):
         hidden = cell["metadata"].get("jupyter", {}).get("source_hidden", False)
         form = cell["metadata"].get("cellView") == "form" and text(cell).startswith("# @title ")
-        expected = cell["id"] in folded or bool({"setup", "solution"} & set(cell["metadata"].get("tags", [])))
+        expected = cell["id"] in folded or "setup" in cell["metadata"].get("tags", [])
         assert hidden == form == expected
 
 
@@ -339,40 +338,6 @@ def test_outputs_are_kept_as_far_as_they_can_be_shown(copy, source):
                 assert "image/png" in expected
                 del expected["text/html"]
             assert shown["data"] == expected
-
-
-# Solutions
-
-
-def solutions(notebook):
-    return [cell for cell in cells(notebook, "code") if "solution" in cell["metadata"].get("tags", [])]
-
-
-def test_solutions_are_folded_and_do_not_run_by_themselves(copy, source):
-    written = [text(cell) for cell in cells(source, "markdown") if "{solution}" in text(cell)]
-    codes = ["\n\n".join(re.findall(r"^```python\n(.*?)^```", part, re.S | re.M)) for part in written]
-    folds = re.findall(r"^<details><summary><b>Solution \d+\.\d+ · ", markdown(copy), re.MULTILINE)
-    assert len(folds) == len(written)
-    assert len(solutions(copy)) == len([code for code in codes if code])
-    for cell, code in zip(solutions(copy), filter(None, codes), strict=True):
-        names = {}
-        exec(text(cell), names)  # what it names is missing here: it would raise
-        assert names.keys() - {"__builtins__"} == {"run_solution"}
-        switch, guarded = ast.parse(text(cell)).body
-        assert ast.unparse(switch) == "run_solution = False" and GUARD in text(cell)
-        assert ast.unparse(guarded.test) == "run_solution" and not guarded.orelse
-        assert ast.dump(ast.Module(guarded.body, [])) == ast.dump(ast.parse(code))
-
-
-def test_a_solution_runs_when_its_reader_says_so(site):
-    """One that needs no cell above it."""
-    notebook = read(site.parent / "colab" / "16_production.ipynb")
-    (cell,) = solutions(notebook)
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        exec(text(cell).replace("run_solution = False", "run_solution = True"), {})
-    fold = next(c for c in cells(notebook, "markdown") if "Solution 16.2" in text(c))
-    assert said.getvalue().strip() in text(fold) and "epsilon" in said.getvalue()
 
 
 # The site

@@ -18,65 +18,38 @@ ADDRESS = "https://somebody.github.io/gradients"
 
 
 @pytest.fixture(scope="module")
-def editions(site):
-    return book_files.documents(site, address=None)
+def document(site):
+    return book_files.whole(site, address=None, solutions=False)
 
 
 @pytest.fixture(scope="module")
-def parsed(editions):
-    return {name: BeautifulSoup(html, "html.parser") for name, html in editions.items()}
-
-
-@pytest.fixture(scope="module")
-def students(parsed):
-    return parsed[book_files.STUDENTS]
-
-
-@pytest.fixture(scope="module")
-def teachers(parsed):
-    return parsed[book_files.TEACHERS]
+def students(document):
+    return BeautifulSoup(document, "html.parser")
 
 
 def words(element):
     return " ".join(element.get_text(" ").split())
 
 
-def solutions(site):
-    """The sentences of all solutions, and the lines of their code that stand nowhere else in the book."""
-    found = []
-    for file, _ in book_files.listed():
-        article = book_files.soup(site / file).select_one("article.bd-article")
-        boxes = [box.extract() for box in article.select("details.solution")]
-        elsewhere = words(article)
-        for box in boxes:
-            parts = [words(part) for part in box.select("section > p, section > ul, section > ol, pre")]
-            found += [part for part in parts if len(part) > 25 and part not in elsewhere]
-    return found
-
-
-def test_every_page_stands_in_it_once_in_the_order_of_the_book(parsed):
+def test_every_page_stands_in_it_once_in_the_order_of_the_book(students):
     names = [Path(file).stem for file, _ in book_files.listed()]
-    for document in parsed.values():
-        assert [article["id"] for article in document.select("article")] == [*names, "answers"]
-        told = [link["href"] for link in document.select(".contents a")]
-        assert told == [f"#{name}" for name in [*names, "answers"]]
+    assert [article["id"] for article in students.select("article")] == [*names, "answers"]
+    told = [link["href"] for link in students.select(".contents a")]
+    assert told == [f"#{name}" for name in [*names, "answers"]]
 
 
-def test_every_link_leads_to_a_place_in_it_or_to_an_address(parsed):
-    for edition, document in parsed.items():
-        ids = [element["id"] for element in document.select("[id]")]
-        assert len(ids) == len(set(ids))
-        for link in document.select("a[href]"):
-            href = link["href"]
-            if href.startswith("#"):
-                assert href[1:] in ids, f"{edition}: {link}"
-            else:
-                assert re.match(r"https?://|mailto:", href), f"{edition}: {link}"
-        for picture in document.select("img, image"):
-            source = picture["src" if picture.name == "img" else "href"]
-            assert source.startswith("data:") or Path(source.removeprefix("file://")).is_file(), picture[
-                "src"
-            ]
+def test_every_link_leads_to_a_place_in_it_or_to_an_address(students):
+    ids = [element["id"] for element in students.select("[id]")]
+    assert len(ids) == len(set(ids))
+    for link in students.select("a[href]"):
+        href = link["href"]
+        if href.startswith("#"):
+            assert href[1:] in ids, link
+        else:
+            assert re.match(r"https?://|mailto:", href), link
+    for picture in students.select("img, image"):
+        source = picture["src" if picture.name == "img" else "href"]
+        assert source.startswith("data:") or Path(source.removeprefix("file://")).is_file(), picture["src"]
 
 
 def test_what_only_the_website_can_do_is_linked_where_it_is_published(site, students):
@@ -95,15 +68,16 @@ def test_what_only_the_website_can_do_is_linked_where_it_is_published(site, stud
     assert not students.select('a[href*="live:"]')
 
 
-def test_students_get_no_solution_and_teachers_all(site, students, teachers):
-    given = solutions(site)
-    assert len(given) > 100
-    handed_out, kept = words(students), words(teachers)
-    assert [part for part in given if part in handed_out] == []
-    assert [part for part in given if part not in kept] == []
-    assert not students.select(".solution")
-    exercises = teachers.select("div.exercise")
-    assert len(teachers.select("div.solution > .admonition-title")) == len(exercises) > 60
+def test_students_get_exercises_each_with_what_should_come_out(students):
+    exercises = students.select("div.exercise")
+    assert len(exercises) > 60 and not students.select(".solution")
+    given = [words(exercise.select_one("details.sd-dropdown")) for exercise in exercises]
+    assert all(text.startswith("What should come out") and len(text.split()) > 4 for text in given)
+
+
+def test_the_students_site_makes_no_book_with_solutions(site):
+    with pytest.raises(SystemExit, match="holds no solutions: build it anew"):
+        book_files.whole(site, address=None, solutions=True)
 
 
 def test_reasons_of_the_quick_checks_stand_behind_the_chapters(students):
@@ -114,9 +88,8 @@ def test_reasons_of_the_quick_checks_stand_behind_the_chapters(students):
     assert all(len(words(reason).split()) > 5 for reason in reasons)
 
 
-def test_nothing_is_left_of_what_only_a_screen_can_use(parsed):
-    for document in parsed.values():
-        assert not document.select("button, iframe, input, article script, details.hide, .headerlink")
+def test_nothing_is_left_of_what_only_a_screen_can_use(students):
+    assert not students.select("button, iframe, input, article script, details.hide, .headerlink")
 
 
 def test_an_explorer_shows_three_of_its_positions(students):
@@ -128,10 +101,10 @@ def test_an_explorer_shows_three_of_its_positions(students):
         assert len(explorer.select("figure:has(> figcaption)")) == len(shown)
 
 
-def test_paper_holds_it(browser, editions, tmp_path):
+def test_paper_holds_it(browser, document, tmp_path):
     """Nothing is wider than the paper, and the frames of explorers take a tenth of it at most."""
     path = tmp_path / "book.html"
-    path.write_text(editions[book_files.STUDENTS], encoding="utf8")
+    path.write_text(document, encoding="utf8")
     page = browser.new_page(viewport=book_files.PAPER)
     page.emulate_media(media="print")
     page.goto(path.as_uri())
@@ -153,14 +126,17 @@ def test_only_a_published_site_links_to_the_files(site):
 # The files, where they have been made
 
 
-@pytest.fixture(scope="module", params=[book_files.STUDENTS, book_files.TEACHERS])
-def printed(request, site):
-    path = site / request.param
-    if not path.exists():
-        pytest.skip(f"there is no {request.param} in {site}: run `make files`")
-    if path.stat().st_mtime < (site / "index.html").stat().st_mtime:
-        pytest.skip(f"{request.param} is older than the website: run `make files`")
-    return path
+@pytest.fixture(
+    scope="module", params=[(pages.SITE, False), (book_files.INSTRUCTOR_SITE, True)], ids=["students", "teachers"]
+)
+def printed(request):
+    folder, solutions = request.param
+    name, make = (book_files.TEACHERS, "files-instructor") if solutions else (book_files.STUDENTS, "files")
+    if not (folder / name).exists():
+        pytest.skip(f"there is no {name} in {folder}: run `make {make}`")
+    if (folder / name).stat().st_mtime < (folder / "index.html").stat().st_mtime:
+        pytest.skip(f"{name} is older than its website: run `make {make}`")
+    return folder / name
 
 
 def test_a_pdf_says_what_it_is(printed):

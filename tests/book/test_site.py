@@ -379,18 +379,8 @@ def test_a_citation_and_a_term_say_what_they_stand_for(visit):
     assert trouble == []
 
 
-def test_solutions_open_by_keyboard_and_not_on_paper(visit):
-    page, _ = visit("chapters/03_dlg.html")
-    title = page.locator("details.solution > summary").first
-    title.focus()
-    page.keyboard.press("Enter")
-    assert page.locator("details.solution").first.get_attribute("open") is not None
-    page.emulate_media(media="print")
-    assert not any(box.is_visible() for box in page.locator("details.solution").all())
-
-
 def test_the_search_finds_exercises_and_no_solution(visit):
-    """Words of the conclusion: the first stands in an exercise, the second in its solution only."""
+    """Words of the conclusion: the first stands in an exercise, the second in its solution alone."""
     for word, found in (("keyboard", True), ("scanner", False)):
         page, _ = visit(f"search.html?q={word}")
         page.wait_for_function(

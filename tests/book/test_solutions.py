@@ -1,4 +1,4 @@
-"""Every exercise says how hard and how long it is, and has a folded solution that shows what should come out.
+"""Every exercise says how hard and how long it is and what should come out, and has a solution for instructors.
 
 `chapters/conftest.py` runs the solutions behind their chapter and compares what they print.
 """
@@ -12,11 +12,16 @@ import pytest
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
 EXERCISE = re.compile(
-    r"^:::+\{exercise\} *(?P<title>.*)\n(?P<options>(?::[\w-]+:.*\n)*)(?P<text>(?s:.*?))^:::+ *$", re.M
+    r"^(?P<box>:::+)\{exercise\} *(?P<title>.*)\n(?P<options>(?::[\w-]+:.*\n)*)(?P<text>(?s:.*?))^(?P=box) *$",
+    re.M,
 )
+# What students compare their own result with, since they have no solution.
+GIVEN = re.compile(r"^:::\{dropdown\} What should come out\n(.+?)\n:::\n\Z", re.M | re.S)
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 SOLUTION = re.compile(r"^:::+\{solution\} (\S+)", re.M)
 CODE = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 RESULT = re.compile(r"^```text\n(.*?)^```", re.M | re.S)
+SPELLED = "zero one two three four five six seven eight nine ten".split()
 META = re.compile(r"\s*\{\.meta\}\n(●○○|●●○|●●●) · \d+ minutes?\b[^\n]*\n")
 DRAWS = re.compile(r"\b(?:panels|show_images|loss_curve|spread|trade_off|explore|plot|scatter|show)\(")
 
@@ -50,6 +55,22 @@ def faults(exercise: re.Match[str], solution: str) -> Iterator[str]:
         yield "its solution does not show what is printed"
     if words(solution) < 8:
         yield "its solution says too little"
+    given = GIVEN.search(exercise["text"])
+    if not given:
+        yield "it does not end with what should come out"
+    elif unknown := sorted(numbers(given[1]) - numbers(solution + exercise["text"][: given.start()]) - said(solution)):
+        yield f"what should come out says {', '.join(unknown)}, which is neither in its text nor in its solution"
+
+
+def said(text: str) -> set[str]:
+    """The small numbers that a text writes as words."""
+    return {str(number) for number, word in enumerate(SPELLED) if re.search(rf"\b{word}\b", text, re.I)}
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers of a text as they would be written alone, without zeros at their end."""
+    digits = re.sub(r"(?<=\d)(?:,|\{,\})(?=\d{3})", "", text)
+    return {f"{float(number):g}" for number in NUMBER.findall(digits)}
 
 
 def all_faults(cells: list[str], least: int) -> Iterator[str]:
@@ -84,7 +105,7 @@ def test_every_exercise_is_complete(path: Path) -> None:
 SOUND = [
     """## Exercises
 
-:::{exercise} One row
+::::{exercise} One row
 :label: ex-row
 :class: level-1
 
@@ -92,13 +113,16 @@ SOUND = [
 ●○○ · 10 minutes · pencil
 
 How much of it?
-:::""",
+:::{dropdown} What should come out
+A half, as 2 of 4 rows.
+:::
+::::""",
     """::::{solution} ex-row
 :class: dropdown
 
-Half of it, since the other half is what nobody sent.
+Half of it, 2 of 4, since the other half is what nobody sent.
 ::::""",
-    """:::{exercise} Two rows
+    """::::{exercise} Two rows
 :label: ex-rows
 :class: level-2
 
@@ -106,7 +130,10 @@ Half of it, since the other half is what nobody sent.
 ●●○ · 15 minutes · code
 
 Count them.
-:::""",
+:::{dropdown} What should come out
+2
+:::
+::::""",
     """::::{solution} ex-rows
 :class: dropdown
 
@@ -131,7 +158,9 @@ BROKEN = {
     "no code": ("```python\nprint(2)\n```", "", "ex-rows: nothing is computed"),
     "two blocks": ("```text", "```python\n```\n\n```text", "more than one block"),
     "no result": ("```text\n2\n```", "", "ex-rows: its solution does not show"),
-    "no words": ("Half of it, since the other half is what nobody sent.", "Half.", "says too little"),
+    "no words": ("Half of it, 2 of 4, since the other half is what nobody sent.", "2 of 4", "says too little"),
+    "nothing to compare": (":::{dropdown} What should come out\n2\n:::\n", "", "ex-rows: it does not end with"),
+    "another result": ("A half, as 2 of 4 rows.", "A half, as 3 of 4 rows.", "ex-row: what should come out says 3"),
     "no pencil": ("minutes · pencil", "minutes · code", "no exercise for the pencil"),
     "no solution": ("{solution} ex-rows", "{solution} ex-row-2", "but solutions"),
     "few": (SOUND[0], "", "1 exercises, fewer than 2"),

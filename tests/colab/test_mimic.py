@@ -3,18 +3,13 @@
 import os
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import colab
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-# By its place: there is a conftest here, too.
-SPEC = spec_from_file_location("chapters_conftest", colab.CHAPTERS / "conftest.py")
-chapters = module_from_spec(SPEC)
-SPEC.loader.exec_module(chapters)
 SITE = "http://127.0.0.1:1/leaky-gradients"
 
 
@@ -38,27 +33,27 @@ def copies(tmp_path, monkeypatch):
 
 PICTURE = new_output("display_data", data={"image/png": "x", "text/html": "<svg>"})
 SETUP = code('SITE = ""  # where\nset_up_leaklib()', "setup", tags=["setup"])
-ANSWER = 'run_solution = False  # @param {type:"boolean"}\nif run_solution:\n    print(1 / 0)'
+ANSWER = "::::{solution} ex-one\n:class: dropdown\n\n```python\nprint(1 / nothing)\n```\n::::"
+PENCIL = "::::{solution} ex-two\n:class: dropdown\n\nHalf of it.\n::::"
 
 
 def test_a_copy_is_run_as_its_reader_would_and_then_its_solutions_and_its_attack(copies) -> None:
-    cells = [code("draw()", "a"), code("live(\n    build)", "b"), code(ANSWER, "s", tags=["solution"])]
-    notebook, setup = colab.prepared(copies([code("draw()", "a", PICTURE)], [SETUP, *cells]), SITE)
+    cells = [code("draw()", "a"), code("live(\n    build)", "b")]
+    chapter = [code("draw()", "a", PICTURE), *(new_markdown_cell(text) for text in (ANSWER, PENCIL))]
+    notebook, setup = colab.prepared(copies(chapter, [SETUP, *cells]), SITE)
     assert setup.source == f'SITE = "{SITE}"  # where\nset_up_leaklib()'
     assert notebook.cells[1].outputs == [PICTURE], "as the chapter stores it"
     assert all(cell.execution_count for cell in notebook.cells)
-    attack, solution = notebook.cells[4:]
-    assert "start.click()" in attack.source
-    assert solution.source.startswith("%%capture\nexec(") and notebook.cells[3].source == ANSWER
+    attack, solution = notebook.cells[3:]
+    assert "start.click()" in attack.source and solution.source.startswith("%%capture\nexec(")
     with pytest.raises(ZeroDivisionError):
-        exec(solution.source.removeprefix("%%capture\n"), {})
+        exec(solution.source.removeprefix("%%capture\n"), {"nothing": 0})
 
 
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
         ([code("set_up_leaklib()", "setup", tags=["setup"])], "expected one line SITE ="),
-        ([SETUP, code("print(1)", "s", tags=["solution"])], "would run with all other cells"),
         ([SETUP], "has no cell a of the chapter: make book"),
     ],
 )
@@ -82,7 +77,7 @@ def test_a_copy_that_is_not_as_it_should_be_is_refused(copies, cells, sentence) 
 def test_drift_is_what_has_left_its_tolerance(shown, found) -> None:
     stored = "PSNR: 66 dB, above 50 (±8 across machines)\nrank: 7, exactly 7\n"
     outputs = [[new_output("stream", text=text)] for text in (stored, shown)]
-    assert colab.drift(*outputs, chapters.settled_line) == found
+    assert colab.drift(*outputs, colab.settled_line) == found
 
 
 CONNECT = """
