@@ -31,10 +31,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_output
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 from chapters.conftest import SOLUTION, settled_line, solution_cell
 
+ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "tests" / "colab" / "colab.txt"
 OFFLINE = ROOT / "tests" / "colab" / "offline"
 CHAPTERS = ROOT / "chapters"

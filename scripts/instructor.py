@@ -1,4 +1,4 @@
-"""Builds the instructor's edition in `_build/instructor/html`: the whole book with its solutions, guide and slides.
+"""Builds the instructor's edition in `_build/instructor/html`: the book with its solutions, guide and slides.
 
     make book-instructor
     .venv/bin/python scripts/instructor.py --only 18_conclusion --out FOLDER

@@ -9,6 +9,7 @@ from leaky import (
     copies,
     formulas,
     found,
+    guide,
     handouts,
     head,
     icons,
@@ -38,6 +39,7 @@ PARTS = (
     formulas,
     icons,
     weight,
+    guide,
 )
 HERE = Path(__file__).parent
 

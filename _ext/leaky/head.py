@@ -18,7 +18,7 @@ from leaky.social import SIZE, picture_of
 from leaky.solutions import for_instructor
 
 SOURCE = ROOT / "chapters" / "descriptions.yml"
-UNLISTED = ("search", "404")  # pages that no search engine shall show; of the instructor's edition it shows none
+UNLISTED = ("search", "404")  # no search engine shall show them, nor any page of the instructor's edition
 
 
 def setup(app):

@@ -1,9 +1,9 @@
 """Solutions of the exercises are in the instructor's edition only.
 
-The notebooks in ``chapters`` hold them: they are the source, and tests run them behind their chapters. Where the
-students' edition is built, they are taken out as the notebooks are read, before anything else sees them: so
-neither pages nor search index, copies, PDF and ePub can hold their text. A solution is a cell of its own, of which
-nothing stays but its empty place, since others are found by their number.
+The notebooks in ``chapters`` hold them: they are the source, and tests run them behind their chapters. Where
+the students' edition is built, they are taken out as the notebooks are read, before anything else sees them: so
+neither pages nor search index, copies, PDF and ePub can hold their text. A solution is a cell of its own, of
+which nothing stays but its empty place, since others are found by their number.
 """
 
 import json
@@ -26,7 +26,7 @@ def setup(app):
 def for_instructor(config) -> bool:
     if config.leaky_edition not in (STUDENTS, INSTRUCTOR):
         raise ExtensionError(
-            f"leaky_edition is {STUDENTS} or {INSTRUCTOR}; it is {config.leaky_edition!r}: mend the configuration"
+            f"leaky_edition is {STUDENTS} or {INSTRUCTOR}; it is {config.leaky_edition!r}: mend the setting"
         )
     return config.leaky_edition == INSTRUCTOR
 
@@ -43,8 +43,8 @@ def without_solutions(notebook: dict, name: str) -> dict:
         if cell["cell_type"] != "code" and BEGINS.search(text):
             if not ALONE.fullmatch(text) or len(BEGINS.findall(text)) > 1:
                 raise ExtensionError(
-                    f"{name}, cell {cell.get('id')}: a solution is a cell of its own, since students get none of "
-                    "that cell; here it shares one: split the cell"
+                    f"{name}, cell {cell.get('id')}: a solution is a cell of its own, since students get none "
+                    "of that cell; here it shares one: split the cell"
                 )
             cell |= {"source": [], "metadata": {}}
             cell.pop("attachments", None)
@@ -58,6 +58,6 @@ def none_is_left(app, doctree):
     for node in doctree.findall(nodes.Element):
         if "solution" in node.tagname or "solution" in node.get("classes", ()):
             raise ExtensionError(
-                f"{app.env.docname}: a solution would stand in the students' edition; it belongs into a cell of "
-                "its own of a notebook"
+                f"{app.env.docname}: a solution would stand in the students' edition; it belongs into a cell "
+                "of its own of a notebook"
             )

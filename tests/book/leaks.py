@@ -1,8 +1,8 @@
 """Searches a built site for text of solutions: in every file, unpacked, whatever wrote it there.
 
-A text is known by its runs: six words in a row, marks and markup aside, which a line break, a color of code or a
-page of paper leaves as they are. Of a solution those runs count that stand nowhere in the open: not in the rest of
-the chapters, not in leaklib.
+A text is known by its runs: six words in a row, marks and markup aside, which a line break, a color of code
+or a page of paper leaves as they are. Of a solution those runs count that stand nowhere in the open: not in
+the rest of the chapters, not in leaklib.
 """
 
 import html

@@ -126,9 +126,10 @@ def test_only_a_published_site_links_to_the_files(site):
 # The files, where they have been made
 
 
-@pytest.fixture(
-    scope="module", params=[(pages.SITE, False), (book_files.INSTRUCTOR_SITE, True)], ids=["students", "teachers"]
-)
+EDITIONS = {"students": (pages.SITE, False), "teachers": (book_files.INSTRUCTOR_SITE, True)}
+
+
+@pytest.fixture(scope="module", params=EDITIONS.values(), ids=EDITIONS)
 def printed(request):
     folder, solutions = request.param
     name, make = (book_files.TEACHERS, "files-instructor") if solutions else (book_files.STUDENTS, "files")

@@ -1,6 +1,5 @@
-"""The students' site holds no text of any solution: searched for in all its files, those that are packed too."""
+"""The students' site holds no text of any solution: searched for in all its files, and in what they pack."""
 
-import base64
 import io
 import json
 import zipfile
@@ -85,11 +84,6 @@ def test_one_sentence_in_a_pdf_is_found(tmp_path, browser):
     assert leaks.leaks(tmp_path) == {"book.pdf": {NAME}}
 
 
-def test_a_picture_says_nothing(tmp_path):
-    (tmp_path / "dot.png").write_bytes(base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="))
-    assert leaks.leaks(tmp_path) == {}
-
-
 # What takes them out.
 
 
@@ -129,9 +123,8 @@ def test_solutions_are_taken_out_and_nothing_else(name):
 )
 def test_a_solution_that_shares_its_cell_stops_the_build(text):
     with pytest.raises(ExtensionError, match=r"chapters/x, cell seven: a solution is a cell of its own"):
-        without_solutions(
-            {"cells": [{"cell_type": "markdown", "id": "seven", "source": text, "metadata": {}}]}, "chapters/x"
-        )
+        cell = {"cell_type": "markdown", "id": "seven", "source": text, "metadata": {}}
+        without_solutions({"cells": [cell]}, "chapters/x")
 
 
 def test_whatever_would_still_show_one_stops_the_build():
@@ -140,7 +133,7 @@ def test_whatever_would_still_show_one_stops_the_build():
     for node in (nodes.container(classes=["solution"]), nodes.admonition(classes=["solution", "dropdown"])):
         document = nodes.section("", nodes.paragraph(), node)
         none_is_left(App("instructor"), document)
-        with pytest.raises(ExtensionError, match="chapters/x: a solution would stand in the students' edition"):
+        with pytest.raises(ExtensionError, match="chapters/x: a solution would stand in"):
             none_is_left(App("students"), document)
     with pytest.raises(ExtensionError, match="leaky_edition is students or instructor; it is 'teachers'"):
         none_is_left(App("teachers"), nodes.section())

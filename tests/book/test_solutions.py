@@ -1,4 +1,4 @@
-"""Every exercise says how hard and how long it is and what should come out, and has a solution for instructors.
+"""Every exercise says how hard and long it is and what should come out, and has a solution for instructors.
 
 `chapters/conftest.py` runs the solutions behind their chapter and compares what they print.
 """
@@ -12,7 +12,8 @@ import pytest
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
 EXERCISE = re.compile(
-    r"^(?P<box>:::+)\{exercise\} *(?P<title>.*)\n(?P<options>(?::[\w-]+:.*\n)*)(?P<text>(?s:.*?))^(?P=box) *$",
+    r"^(?P<box>:::+)\{exercise\} *(?P<title>.*)\n(?P<options>(?::[\w-]+:.*\n)*)"
+    r"(?P<text>(?s:.*?))^(?P=box) *$",
     re.M,
 )
 # What students compare their own result with, since they have no solution.
@@ -58,8 +59,10 @@ def faults(exercise: re.Match[str], solution: str) -> Iterator[str]:
     given = GIVEN.search(exercise["text"])
     if not given:
         yield "it does not end with what should come out"
-    elif unknown := sorted(numbers(given[1]) - numbers(solution + exercise["text"][: given.start()]) - said(solution)):
-        yield f"what should come out says {', '.join(unknown)}, which is neither in its text nor in its solution"
+        return
+    known = numbers(solution + exercise["text"][: given.start()]) | said(solution)
+    if unknown := sorted(numbers(given[1]) - known):
+        yield f"what should come out says {', '.join(unknown)}, which neither its text nor its solution says"
 
 
 def said(text: str) -> set[str]:
@@ -158,9 +161,9 @@ BROKEN = {
     "no code": ("```python\nprint(2)\n```", "", "ex-rows: nothing is computed"),
     "two blocks": ("```text", "```python\n```\n\n```text", "more than one block"),
     "no result": ("```text\n2\n```", "", "ex-rows: its solution does not show"),
-    "no words": ("Half of it, 2 of 4, since the other half is what nobody sent.", "2 of 4", "says too little"),
-    "nothing to compare": (":::{dropdown} What should come out\n2\n:::\n", "", "ex-rows: it does not end with"),
-    "another result": ("A half, as 2 of 4 rows.", "A half, as 3 of 4 rows.", "ex-row: what should come out says 3"),
+    "no words": ("Half of it, 2 of 4, since the other half is what nobody sent.", "2 of 4", "too little"),
+    "nothing to compare": (":::{dropdown} What should come out\n2\n:::\n", "", "ex-rows: it does not end"),
+    "another result": ("A half, as 2 of 4 rows.", "3 of 4 rows.", "ex-row: what should come out says 3"),
     "no pencil": ("minutes · pencil", "minutes · code", "no exercise for the pencil"),
     "no solution": ("{solution} ex-rows", "{solution} ex-row-2", "but solutions"),
     "few": (SOUND[0], "", "1 exercises, fewer than 2"),
