@@ -12,12 +12,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import slides
 import yaml
 from jupyter_book.sphinx import build_sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "_build" / "instructor"
-GUIDE = ("guide",)
+GUIDE = ("guide", "plans", "marking", "errors", "fairness")
 TITLE = "Leaky Gradients · instructor's edition"
 
 
@@ -53,6 +54,7 @@ def build(out: Path, only: list[str]) -> Path:
     )
     if result or not (out / "html" / "index.html").exists():
         raise SystemExit(f"the instructor's edition could not be built: {result or 'it has no front page'}")
+    slides.write(out / "html")
     return out / "html"
 
 

@@ -1,7 +1,7 @@
 """Solutions of the exercises are in the instructor's edition only.
 
-The notebooks in ``chapters`` hold them: they are the source, and tests run them behind their chapters. Where
-the students' edition is built, they are taken out as the notebooks are read, before anything else sees them: so
+The notebooks in ``chapters`` hold them: they are the source, and tests run them behind their chapters. For
+the students' edition they are taken out as the notebooks are read, before anything else sees them: so
 neither pages nor search index, copies, PDF and ePub can hold their text. A solution is a cell of its own, of
 which nothing stays but its empty place, since others are found by their number.
 """
@@ -43,7 +43,7 @@ def without_solutions(notebook: dict, name: str) -> dict:
         if cell["cell_type"] != "code" and BEGINS.search(text):
             if not ALONE.fullmatch(text) or len(BEGINS.findall(text)) > 1:
                 raise ExtensionError(
-                    f"{name}, cell {cell.get('id')}: a solution is a cell of its own, since students get none "
+                    f"{name}, cell {cell.get('id')}: a solution is a cell of its own: students get none "
                     "of that cell; here it shares one: split the cell"
                 )
             cell |= {"source": [], "metadata": {}}
