@@ -279,10 +279,11 @@ def gray(pictures: str) -> Case:
 
 
 def collect(rows: list[Case], pictures: str) -> None:
-    """Store what the book shows, with the version and the date of the runs."""
+    """Store what the book shows, with the version and the date; a part without runs here stays as it is."""
     made = {"torch": torch.__version__.split("+")[0], "date": date.today().isoformat()}
     TARGET.parent.mkdir(exist_ok=True)
-    parts = {part: settings(rows, part) for part in PARTS}
+    stored = json.loads(TARGET.read_text()) if TARGET.exists() else {}
+    parts = {part: settings(rows, part) or stored.get(part, []) for part in PARTS}
     text = json.dumps({"made": made, "gray": gray(pictures)} | parts, indent=1)
     TARGET.write_text(text + "\n")
 
