@@ -159,8 +159,15 @@ def show_images(
         for axis in row:
             axis.set(xticks=[], yticks=[], frame_on=False)
         for axis, picture in zip(row, pictures, strict=False):
-            pixels = picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).float().numpy()
-            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
+            # matplotlib cuts off instead of rounding: a copy may then differ from its original by a level.
+            pixels = (picture.detach().cpu().float().clamp(0, 1) * 255).round().byte()
+            axis.imshow(
+                pixels.permute(1, 2, 0).squeeze(-1).numpy(),
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+                interpolation="none",
+            )
         for axis, caption in zip(row, wrapped, strict=False):
             axis.set_xlabel(caption)
         row[0].set_ylabel(names[name], rotation=0, ha="right", va="center")

@@ -32,12 +32,7 @@ from measure import GOOD, Victim
 HERE = Path(__file__).parent
 TARGET = HERE.parent.parent / "leaklib" / "results" / "tuned.json"
 GRID = (0.1, 0.01, 1e-3, 1e-4)
-# In this order: what is expensive comes last.
-CELLS = (
-    *(("ConvNet", size) for size in (4, 1, 8)),
-    *(("LeNet default", size) for size in (4, 1)),
-    ("ConvNet", 16),
-)
+CELLS = (*(("ConvNet", size) for size in (1, 4, 8, 16)), *(("LeNet default", size) for size in (1, 4)))
 NETWORKS = tuple(dict.fromkeys(network for network, _ in CELLS))
 OTHER = 400  # the first picture that only tuning sees
 TUNED_AT = 4  # pictures
@@ -51,9 +46,9 @@ KEY = ("network", "tool", "attack", "batch", "number", "weight", "asked")
 
 
 def jobs(tool: str, batches: int) -> Iterator[Result]:
-    """What is run: a network's tries before its batches, and all cells with batch 0 before those with 1."""
-    for number in range(batches):
-        for network, size in CELLS:
+    """What is run: a network's tries before its batches, small ones first."""
+    for network, size in CELLS:
+        for number in range(batches):
             for attack in ATTACKS[tool]:
                 about = {"network": network, "attack": attack}
                 for weight in GRID if attack in TUNED else ():

@@ -578,7 +578,7 @@ def test_chapters_have_their_explorers():
         "05_attack_family": 1,
         "06_what_decides": 2,
         "07_text": 1,
-        "08_batch_size": 2,
+        "08_batch_size": 3,
         "09_compression": 4,
         "10_differential_privacy": 2,
         "11_secure_aggregation": 4,
