@@ -67,5 +67,5 @@ def seconds(proofs: Sequence[Proof]) -> dict[str, dict[str, float]]:
     return {n: {"median": median(own), "worst": max(own)} for n, own in spent.items() if own}
 
 
-def _span(values: Sequence[float], worst: Any) -> tuple[float, float] | None:
+def _span(values: Sequence[float | int], worst: Any) -> tuple[float | int, float | int] | None:
     return (worst(values), median(values)) if values else None

@@ -9,7 +9,7 @@ a level reveals them.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +44,17 @@ def write(student: str, shared: Iterable[tuple[Level, nn.Module, Update]]) -> by
         facts[level.name] = json.dumps({**public(level), "labels": _listed(update.labels)})
         for part, named in (("model", dict(model.named_parameters())), ("update", update.tensors)):
             tensors |= {f"{level.name}/{part}/{n}": t.detach().contiguous() for n, t in named.items()}
-    return save(tensors, facts)
+    return _in_order(save(tensors, facts))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its metadata sorted: safetensors writes it in an order that differs each time."""
+    size = int.from_bytes(data[:8], "little")
+    head = json.loads(data[8 : 8 + size])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # as safetensors does, so that the numbers are aligned
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def public(level: Level) -> dict[str, Any]:
@@ -75,8 +85,8 @@ def received(path: str | Path) -> dict[str, tuple[nn.Module, Update]]:
     return read(_content(Path(path)))
 
 
-def read(data: bytes) -> dict[str, tuple[nn.Module, Update]]:
-    """The same from the content of the file."""
+def read(data: bytes, levels: Container[str] | None = None) -> dict[str, tuple[nn.Module, Update]]:
+    """The same from the content of the file, of all ``levels`` or of some, by name."""
     facts = _facts(data)
     if facts.get("version") != version():
         raise ValueError(
@@ -85,7 +95,8 @@ def read(data: bytes) -> dict[str, tuple[nn.Module, Update]]:
         )
     try:
         tensors = load(data)
-        return {level.name: _rebuilt(level.name, facts, tensors) for level in LEVELS}
+        names = [level.name for level in LEVELS if levels is None or level.name in levels]
+        return {name: _rebuilt(name, facts, tensors) for name in names}
     except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise ValueError(f"the file is damaged, get it from the instructor again: {error}") from error
 

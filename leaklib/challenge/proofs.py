@@ -1,7 +1,7 @@
 """The proof that a level can be solved: the reference attack on a student's file, and its marks."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,9 @@ class Proof:
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in row.items()})
 
 
-def prove(key: bytes, student: str, data: bytes, wanted: Iterable[str]) -> list[Proof]:
+def prove(key: bytes, student: str, data: bytes, wanted: Container[str]) -> list[Proof]:
     """One proof for each of the ``wanted`` levels, from the bytes of the student's file."""
-    found, wanted = handout.read(data), set(wanted)
-    proofs = []
+    proofs, found = [], handout.read(data, wanted)
     for level in LEVELS:
         if level.name not in wanted:
             continue

@@ -6,7 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from statistics import median
 
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from leaklib.challenge import handout
@@ -85,9 +86,11 @@ def summary(found: Mapping[str, Facts]) -> str:
 
 
 def _done(path: Path, submission: Path) -> bool:
-    """Whether the submission was made of this very file."""
+    """Whether the submission is whole, and was made of this very file."""
     try:
-        size = int.from_bytes((data := read_capped(submission, handout.LARGEST))[:8], "little")
-        return sha256(path.read_bytes()).hexdigest().encode() in data[8 : 8 + size]
-    except ValueError:
+        data = read_capped(submission, handout.LARGEST)
+        load(data)
+        made_of = sha256(read_capped(path, handout.LARGEST)).hexdigest()
+    except (ValueError, SafetensorError):
         return False
+    return made_of.encode() in data[8 : 8 + int.from_bytes(data[:8], "little")]
