@@ -17,7 +17,7 @@ from leaklib.challenge.submissions import Line
 ASSIGNMENT = "Steal your picture back"
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """Points as people write them: 2, 2.5."""
     return f"{value:g}"
 
