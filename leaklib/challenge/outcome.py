@@ -12,9 +12,10 @@ State = Literal["marked", "missing", "refused", "foreign"]
 class Standing:
     """One level: "marked" on its merits, "missing", "refused" as data, or "foreign": someone else's answer.
 
-    ``says`` is the sentence of a refusal, or who holds what is foreign. The other fields are those of ``Marks``,
-    with one entry per example in the answer's order, of which ``matched`` says the true example. In ``reached``
-    999 stands for a picture that is the same to the bit. ``digest`` is the answer's, to find equal ones.
+    ``says`` is the sentence of a refusal, or who holds what is foreign. The other fields are those of
+    ``Marks``, with one entry per example in the answer's order, of which ``matched`` says the true example.
+    In ``reached`` 999 stands for a picture that is the same to the bit. ``digest`` is the answer's, to find
+    equal ones.
     """
 
     state: State
@@ -32,7 +33,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One student: the ``file`` that counted, a ``refusal`` of all of it, ``notes``, and each level's standing.
+    """One student: the ``file`` that counted, a ``refusal`` of all of it, ``notes``, and every standing.
 
     ``broken`` is the traceback of a fault of the grader itself: then there are no marks, not even 0.
     """

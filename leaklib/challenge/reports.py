@@ -102,7 +102,8 @@ def reached(level: Level, standing: Standing, i: int) -> str:
     """What example ``i`` reached, beside what costs nothing and what earns points."""
     value, floor, bands = standing.reached[i], standing.floor[i], standing.bands[i]
     if level.is_text:
-        return f"{value:.0%} of the tokens; the words in random order give {floor:.0%}, all points need {bands[-1]:.0%}"
+        floor = f"the words in random order give {floor:.0%}"
+        return f"{value:.0%} of the tokens; {floor}, all points need {bands[-1]:.0%}"
     needed = " and at ".join(f"{band:.1f}" for band in bands)
     return f"{decibel(value)}; a gray picture has {floor:.1f} dB, there are points at {needed} dB"
 
@@ -177,4 +178,5 @@ def _level(level: Level, outcomes: list[Outcome]) -> str:
     marked = [standing for standing in found if standing.state == "marked"]
     full = sum(standing.points == level.points for standing in marked)
     mean = sum(standing.points for standing in marked) / max(1, len(marked))
-    return f"{level.name}: {len(marked)} marked, {full} of them with all {level.points} points, {mean:.1f} on average"
+    full_marks = f"{full} of them with all {level.points} points"
+    return f"{level.name}: {len(marked)} marked, {full_marks}, {mean:.1f} on average"

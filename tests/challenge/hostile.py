@@ -199,13 +199,13 @@ def name_twice(room: Classroom) -> None:
 @kind("linear: 0 points: inputs: its shape needs 3,072 bytes, and more are there")
 def zip_bomb(room: Classroom) -> None:
     header = npy(LINEAR["linear.inputs"])[:128]
-    bomb = PACKED | {"linear.inputs.npy": header + b"\0" * 300_000_000}
+    bomb = PACKED | {"linear.inputs.npy": header + b"\0" * 60_000_000}
     room.put("mallory.npz", npz(bomb, zipfile.ZIP_DEFLATED))
 
 
-@kind("0 points: has 20,000 members, and at most 500 are read")
+@kind("0 points: has 2,000 members, and at most 500 are read")
 def many_members(room: Classroom) -> None:
-    room.put("mallory.npz", npz({f"{i}": b"" for i in range(20_000)}))
+    room.put("mallory.npz", npz({f"{i}": b"" for i in range(2_000)}))
 
 
 @kind(r"inputs must be float32 of shape \(1, 3, 16, 16\), got float32 of shape \(9999999999,\)")

@@ -52,7 +52,9 @@ def table(head: list[str], rows: list[list[str]], caption: str) -> str:
     """A table whose first column names the rows; it scrolls by itself where the screen is narrow."""
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>\n'
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        + "</tr>\n"
         for first, *rest in rows
     )
     return (

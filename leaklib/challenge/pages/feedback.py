@@ -1,4 +1,4 @@
-"""What one student gets back: per level what it asks, where the submission stands, and what would help next."""
+"""What one student gets back: per level what it asks, where the answer stands, and what would help next."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -105,7 +105,7 @@ def _text(values: Tensor, caption: str, of: str) -> str:
 
 
 def _scale(standing: Standing, i: int) -> str:
-    """A line of decibels with the gray picture, the bands and the submission: the sentence above says the same."""
+    """A line of decibels with gray, bands and the submission: the sentence above says the same."""
     value, floor, bands = standing.reached[i], standing.floor[i], standing.bands[i]
     ticks = [("gray", floor, f"gray {floor:.0f}"), *(("band", band, f"{band:.0f}") for band in bands)]
     marks = "".join(
@@ -116,7 +116,8 @@ def _scale(standing: Standing, i: int) -> str:
     return (
         f'<div class="scale" role="img" aria-label="On a scale from gray at {floor:.1f} dB over '
         f'{" and ".join(f"{band:.1f}" for band in bands)} dB: {decibel(value)}">'
-        f'<i class="fill" style="width:{you:.1f}%"></i>{marks}<i class="you" style="left:{you:.1f}%"></i></div>'
+        f'<i class="fill" style="width:{you:.1f}%"></i>{marks}'
+        f'<i class="you" style="left:{you:.1f}%"></i></div>'
     )
 
 

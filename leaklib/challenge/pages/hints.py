@@ -3,43 +3,43 @@
 from leaklib.challenge.levels import Level
 from leaklib.challenge.outcome import Standing
 
+ONE_NEGATIVE = "With one picture, the gradient of the last layer's bias is negative for exactly one class."
 LABELS = {
-    "linear": "With one picture, the gradient of the last layer's bias is negative for exactly one class.",
-    "lenet": "With one picture, the gradient of the last layer's bias is negative for exactly one class.",
-    "bits": "Rounding to 8 bits keeps the sign of large entries: look at the gradient of the last layer's bias.",
-    "topk": "Entries that were not sent are zero. If the last layer's bias was sent, its one negative entry is "
-    "the label; if not, try all ten labels and keep the one whose update fits best.",
-    "two": "Both labels push their entry of the last bias down, by about half each: look for two negative ones.",
-    "pair": "Both examples have one label: there is one negative entry in the gradient of the last layer's bias.",
-    "fedavg": "The update is the sum of several steps, and the last layer's bias still moves most for the label.",
-    "text": "The label is the word that comes next: the gradient of the output layer's bias is negative there.",
+    "linear": ONE_NEGATIVE,
+    "lenet": ONE_NEGATIVE,
+    "bits": "Rounding keeps the sign of large entries: look at the gradient of the last layer's bias.",
+    "topk": "Entries that were not sent are zero. If the last layer's bias was sent, its one negative entry "
+    "is the label; if not, try all ten labels and keep the one whose update fits best.",
+    "two": "Both labels push their entry of the last bias down, by about half each: look for two negatives.",
+    "pair": "Both pictures have one label: the gradient of the last layer's bias has one negative entry.",
+    "fedavg": "The update sums several steps, and the last layer's bias still moves most for the label.",
+    "text": "The label is the word that comes next: the gradient of the output layer points to it.",
 }
 INPUTS = {
-    "linear": "Each row of the first layer's weight gradient is the picture times one number, and that number "
-    "stands in the bias gradient. Divide, where it is not close to 0.",
-    "lenet": "Search for a picture whose gradient is the one you received, with the label fixed. Start from "
-    "several random pictures and keep the one with the lowest loss.",
+    "linear": "Each row of the first layer's weight gradient is the picture times one number, and that "
+    "number stands in the bias gradient. Divide where it is not close to 0.",
+    "lenet": "Search for a picture whose gradient is the one you received, with the label fixed, from "
+    "several random starts; or solve for the input of each layer, from the last to the first.",
     "bits": "Compare what your guess would have sent, rounded in the same way, not the exact gradient.",
-    "topk": "Compare only the entries that were sent; the others say nothing. A prior that prefers smooth "
-    "pictures helps where few entries are left.",
-    "two": "Search for both pictures at once. The gradient is their mean, so the order is free, and each picture "
-    "must be able to move by itself.",
-    "pair": "With one label for both, swapping parts between the two pictures hardly changes the gradient. "
-    "Start several times, and look for directions in which the loss stays flat.",
-    "fedavg": "Compare what your guess would send after all its local steps, with the client's learning rate and "
-    "number of epochs, not the gradient of one step.",
-    "text": "Rows of the embedding's gradient are zero for words that do not occur. Find the words first, then "
-    "their order, by what each position's gradient says.",
+    "topk": "Compare the entries that were sent. Of the others you know one thing, that they are smaller.",
+    "two": "Search for both pictures at once, each free to move by itself. The gradient is their mean, so "
+    "their order does not matter.",
+    "pair": "Trading parts between the two pictures hardly changes the gradient. Start several times, and "
+    "look for directions in which the loss stays flat.",
+    "fedavg": "Compare what your guess would send after all its local steps with the client's learning rate, "
+    "not the gradient of one step.",
+    "text": "Rows of the embedding's gradient are zero for words that do not occur. Find the words first, "
+    "then their order from the positions' gradients.",
 }
-SHARPER = {
-    "linear": "The picture is there, and not yet exact. Divide where the bias gradient is largest: there, rounding "
+EXACT = (
+    "The picture is there, and not yet exact. Divide where the bias gradient is largest: there, rounding "
     "does the least harm."
-}
-SEARCHED = (
-    "The picture is there, and not yet sharp. Search longer and from more starts, and compare with exactly what "
-    "was sent: the loss of the true picture is lower than yours."
 )
-ORDER = "The words are there, and not all in their place: compare the update of each order that is left."
+SHARPER = (
+    "The picture is there, and not yet sharp. Search longer and from more starts, and compare with exactly "
+    "what was sent: the true picture's loss is lower than yours."
+)
+ORDER = "Words are there, and not all in their place: compare the update of each order that is left."
 
 
 def next_step(level: Level, standing: Standing) -> str:
@@ -48,18 +48,19 @@ def next_step(level: Level, standing: Standing) -> str:
         return ""  # the refusal itself says what to do
     if standing.state == "foreign":
         return "Work on the file that bears your id: nobody else's answer fits it."
+    labels = LABELS.get(level.name, "Read off the labels first.")
     if standing.state == "missing":
-        return (
-            f"Hand in {level.name}.inputs and {level.name}.labels, even if only the labels are right. "
-            f"{LABELS.get(level.name, '')}"
-        ).strip()
+        names = f"{level.name}.inputs and {level.name}.labels"
+        return f"Hand in {names}, even if only the labels are right. {labels}"
     if standing.labels_right < level.num_examples:
-        return LABELS.get(level.name, "Read off the labels first.")
-    if any(value < bands[0] for value, bands in zip(standing.reached, standing.bands, strict=True)):
-        known = level.is_text and standing.input_points > 0
-        return (
-            ORDER
-            if known
-            else INPUTS.get(level.name, "Search for inputs whose update is the one you received.")
-        )
-    return ORDER if level.is_text else SHARPER.get(level.name, SEARCHED)
+        return labels
+    return _for_inputs(level, standing)
+
+
+def _for_inputs(level: Level, standing: Standing) -> str:
+    begun = all(value >= bands[0] for value, bands in zip(standing.reached, standing.bands, strict=True))
+    if not begun and not (level.is_text and standing.input_points):
+        return INPUTS.get(level.name, "Search for inputs whose update is the one you received.")
+    if level.is_text:
+        return ORDER
+    return EXACT if level.name == "linear" else SHARPER

@@ -1,4 +1,4 @@
-"""The class in order of points, under pseudonyms that only the key gives: each student's feedback says theirs."""
+"""The class in order of points, under pseudonyms from the key, which each student's feedback says."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,7 +22,7 @@ def leaderboard(board: Mapping[str, Outcome], levels: Iterable[Level]) -> str:
     head = ["Place", "Name", f"All ({possible})", *(f"{level.name} ({level.points})" for level in levels)]
     body = (
         f'<main>\n<p class="over">{ASSIGNMENT}</p>\n<h1>Leaderboard</h1>\n'
-        f"<p>{len(rows)} of {len(board)} took part. The names are pseudonyms; yours stands in your feedback.</p>\n"
+        f"<p>{len(rows)} of {len(board)} took part. Names are pseudonyms; your feedback says yours.</p>\n"
         f"{table(head, rows, 'Points of everyone who took part, by level')}</main>\n"
     )
     return document(f"Leaderboard: {ASSIGNMENT}", body)
