@@ -21,7 +21,7 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from jaxtyping import Float, Int64, Integer, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from leaklib.fields import Checked, Count, Natural, Several, check
+from leaklib.fields import Checked, Count, Natural, Proportion, Several, check, within
 from leaklib.rng import generator
 from leaklib.types import Batch
 
@@ -49,6 +49,7 @@ _PHOTOS = {
     "galaxies": "hubble_deep_field.jpg",
 }
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_PLACE = Annotated[float, within(0, 1)]
 _WINDOWS = 30
 # 12 of 255 levels. At 32 pixels no window comes within half a level of it, so that the one level by which
 # JPEG decoders may differ does not decide which windows are taken.
@@ -112,8 +113,28 @@ class Photos(Checked):
         if self.only:
             labels[:] = self.class_names.index(self.only)
         squares = [_half(_open_photo(name), self.side) for name in _PHOTOS.values()]
-        images = [_crop(squares[k], self.size, *row) for k, row in zip(labels, draw, strict=True)]
+        images = [
+            _crop(squares[k], self.size, (1 + 2 * zoom) / 3, left, top, mirror < 0.5)
+            for k, (zoom, left, top, mirror) in zip(labels, draw, strict=True)
+        ]
         return self._toned(_batch(np.stack(images), labels, 0, count, "Photos()"))
+
+    def part(
+        self, photograph: str, *, width: float, left: float, top: float, mirror: bool = False
+    ) -> Float[Tensor, "channels size size"]:
+        """One square of a ``photograph``: ``width`` is its share of the center square, above 0 and at most 1.
+
+        ``left`` and ``top``, in [0, 1], say where it lies between the two ends of its way. ValueError for
+        another name or number.
+        """
+        check("width", width, Proportion)
+        check("left", left, _PLACE)
+        check("top", top, _PLACE)
+        if photograph not in _PHOTOS:
+            raise ValueError(f"a photograph must be one of {', '.join(_PHOTOS)}, got {photograph!r}")
+        square = _half(_open_photo(_PHOTOS[photograph]), self.side)
+        image = _crop(square, self.size, width, left, top, mirror)
+        return self._toned(_batch(image[None], np.zeros(1, np.int64), 0, 1, "Photos()")).inputs[0]
 
     def _toned(self, batch: Batch) -> Batch:
         return Batch(batch.inputs.mean(1, keepdim=True), batch.labels) if self.gray else batch
@@ -361,12 +382,12 @@ def _windows(square: Image.Image, size: int) -> list[Picture]:
     return sorted(windows, key=lambda p: np.sqrt((p / 255).var(axis=(0, 1)).mean()) < _FLAT)[:_WINDOWS]
 
 
-def _crop(square: Image.Image, size: int, zoom: float, left: float, top: float, mirror: float) -> Picture:
-    """A part of ``square`` for four numbers in [0, 1)."""
-    side = square.width * (1 + 2 * zoom) / 3
+def _crop(square: Image.Image, size: int, width: float, left: float, top: float, mirror: bool) -> Picture:
+    """A part of ``square``, as wide as a share of it, at a place given by two numbers in [0, 1]."""
+    side = square.width * width
     x, y = left * (square.width - side), top * (square.height - side)
     picture = _shrink(square, size, (x, y, x + side, y + side))
-    return picture[:, ::-1] if mirror < 0.5 else picture
+    return picture[:, ::-1] if mirror else picture
 
 
 def _center(picture: Image.Image) -> Image.Image:

@@ -22,6 +22,7 @@ ROOMS = [
     {"results"},
     {"drawing"},
     {"plots", "widgets"},
+    {"challenge"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
