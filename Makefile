@@ -1,6 +1,7 @@
 # make book    the website                  make lint   style of the code
 # make files   PDF and ePub                 make types  types of leaklib
 # make test    tests and notebooks          make colab  the copies in Colab's versions
+# make coursework   the assignments, as students and instructors get them
 # Of tests with very many cases, `make test` draws a few, others each day; SAMPLE=all runs all, SAMPLE=7 draws anew.
 # Needs Python 3.11, 3.12 or 3.13 and make. Writes only inside this folder (pip also keeps its usual download cache).
 PYTHON ?= python3
@@ -17,7 +18,7 @@ files = $(shell find $(1) -type f ! -name "*.pyc")
 
 SITE = _build/complete
 
-.PHONY: book files test lint types size witnesses notebooks kernel lock colab clean environment FORCE
+.PHONY: book files coursework test lint types size witnesses notebooks kernel lock colab clean environment FORCE
 
 book: $(SITE)
 	@echo "Open this file in a browser: $(CURDIR)/_build/html/index.html"
@@ -31,7 +32,7 @@ _build/repository: FORCE | environment
 _build/pages: _build/repository requirements.lock $(call files,_config.yml _toc.yml CITATION.cff _ext _vendor chapters \
 		leaklib/palette.json leaklib/report.py leaklib/widgets/inpage.py leaklib/widgets/live) | environment
 	@echo "Building the website from an empty _build; a warning is an error."
-	@find _build -mindepth 1 -maxdepth 1 ! -name repository -exec rm -rf {} +
+	@find _build -mindepth 1 -maxdepth 1 ! -name repository ! -name coursework -exec rm -rf {} +
 	@$(BUILD) && touch $@
 
 # Another package is another wheel, which the copies of the chapters install; the pages stay.
@@ -51,6 +52,11 @@ _build/files/complete: $(SITE) scripts/book_files.py $(wildcard scripts/book_fil
 VERSIONS ?= colab
 colab: $(SITE)
 	@$(RUN) scripts/colab.py --versions $(VERSIONS) $(COPIES)
+
+# The assignments without solutions, and what the grader needs: _build/coursework. In Colab's versions, with the
+# solutions put back: make coursework, then make colab COPIES=1_first_inversion.
+coursework: environment
+	@$(RUN) scripts/coursework.py
 
 SAMPLE ?= $(shell date +%Y%m%d)
 test: $(SITE)

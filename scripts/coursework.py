@@ -2,15 +2,15 @@
 
     scripts/coursework.py [--out _build/coursework] [NAME ...]
 
-``OUT/student`` holds each notebook without solutions, hidden cells, outputs and metadata, beside the wheel that
-its first cell installs. ``OUT/instructor/N.json`` holds the tasks of assignment N with their points and the
-sources of their hidden checks. Both folders are written anew. A notebook that breaks the rules is refused with a
-sentence, and then nothing is written:
+``OUT/student`` holds each notebook without solutions, hidden cells, outputs and metadata, beside the wheel
+that its first cell installs. ``OUT/instructor/N.json`` holds the tasks of assignment N with their points and
+the sources of their hidden checks. Both folders are written anew. A notebook that breaks the rules is refused
+with a sentence, and then nothing is written:
 
-- A solution stands inside a function, between ``# solution: Task 1.2, the label`` and ``# end``, both indented
-  alike. Students get ``raise NotImplementedError("Task 1.2: the label")`` in its place.
+- A solution stands inside a function, between ``# solution: Task 1.2, the label`` and ``# end``, both
+  indented alike. Students get ``raise NotImplementedError("Task 1.2: the label")`` in its place.
 - Behind it comes a cell tagged ``check``: asserts, each with a hint.
-- A cell tagged ``hidden`` has ``POINTS_1_2 = 3``, ``probe_1_2(submitted)`` and ``judge_1_2(answers)``, no more.
+- A cell tagged ``hidden`` has ``POINTS_1_2 = 3``, ``probe_1_2(submitted)``, ``judge_1_2(answers)``, no more.
 """
 
 import argparse
@@ -36,22 +36,24 @@ from leaky.repository import repository  # noqa: E402
 NAME = re.compile(r"(\d+)_[a-z0-9_]+")
 BEGIN = re.compile(r"^( *)# solution\b(?:: Task (\d+\.\d+), (.+))?", re.MULTILINE)
 SOLUTION = re.compile(
-    r"^(?P<indent> *)# solution: Task (?P<task>\d+\.\d+), (?P<words>.+)\n(?P<code>(?:.*\n)*?)(?P=indent)# end$",
+    r"^(?P<indent> *)# solution: Task (?P<task>\d+\.\d+), (?P<words>.+)\n"
+    r"(?P<code>(?:.*\n)*?)(?P=indent)# end$",
     re.MULTILINE,
 )
 TAGS = {"check", "hidden", "hide-input", "nbval-check-output", "nbval-ignore-output"}
 HAND_IN = """\
 ## How to work on this, and how to hand it in
 
-1. Run the first cell. In Colab it installs `leaklib`, the package of the book, and changes nothing that is already there.
-2. Each task is a function with a line `raise NotImplementedError(...)`. Replace that line by your code, and leave the
-   function's name and its arguments as they are. You may add functions and cells of your own.
-3. Run the check below the task. If it passes silently or prints a result, you are probably right; a failing line says
-   what to look at. The checks that give the points use other inputs, so an answer typed in by hand does not help.
+1. Run the first cell. In Colab it installs `leaklib`, the package of the book, and changes nothing that
+   is already there.
+2. Each task is a function with a line `raise NotImplementedError(...)`. Replace that line by your code, and
+   leave the function's name and its arguments as they are. You may add functions and cells of your own.
+3. Run the check below the task. If it passes, you are probably right; a failing line says what to look at.
+   The checks that give the points use other inputs, so an answer typed in by hand does not help.
 4. The tasks do not need each other's answers. If one resists, go on with the next.
-5. Hand in this notebook as **one file**, under the name that your course asks for. Before that choose *Restart and run
-   all* once. A cell that fails costs the points of its task and no others; the whole notebook has to run within some
-   minutes on one core. Outputs, figures and text are not graded.
+5. Hand in this notebook as **one file**, under the name that your course asks for. Before that choose
+   *Restart and run all* once. A cell that fails costs the points of its own task only; the whole notebook has to run
+   within some minutes on one core. Outputs, figures and text are not graded.
 """
 
 
@@ -100,7 +102,9 @@ def stubbed(source: str, where: str) -> tuple[str, dict[str, str]]:
     if any(not task for _, task, _ in begins):
         raise Broken(f'{where}: expected "# solution: Task 1.2, what it is about", got a marker without that')
     if len(begins) != ends or len(begins) != len(found):
-        raise Broken(f"{where}: {len(begins)} solutions begin and {ends} end; each needs both, indented alike")
+        raise Broken(
+            f"{where}: {len(begins)} solutions begin and {ends} end; each needs both, indented alike"
+        )
     titles = {}
     for match in found:
         if not match["indent"]:
@@ -113,9 +117,13 @@ def stubbed(source: str, where: str) -> tuple[str, dict[str, str]]:
     stub = SOLUTION.sub(_stub, source)
     for text, version in ((source, "with its solution"), (stub, "as students get it")):
         parsed(text, f"{where}, {version}")
-    inside = {line for node in _functions(ast.parse(stub)) for line in range(node.lineno, node.end_lineno + 1)}
+    inside = {
+        line for node in _functions(ast.parse(stub)) for line in range(node.lineno, node.end_lineno + 1)
+    }
     lines = stub.splitlines()
-    if outside := [n for n, text in enumerate(lines, 1) if "NotImplementedError(" in text and n not in inside]:
+    if outside := [
+        n for n, text in enumerate(lines, 1) if "NotImplementedError(" in text and n not in inside
+    ]:
         raise Broken(f"{where}: line {outside[0]} as students get it is a stub outside a function")
     return stub, titles
 
@@ -145,7 +153,9 @@ def hidden(source: str, titles: dict[str, str], where: str) -> Task:
     ending = "_".join(number.groups()) if number else "1_2"
     wanted = [f"POINTS_{ending}", f"probe_{ending}", f"judge_{ending}"]
     if number is None or names != wanted:
-        raise Broken(f"{where}: a hidden cell defines {', '.join(wanted)} and nothing else, got {', '.join(names)}")
+        raise Broken(
+            f"{where}: a hidden cell defines {', '.join(wanted)} and nothing else, got {', '.join(names)}"
+        )
     points = body[0].value.value if isinstance(body[0].value, ast.Constant) else None
     if type(points) is not int or points < 1:
         raise Broken(f"{where}: {wanted[0]} must be a whole number of points, at least 1")
@@ -277,7 +287,9 @@ def write(made: list[Assignment], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 1_first_inversion; without any, all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="such as 1_first_inversion; without any, all"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     names = options.names or sorted(path.stem for path in SOURCES.glob("*.ipynb"))
