@@ -2,6 +2,7 @@
 # make files   PDF and ePub                 make types  types of leaklib
 # make test    tests and notebooks          make colab  the copies in Colab's versions
 # make book-instructor, make files-instructor    the same with solutions, guide and slides: not for students
+# make coursework   the assignments, as students and instructors get them
 # Of tests with very many cases, `make test` draws a few, others each day; SAMPLE=all runs all, SAMPLE=7 draws anew.
 # Needs Python 3.11, 3.12 or 3.13 and make. Writes only inside this folder (pip also keeps its usual download cache).
 PYTHON ?= python3
@@ -18,7 +19,7 @@ files = $(shell find $(1) -type f ! -name "*.pyc")
 
 SITE = _build/complete
 
-.PHONY: book book-instructor files files-instructor test lint types size witnesses notebooks kernel lock colab clean environment FORCE
+.PHONY: book book-instructor files files-instructor coursework test lint types size witnesses notebooks kernel lock colab clean environment FORCE
 
 book: $(SITE)
 	@echo "Open this file in a browser: $(CURDIR)/_build/html/index.html"
@@ -69,6 +70,11 @@ files-instructor: $(INSTRUCTOR)
 VERSIONS ?= colab
 colab: $(SITE)
 	@$(RUN) scripts/colab.py --versions $(VERSIONS) $(COPIES)
+
+# The assignments without solutions, and what the grader needs: _build/coursework. In Colab's versions, with the
+# solutions put back: make coursework, then make colab COPIES=1_first_inversion.
+coursework: environment
+	@$(RUN) scripts/coursework.py
 
 SAMPLE ?= $(shell date +%Y%m%d)
 test: $(SITE)

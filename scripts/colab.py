@@ -7,8 +7,9 @@ environment is kept, and each run starts from it without what an earlier one add
 installs the wheel of the built site, from an address as in real life, and may only add packages. Then
 the cells of each copy run with nothing outside this machine in reach, then its live attack once and the
 solutions of its chapter, which a copy does not hold. The comparison with the stored outputs is the chapters'
-own, chapters/conftest.py. Exits with 1 where anything fails or has left its tolerance. Run by the book's own
-Python, which needs nothing from the other.
+own, chapters/conftest.py. A NAME such as 1_first_inversion is an assignment, as students get it, with its
+solutions put back (make coursework). Exits with 1 where anything fails or has left its tolerance. Run by the
+book's own Python, which needs nothing from the other.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import tomllib
 from itertools import zip_longest
 from pathlib import Path
 
+import coursework
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -39,6 +41,7 @@ PINS = ROOT / "tests" / "colab" / "colab.txt"
 OFFLINE = ROOT / "tests" / "colab" / "offline"
 CHAPTERS = ROOT / "chapters"
 COPIES, SITE = ROOT / "_build" / "colab", ROOT / "_build" / "html"
+STUDENT = coursework.OUT / "student"
 PUBLISHED = "leaky-gradients"  # the folder of the site's address
 SITE_LINE = re.compile(r'^SITE = "[^"]*"', re.MULTILINE)
 DEAD = "http://127.0.0.1:9"  # a proxy that nobody runs, for what connects without Python
@@ -109,11 +112,26 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def wheels() -> list[Path]:
+    """That of the site, and that which lies beside the assignments."""
+    return [*SITE.glob("leaklib-*.whl"), *STUDENT.glob("leaklib-*.whl")]
+
+
+def assigned(name: str) -> bool:
+    """Whether this is the name of an assignment, and of no chapter."""
+    return (STUDENT / f"{name}.ipynb").exists()
+
+
+def source_of(path: Path) -> Path:
+    """The notebook that a copy was derived from."""
+    return (coursework.SOURCES if path.parent == STUDENT else CHAPTERS) / path.name
+
+
 def serve(folder: Path) -> str:
     """The address at which the wheel can be fetched, as from a published site."""
     published = folder / PUBLISHED
     published.mkdir()
-    for wheel in SITE.glob("leaklib-*.whl"):
+    for wheel in wheels():
         (published / wheel.name).write_bytes(wheel.read_bytes())
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
@@ -125,6 +143,8 @@ def serve(folder: Path) -> str:
 def prepared(path: Path, site: str):
     """A copy, with its setup cell (None without code), which looks for the wheel at this address."""
     notebook = nbformat.read(path, as_version=4)
+    if path.parent == STUDENT:
+        notebook = coursework.solved(notebook, nbformat.read(source_of(path), as_version=4))
     setup = next((cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])), None)
     if setup:
         setup.source, found = SITE_LINE.subn(f'SITE = "{site}"', setup.source)
@@ -133,8 +153,9 @@ def prepared(path: Path, site: str):
         # What it says depends on what is installed; that it says something does not.
         setup.outputs = [new_output("stream", text="…\n")]
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    chapter = nbformat.read(CHAPTERS / path.name, as_version=4)
-    stored = {cell.id: cell.outputs for cell in chapter.cells if cell.cell_type == "code"}
+    source = nbformat.read(source_of(path), as_version=4)
+    given = [cell for cell in source.cells if "hidden" not in cell.metadata.get("tags", [])]
+    stored = {cell.id: cell.outputs for cell in given if cell.cell_type == "code"}
     for cell in codes:
         cell.outputs = stored.get(cell.id, cell.outputs)  # a copy keeps of a figure its PNG alone
         cell.execution_count = 1  # nbval takes a cell without for one whose outputs are not its own
@@ -232,10 +253,11 @@ def main() -> bool:
     options = parser.parse_args()
 
     names = options.names or sorted(path.stem for path in COPIES.glob("*.ipynb"))
-    absent = [name for name in names if not (COPIES / f"{name}.ipynb").exists()]
-    if absent or not names or not list(SITE.glob("leaklib-*.whl")):
+    paths = {name: (STUDENT if assigned(name) else COPIES) / f"{name}.ipynb" for name in names}
+    absent = [name for name, path in paths.items() if not path.exists()]
+    if absent or not names or not wheels():
         raise SystemExit(
-            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book"
+            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, for an assignment make coursework"
         )
     keep = (options.keep or ROOT / ".cache" / "colab" / options.versions).absolute()
     python = environment(keep, options.python, options.versions == "newest")
@@ -250,7 +272,7 @@ def main() -> bool:
         proxies = dict.fromkeys(["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"], DEAD)
         kernel(Path(scratch), python, "offline", {"PYTHONPATH": str(OFFLINE), **proxies, **QUIET})
 
-        copies = {name: prepared(COPIES / f"{name}.ipynb", site) for name in names}
+        copies = {name: prepared(path, site) for name, path in paths.items()}
         before = packages(python)
         setup = next((setup for _, setup in copies.values() if setup), None)
         good = setup is None or run_setup(setup, folder)
