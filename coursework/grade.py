@@ -3,10 +3,10 @@
     python coursework/grade.py SUBMISSIONS --assignment 1 --out DIR
 
 SUBMISSIONS is a folder of <id>.ipynb, as students or Canvas name them. Of a notebook only the code counts. It
-runs cell after cell; then it is asked what the hidden checks ask, and a process that has never seen its code judges the
-answers. DIR gets marks.csv, a text for each student in feedback/, Gradescope's format in gradescope/, what
-the notebooks printed in printed/ (for you: it may hold the inputs of hidden checks), and report.txt. It is
-written whole or not at all; a run that was killed is taken up again by the same command.
+runs cell after cell; then it is asked what the hidden checks ask, and a process that has never seen its code
+judges the answers. DIR gets marks.csv, a text for each student in feedback/, Gradescope's format in
+gradescope/, what the notebooks printed in printed/ (for you: it may hold the inputs of hidden checks), and
+report.txt. It is written whole or not at all; a run that was killed is taken up again by the same command.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import leaklib
 from grader.assignment import Assignment, read_assignment
 from grader.handed_in import ENDINGS, students
 from grader.judges import Judges
@@ -29,6 +28,8 @@ from grader.reports import feedback, gradescope, report
 from grader.sandbox import Limits, NoSandbox, check_outside
 from grader.trial import trial
 from grader.watch import Watch
+
+import leaklib
 from leaklib.challenge.files import write_whole
 from leaklib.challenge.publish import Workshop, workshop
 from leaklib.challenge.reports import canvas
@@ -74,7 +75,7 @@ def grade(
 
 
 def slots(jobs: int) -> list[int | None]:
-    """As whom submissions run that run at the same time. Apart, since the limit on processes counts by user."""
+    """As whom submissions run at the same time: apart, since the limit on processes counts by user."""
     if os.geteuid() != 0:
         return [None] * jobs
     first = 20_000 + os.getpid() % 1000 * 40  # another run of the grader has others, most likely
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("submissions", type=Path, help="a folder of <id>.ipynb")
     parser.add_argument("--assignment", required=True, help="its number, or a file of make coursework")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the results")
-    parser.add_argument("--roster", type=Path, help="a CSV with ids, or Canvas's gradebook: who else takes part")
+    parser.add_argument("--roster", type=Path, help="a CSV with ids, or Canvas's gradebook: who takes part")
     parser.add_argument("--seconds", type=float, default=300, help="processor time of one notebook")
     parser.add_argument("--memory", type=float, default=3, help="GB of memory of one notebook")
     parser.add_argument("--jobs", type=int, default=min(8, os.cpu_count() or 1), help="notebooks at a time")

@@ -1,4 +1,4 @@
-"""What a submission answered, read as data: safetensors whose header is checked before anything is read by it."""
+"""What a submission answered, read as data: safetensors whose header is checked before it is believed."""
 
 import json
 import math

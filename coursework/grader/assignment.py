@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Task:
-    """``probe`` is the source of a function that runs with the submission, ``judge`` of one that never does."""
+    """``probe`` is the source of a function that runs with a submission, ``judge`` of one that never does."""
 
     task: str
     title: str

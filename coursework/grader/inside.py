@@ -1,8 +1,8 @@
-"""What runs in the sandbox: the cells of one submission in order, then each task's probe. Reads no other file.
+"""What runs in the sandbox: the cells of one submission in order, then each task's probe.
 
-It shares its process with the submission, so nothing that it says is believed further than as this submission's
-own answer. In come two messages, the cells and, once these have run, the probes; out go one message once
-the limits hold, one after the cells and one after each probe: two lengths, big-endian, a head in JSON, a body in
+It shares its process with the submission, so all that it says is taken as this submission's own answer and
+no further. In come two messages: the cells, and once these have run the probes. Out go one when the limits
+hold, one after the cells and one after each probe: two lengths, big-endian, a head in JSON, a body in
 safetensors.
 """
 
@@ -189,7 +189,8 @@ def encoded(answers: dict) -> bytes:
     import torch
     from safetensors.torch import save
 
-    return save({str(name): torch.as_tensor(v).detach().cpu().clone().contiguous() for name, v in answers.items()})
+    tensors = {str(name): torch.as_tensor(value).detach().cpu() for name, value in answers.items()}
+    return save({name: tensor.clone().contiguous() for name, tensor in tensors.items()})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A process of the grader's own that judges answers: started as ``judging.py ASSIGNMENT.json``.
 
-It never sees a submission's code, only tensors. It is apart so that an answer over which a judge breaks or never
-comes to an end costs this answer's points and nothing else. In come messages, the task's number and its answers;
-out goes a line of JSON for each, the points or what was wrong.
+It never sees a submission's code, only tensors. It is apart so that an answer over which a judge breaks, or
+never comes to an end, costs this answer's points and nothing else. In come messages, the task's number and
+its answers; out goes a line of JSON for each, the points or what was wrong.
 """
 
 import json
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from grader.answers import check  # noqa: E402
-from grader.assignment import Task, read_assignment  # noqa: E402
+from grader.answers import check
+from grader.assignment import Task, read_assignment
 
 
 def main() -> None:

@@ -4,11 +4,10 @@ import builtins
 import json
 from dataclasses import asdict, dataclass
 
-from leaklib.challenge.files import shown
-
 from grader.assignment import Assignment, Task
 from grader.judges import Judges
 from grader.watch import Run
+from leaklib.challenge.files import shown
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One student: the ``file`` that counted, or a ``refusal`` of it; how its run ``ended``; ``notes`` on cells."""
+    """One student: the ``file`` that counted or a ``refusal``, how its run ``ended``, ``notes`` on its cells."""
 
     student: str
     file: str = ""

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from leaklib.challenge.reports import number
-
 from grader.assignment import Assignment
 from grader.outcome import Outcome
+from leaklib.challenge.reports import number
 
 
 def feedback(assignment: Assignment, outcome: Outcome) -> str:
@@ -54,7 +53,8 @@ def report(assignment: Assignment, outcomes: list[Outcome], others: Iterable[str
         points = [outcome.tasks[i].points for outcome in handed]
         full = sum(value == task.points for value in points)
         mean = sum(points) / max(1, len(points))
-        head.append(f"{task.task} {task.title}: {full} with all {number(task.points)} points, {mean:.1f} on average")
+        what = f"{full} with all {number(task.points)} points, {mean:.1f} on average"
+        head.append(f"{task.task} {task.title}: {what}")
     faults = [*others, *(line for outcome in outcomes for line in _faults(outcome))]
     return "\n".join([*head, "", *faults, "", *map(_line, outcomes)]) + "\n"
 

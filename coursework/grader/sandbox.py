@@ -1,9 +1,9 @@
 """The walls: what a submission sees of this machine, built with bubblewrap; and the refusal where that fails.
 
-Inside are the system's programs, this environment and leaklib, all read-only, and one folder in memory. There is
-no network, no home folder, no other submission, no judge, no device but a source of zeros and of randomness, no
-other process, and no way up: no capabilities, no new privileges, `syscalls.py`. Root, who is allowed to build this
-without further ado, becomes a user of no rights inside, one for each place at work.
+Inside are the system's programs, this environment and leaklib, all read-only, and one folder in memory. There
+is no network, no home folder, no other submission, no judge, no device but sources of zeros and of
+randomness, no other process, and no way up: no capabilities, no new privileges, the filter of `syscalls.py`.
+Root becomes a user of no rights inside; anyone else gets a user namespace, and is nobody there.
 """
 
 import importlib.util
@@ -16,11 +16,12 @@ from pathlib import Path
 from grader.syscalls import program
 
 INSIDE = Path(__file__).with_name("inside.py")
+DEVICES = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
 LIBRARY = "/library"  # where leaklib lies inside
 AWAY = (
     "No submission was run: {reason}. Submissions run only in a sandbox, which needs Linux with bubblewrap "
-    "(Debian, Ubuntu: apt install bubblewrap) and user namespaces; elsewhere, open this project in its dev container "
-    "(.devcontainer) or a virtual machine with Linux."
+    "(Debian, Ubuntu: apt install bubblewrap) and user namespaces; elsewhere open this project in the dev "
+    "container .devcontainer/grading, or in a virtual machine with Linux."
 )
 
 
@@ -33,7 +34,7 @@ class NoSandbox(RuntimeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use. ``seconds`` of processor time, all its processes together; ``memory`` in bytes."""
+    """What all processes of a submission together may use: ``seconds`` of processor time, sizes in bytes."""
 
     seconds: float = 300
     memory: int = 3 << 30
@@ -49,34 +50,36 @@ class Limits:
         return 3 * self.seconds + 10
 
     def inside(self, user: int | None) -> dict:
-        """What ``inside.py`` sets for each process: a first line of defence, the watch outside is the second."""
+        """What ``inside.py`` sets for each process: the first line of defense; the watch outside is the second."""
         return {
             "CPU": int(self.seconds) + 5, "DATA": self.memory, "AS": 2 * self.memory + (32 << 30),
-            "FSIZE": self.disk, "NOFILE": 256, "NPROC": self.processes, "user": user, "piece": self.seconds / 3,
-            "library": LIBRARY,
+            "FSIZE": self.disk, "NOFILE": 256, "NPROC": self.processes, "user": user,
+            "piece": self.seconds / 3, "library": LIBRARY,
         }  # fmt: skip
 
 
 def command(limits: Limits, filter_at: int) -> list[str]:
-    """How to start ``inside.py`` behind the walls. ``filter_at`` is the descriptor with the filter of calls."""
+    """How to start ``inside.py`` behind the walls. From the descriptor ``filter_at`` comes the filter."""
     bwrap = shutil.which("bwrap")
     if sys.platform != "linux" or bwrap is None:
-        raise NoSandbox("this is not Linux" if sys.platform != "linux" else "bubblewrap (bwrap) is not installed")
+        raise NoSandbox(
+            "bubblewrap (bwrap) is not installed" if sys.platform == "linux" else "this is not Linux"
+        )
     tmp = ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", "/tmp"]
     return [
         # Should the machine run out of memory, its kernel ends a submission first.
         "/bin/sh", "-c", 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"', "sh",
         bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
-        "--die-with-parent", "--new-session", "--hostname", "sandbox", "--seccomp", str(filter_at), *identity(),
-        *folders(), "--dir", "/dev", *_bound("--dev-bind", ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]),
+        "--die-with-parent", "--new-session", "--hostname", "sandbox", "--seccomp", str(filter_at),
+        *identity(), *folders(), "--dir", "/dev", *_bound("--dev-bind", DEVICES),
         "--dir", "/proc", *_bound("--ro-bind", ["/proc/cpuinfo", "/proc/meminfo"]),
-        "--ro-bind", str(INSIDE), "/inside.py", *tmp, "--remount-ro", "/",
-        "--clearenv", *environment(), "--chdir", "/tmp", sys.executable, "-I", "-B", "-X", "utf8", "/inside.py",
+        "--ro-bind", str(INSIDE), "/inside.py", *tmp, "--remount-ro", "/", "--clearenv", *environment(),
+        "--chdir", "/tmp", sys.executable, "-I", "-B", "-X", "utf8", "/inside.py",
     ]  # fmt: skip
 
 
 def identity() -> list[str]:
-    """Root needs no user namespace, and leaves root inside.py; anyone else gets one, as a user of no rights."""
+    """Root needs no user namespace, and becomes someone else in ``inside.py``; anyone else gets one."""
     if os.geteuid() == 0:
         return ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     return ["--unshare-user", "--uid", "65534", "--gid", "65534"]
@@ -84,7 +87,8 @@ def identity() -> list[str]:
 
 def visible() -> list[Path]:
     """The folders of this machine that a submission can read: programs and packages."""
-    prefixes = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
+    python = Path(sys.executable).resolve().parents[1]
+    prefixes = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix), python}
     return sorted(p for p in prefixes if not any(q in p.parents for q in prefixes))
 
 
@@ -110,7 +114,7 @@ def folders() -> list[str]:
         elif path.is_dir():
             words += ["--ro-bind", str(path), str(path)]
     words += ["--perms", "0755", "--dir", LIBRARY, "--ro-bind", str(leaklib()), f"{LIBRARY}/leaklib"]
-    return words + ["--perms", "0755", "--dir", "/etc", *_bound("--ro-bind", ["/etc/ld.so.cache"])]
+    return [*words, "--perms", "0755", "--dir", "/etc", *_bound("--ro-bind", ["/etc/ld.so.cache"])]
 
 
 def _bound(how: str, paths: list[str]) -> list[str]:
@@ -127,7 +131,7 @@ def environment() -> list[str]:
 
 
 def check_outside(paths: list[Path]) -> None:
-    """NoSandbox if one of ``paths``, which no submission may see, lies in a folder that each of them can read."""
+    """NoSandbox if one of ``paths``, which no submission may see, lies where submissions can read."""
     for path in paths:
         for folder in [*visible(), leaklib()]:
             if path.resolve().is_relative_to(folder.resolve()):

@@ -30,7 +30,7 @@ assert os.statvfs("/tmp").f_blocks * os.statvfs("/tmp").f_frsize <= {disk}, "the
 
 
 def trial(limits: Limits, user: int | None, uid: int, hidden: list[Path]) -> None:
-    """NoSandbox, with what is possible inside and should not be. ``hidden`` are files that must not be seen."""
+    """NoSandbox, with what is possible inside and should not be. ``hidden`` are paths to be out of sight."""
     code = TRIES.format(
         uid=uid,
         hidden=[str(path.resolve()) for path in hidden],

@@ -1,4 +1,4 @@
-"""Runs one submission behind the walls and watches it: time, memory, files, output. What comes out is data."""
+"""Runs one submission behind the walls and watches what it uses and says. What comes out of it is data."""
 
 import contextlib
 import json
@@ -10,9 +10,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from grader.sandbox import Limits, NoSandbox, command, filter_pipe
+from grader.usage import usage
 
 EVERY = 0.2  # seconds between two looks at what is used
 KEPT = 20_000  # bytes of print output that are kept
@@ -22,7 +22,7 @@ NOTES, NOTE = 50, 400  # how many notes of a submission are kept, and how long
 
 @dataclass
 class Run:
-    """What a submission gave. ``notes`` were received before the first probe went in: they know no hidden input.
+    """What a submission gave. ``notes`` came out before the first probe went in: they know no hidden input.
 
     ``ended`` is the sentence for a submission that was stopped, or that stopped before its last probe.
     """
@@ -57,7 +57,7 @@ class Watch:
                 self._register(selector)
                 self._loop(selector)
             finally:
-                self.process.send_signal(signal.SIGKILL)  # with it ends its namespace of processes, all of them
+                self.process.send_signal(signal.SIGKILL)  # and with it ends its whole namespace of processes
         if not self.ready:
             said = self.found.printed.decode(errors="replace").strip().partition("\n")[0]
             raise NoSandbox(f"it could not be set up ({said or self.found.ended})")
@@ -162,24 +162,3 @@ def _registered(selector: selectors.BaseSelector) -> list:
 def _message(content: dict) -> bytes:
     data = json.dumps(content).encode()
     return struct.pack(">I", len(data)) + data
-
-
-def usage(root: int) -> tuple[float, int, int]:
-    """Of a process and all below it: processor seconds, resident bytes, and files in the last one's ``/tmp``."""
-    stats, below = {}, dict[int, list[int]]()
-    for folder in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(folder)
-            words = Path("/proc", folder, "stat").read_text(errors="replace").rpartition(")")[2].split()
-            stats[pid] = words
-            below.setdefault(int(words[1]), []).append(pid)
-    own = [root] if root in stats else []
-    for pid in own:
-        own += below.get(pid, [])
-    ticks = sum(int(word) for pid in own for word in stats[pid][11:15])
-    pages = sum(int(stats[pid][21]) for pid in own)
-    files = 0
-    with contextlib.suppress(OSError):  # gone meanwhile
-        disk = os.statvfs(f"/proc/{own[-1]}/root/tmp") if len(own) > 2 else None
-        files = disk.f_files - disk.f_ffree if disk else 0
-    return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"), files
