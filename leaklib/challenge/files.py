@@ -16,7 +16,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path`` in one step: at no moment can anyone read a part of it.
 
     Whatever stood there is replaced; a link is replaced, not followed. OSError where that is not possible,
-    and then ``path`` is as it was.
+    and then ``path`` is as it was. ``sync_folder`` makes the name last, once for many files.
     """
     part = path.with_name(f".{path.name}{PART}")
     part.unlink(missing_ok=True)
@@ -29,7 +29,6 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:  # also an interrupt from the keyboard: nothing half-written stays
         part.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -38,7 +38,7 @@ def read_key(path: str | Path) -> bytes:
 
 
 def make_key(path: str | Path) -> bytes:
-    """A new key file that only its owner may read: 32 random bytes in hex. FileExistsError if there is one."""
+    """A new key file for its owner alone: 32 random bytes in hex. FileExistsError if there is one."""
     key = secrets.token_hex(32).encode()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(key + b"\n")

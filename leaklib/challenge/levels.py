@@ -16,7 +16,7 @@ from torch import nn
 from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.attacks.recursive import Recursive
 from leaklib.challenge import keys
-from leaklib.challenge.secrets import phrases, pictures
+from leaklib.challenge.victims import phrases, pictures
 from leaklib.client import FedSGD, share
 from leaklib.mechanisms.identity import Identity
 from leaklib.models.lenet import LeNet
@@ -25,15 +25,15 @@ from leaklib.models.parts.build import Architecture
 from leaklib.types import Attack, Batch, ClientStep, Mechanism, Update
 
 COLOR, CLASSES = (3, 16, 16), 10
+GRADIENT = FedSGD()
 
 
 @dataclass(frozen=True)
 class Level:
-    """One task: ``num_examples`` of ``input_shape``, of which the client's update is all that is seen.
+    """One task: ``num_examples`` of ``input_shape``, of which only the client's update is seen.
 
-    ``input_shape`` is that of one example: channels, height and width, or for text (positions,), int64 tokens.
-    ``labels`` says how the labels of the examples are: each drawn for itself, all different or all the same.
-    ``attack`` is the reference: it gets full marks from what a student receives. Of ``points``,
+    ``input_shape`` is that of one example: channels, height and width, or for text (positions,), int64
+    tokens. ``labels`` says whether each is drawn for itself, or all are different, or the same. ``attack`` is the reference: it gets full marks from what a student receives. Of ``points``,
     ``label_points`` are for the labels. ``bands`` are the dB that a picture must reach, lowest first, for
     equal shares of the rest.
     """
@@ -47,7 +47,7 @@ class Level:
     num_examples: int = 1
     input_shape: tuple[int, ...] = COLOR
     labels: Literal["any", "different", "same"] = "any"
-    step: ClientStep = FedSGD()
+    step: ClientStep = GRADIENT
     mechanism: Mechanism = Identity()
     label_points: int = 2
     bands: tuple[float, ...] = (20.0, 26.0)

@@ -2,7 +2,7 @@
 
 A picture counts from the first band on, which lies above what a gray picture scores on that very picture:
 
-    a band's threshold = max(its dB, gray floor + its margin),   margin 3 dB for the first, 6 for the second, …
+    a band's threshold = max(its dB, gray floor + its margin),   the margin 3 dB for the first, 6 for the next
 
 Texts count by the share of their tokens that is right, from what the words in random order would give on.
 Examples are matched first: a batch has no order.
@@ -22,8 +22,8 @@ KNOWN = 2  # positions of a phrase that the words alone give on average: <next>,
 class Marks:
     """Points of one answer, of the level's ``points``: for ``labels`` and for ``inputs``, both together.
 
-    For each true example, in the batch's order, ``reached`` is the PSNR in dB or the token accuracy, ``floor``
-    what a gray picture, or words in random order, score there, and ``bands`` the thresholds, lowest first.
+    For each true example, in the batch's order, ``reached`` is the PSNR in dB or the token accuracy,
+    ``floor`` what a gray picture, or words in random order, score there, and ``bands`` the thresholds, lowest first.
     ``labels_right`` of the ``num_examples`` labels were right, counted without regard to order.
     """
 

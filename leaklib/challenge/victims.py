@@ -38,7 +38,7 @@ def _picture(source: Stream, photos: Photos) -> Float[Tensor, "channels size siz
 
 
 def phrases(source: Stream, count: int, length: int) -> Batch:
-    """``count`` phrases of ``length`` words: the last one is the label, and ``<next>`` stands in its place."""
+    """``count`` phrases of ``length`` words: the last is the label, and ``<next>`` stands in its place."""
     vocabulary = Sentences().vocabulary
     end, words = vocabulary.index("<next>"), [i for i, word in enumerate(vocabulary) if len(word) > 2]
     words = [i for i in words if vocabulary[i].isalpha()]
