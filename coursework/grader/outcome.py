@@ -22,7 +22,7 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One student: the ``file`` that counted or a ``refusal``, how its run ``ended``, ``notes`` on its cells."""
+    """One student: the ``file`` that counted, a ``refusal``, how its run ``ended``, ``notes`` on cells."""
 
     student: str
     file: str = ""

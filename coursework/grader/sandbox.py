@@ -50,7 +50,7 @@ class Limits:
         return 3 * self.seconds + 10
 
     def inside(self, user: int | None) -> dict:
-        """What ``inside.py`` sets for each process: the first line of defense; the watch outside is the second."""
+        """What ``inside.py`` sets for each process, the first line of defense; the watch is the second."""
         return {
             "CPU": int(self.seconds) + 5, "DATA": self.memory, "AS": 2 * self.memory + (32 << 30),
             "FSIZE": self.disk, "NOFILE": 256, "NPROC": self.processes, "user": user,

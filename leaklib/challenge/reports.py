@@ -28,11 +28,13 @@ def cell(text: str) -> str:
     return f"'{text}" if text.lstrip()[:1] in tuple("=+-@") else text
 
 
-def canvas(students: list[Student], outcomes: list[Outcome], levels: Iterable[Level]) -> str:
+def canvas(
+    students: list[Student], outcomes: list[Outcome], levels: Iterable[Level], title: str = ASSIGNMENT
+) -> str:
     """A gradebook in Canvas's layout: the points of each student, none where the grader itself failed."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*CANVAS, ASSIGNMENT])
+    writer.writerow([*CANVAS, title])
     writer.writerow(["    Points Possible", "", "", "", "", number(sum(level.points for level in levels))])
     for student, outcome in zip(students, outcomes, strict=True):
         known = (
