@@ -48,7 +48,8 @@ def read_assignment(path: Path) -> Assignment:
     """What ``make coursework`` wrote. ValueError with one sentence where it is not there or not that."""
     try:
         read = json.loads(path.read_text(encoding="utf8"))
-        tasks = [Task(**{key: task[key] for key in Task.__annotations__}) for task in read["tasks"]]
+        fields = ("task", "title", "probe", "judge")
+        tasks = [Task(**{f: task[f] for f in fields}, points=float(task["points"])) for task in read["tasks"]]
         assignment = Assignment(read["assignment"], read["title"], tasks, path)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is not there: run `make coursework` first") from error

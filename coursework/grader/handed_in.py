@@ -1,5 +1,6 @@
 """Who takes part where there is no roster: whoever's id is the name of a notebook."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ ENDINGS = (".ipynb",)
 
 def students(folder: Path) -> list[Student]:
     """One for each id among the names of notebooks: ``alice``, ``alice-2`` and ``ALICE`` are one student."""
-    stems = sorted(path.stem for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
-    names = {id.lower(): id for id in reversed([_plain(stem) for stem in stems]) if ID.fullmatch(id)}
-    kept = [id for low, id in sorted(names.items()) if not _is_later(low, names)]
+    names = os.listdir(folder) if folder.is_dir() else []
+    stems = sorted(Path(name).stem for name in names if Path(name).suffix.lower() in ENDINGS)
+    ids = {id.lower(): id for id in reversed([_plain(stem) for stem in stems]) if ID.fullmatch(id)}
+    kept = [id for low, id in sorted(ids.items()) if not _is_later(low, ids)]
     return [Student(id, id, {"id": id}) for id in kept]
 
 
@@ -22,5 +24,5 @@ def _plain(stem: str) -> str:
     return next((reading.id for reading in readings(stem) if reading.user is not None), stem)
 
 
-def _is_later(name: str, names: Iterable[str]) -> bool:
-    return any(reading.id in names for reading in readings(name) if reading.number > 1)
+def _is_later(id: str, ids: Iterable[str]) -> bool:
+    return any(reading.id in ids for reading in readings(id) if reading.number > 1)

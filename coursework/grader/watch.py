@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import struct
 import subprocess
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from grader.sandbox import Limits, NoSandbox, command, filter_pipe
-from grader.usage import usage
+from grader.usage import end, usage
 
 EVERY = 0.2  # seconds between two looks at what is used
 KEPT = 20_000  # bytes of print output that are kept
@@ -57,7 +56,7 @@ class Watch:
                 self._register(selector)
                 self._loop(selector)
             finally:
-                self.process.send_signal(signal.SIGKILL)  # and with it ends its whole namespace of processes
+                end(self.process.pid)
         if not self.ready:
             said = self.found.printed.decode(errors="replace").strip().partition("\n")[0]
             raise NoSandbox(f"it could not be set up ({said or self.found.ended})")
@@ -115,7 +114,7 @@ class Watch:
         self.buffer += data
         if self.received > self.limits.answers:
             self.found.ended = f"answered with more than {self.limits.answers:,} bytes"
-        while not self.found.ended and len(self.buffer) >= 8:
+        while not self.found.ended and not self._complete() and len(self.buffer) >= 8:
             head, body = struct.unpack(">II", self.buffer[:8])
             if head > HEAD or body > self.limits.answers:
                 self.found.ended = "wrote into the channel of its answers"
@@ -145,14 +144,14 @@ class Watch:
 
     def _over(self) -> str:
         """Which limit is passed, if one is."""
-        seconds, memory, files = usage(self.process.pid)
-        if seconds > self.limits.seconds:
+        used = usage(self.process.pid, self.limits.memory)
+        if used.seconds > self.limits.seconds:
             return f"took more than {self.limits.seconds:g} s of processor time"
-        if memory > self.limits.memory:
-            return f"took more than {self.limits.memory / 2**30:g} GB of memory"
-        if files > self.limits.files:
+        if used.memory > self.limits.memory:
+            return f"took more than {self.limits.memory >> 20:,} MB of memory"
+        if used.files > self.limits.files:
             return f"made more than {self.limits.files:,} files"
-        return f"took more than {self.limits.wall:g} s" if time.monotonic() > self.until else ""
+        return f"took more than {self.limits.wall:g} s on the clock" if time.monotonic() > self.until else ""
 
 
 def _registered(selector: selectors.BaseSelector) -> list:

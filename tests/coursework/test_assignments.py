@@ -8,8 +8,9 @@ import io
 from functools import cache
 from pathlib import Path
 
-import coursework
 import pytest
+
+import coursework
 
 VARIANTS = Path(__file__).parent / "variants"
 NAMES = sorted(path.stem for path in coursework.SOURCES.glob("*.ipynb"))
