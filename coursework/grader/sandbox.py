@@ -47,7 +47,7 @@ class Limits:
 
     @property
     def wall(self) -> float:
-        """Seconds on the clock: three times as many, since others use the processors, too, and the start's."""
+        """Seconds on the clock: three times as many, since others use the processors, too, and a start."""
         return 3 * self.seconds + self.slack
 
     def inside(self, user: int | None) -> dict:

@@ -36,7 +36,7 @@ def end(root: int) -> None:
 
 
 def family(root: int) -> dict[int, list[str]]:
-    """The process ``root`` and all below it, each with the words of its ``/proc/PID/stat`` from the third on."""
+    """The process ``root`` and all below it, with the words of their ``/proc/PID/stat`` from the third on."""
     stats, below = {}, dict[int, list[int]]()
     for folder in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):  # no process, or one that has just ended

@@ -97,7 +97,7 @@ class Watch:
         try:
             self.outgoing = self.outgoing[os.write(self.process.stdin.fileno(), self.outgoing) :]
         except OSError:
-            return False  # it will be seen to have ended
+            self.outgoing = b""  # it has ended, or does not want to be asked
         return bool(self.outgoing)
 
     def _print(self) -> bool:

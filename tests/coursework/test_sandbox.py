@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[2] / "coursework"))
 from grader import sandbox, syscalls
 from grader.sandbox import Limits, NoSandbox
 from grader.trial import trial

@@ -1,4 +1,4 @@
-"""A class's notebooks, from a folder to marks: three qualities, what editors do to notebooks, and hostile files."""
+"""A class's notebooks, from a folder to marks: three qualities, what editors do to them, hostile files."""
 
 import csv
 import json
@@ -11,9 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "coursework")]
 from grade import grade
 from grader.answers import check
 from grader.assignment import Task, read_assignment
@@ -23,6 +20,7 @@ from grader.outcome import Outcome
 from grader.sandbox import Limits
 from grader_tools import DOUBLE, SQUARE, SQUARE_HALF, TASKS, notebook, write_assignment
 
+ROOT = Path(__file__).parents[2]
 walls = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("bwrap") is None,
     reason="submissions run only under bubblewrap, which is not here",
@@ -88,7 +86,8 @@ HOSTILE = {  # notebooks worth nothing, and what the report says of each
     "silent": (notebook(), "0 points: silent.ipynb has no code cell"),
     "long": (
         notebook("x" * (2 << 20)),
-        "0 points: long.ipynb has 1 code cells with 2,097,152 characters; at most 1,000 and 1,048,576 are run",
+        "0 points: long.ipynb has 1 code cells with 2,097,152 characters; at most 1,000 and 1,048,576 "
+        "are run",
     ),
 }
 
