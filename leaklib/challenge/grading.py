@@ -5,15 +5,11 @@ file. It is kept at once, and taken again by a later run if all of that is as it
 """
 
 import json
-import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
-
-import joblib
 
 import leaklib
 from leaklib.challenge import keys
@@ -26,6 +22,7 @@ from leaklib.challenge.pages.leaderboard import leaderboard
 from leaklib.challenge.publish import Workshop, workshop
 from leaklib.challenge.reports import canvas, gradescope, lines, report
 from leaklib.challenge.roster import Student, read_roster
+from leaklib.challenge.side_by_side import PROCESSES, side_by_side
 from leaklib.challenge.submissions import Line, Submission, collect
 
 FEW = 50  # students that are graded before another process would have started
@@ -43,7 +40,7 @@ class Task:
 
 
 def grade(
-    submissions: Path, key: Path, roster: Path, out: Path, *, reveal: bool = False, jobs: int = 2
+    submissions: Path, key: Path, roster: Path, out: Path, *, reveal: bool = False, jobs: int = PROCESSES
 ) -> int:
     """Grade everything in the folder ``submissions`` and put the results at ``out``, whole or not at all.
 
@@ -60,7 +57,8 @@ def grade(
         for path in place.kept.glob("*.json"):
             if path.stem not in group.ids:
                 path.unlink()
-        done = dict(_progress(_side_by_side(tasks, jobs), len(tasks)))
+        calls = [(task,) for task in tasks]
+        done = dict(side_by_side(work, calls, doing="graded", n_jobs=min(jobs, 1 + len(calls) // FEW)))
         outcomes = [done[id][0] for id in group.ids]
         written = {name: digest for _, pages in done.values() for name, digest in pages.items()}
         _finish(place, group, students, outcomes, lines(students, outcomes, others), written)
@@ -69,20 +67,6 @@ def grade(
 
 Done = tuple[str, tuple[Outcome, dict[str, str]]]
 """An id, its outcome, and its pages by name with their SHA-256."""
-
-
-def _side_by_side(tasks: list[Task], jobs: int) -> Iterable[Done]:
-    jobs = min(jobs, 1 + len(tasks) // FEW)
-    workers = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=4)
-    return cast(Iterable[Done], workers(joblib.delayed(work)(task) for task in tasks))
-
-
-def _progress(done: Iterable[Done], count: int) -> Iterator[Done]:
-    """The same, with a line that says how far it is."""
-    for i, one in enumerate(done, 1):
-        end = "\n" if i == count else ""
-        print(f"\r{i} of {count} students graded", end=end, file=sys.stderr, flush=True)
-        yield one
 
 
 def work(task: Task) -> Done:

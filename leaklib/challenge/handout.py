@@ -1,4 +1,4 @@
-"""What a student receives: one safetensors file with a client's update for every level, and all that is public.
+"""What a student receives: one safetensors file with each level's update, and all that is public.
 
     <level>/update/<parameter>, <level>/model/<parameter>     float32 tensors
     metadata: format, version, student, and for each level JSON with what the protocol makes public
@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from leaklib.challenge.files import read_capped
 from leaklib.challenge.levels import LEVELS, Level
 from leaklib.client import FedAvg, FedSGD
 from leaklib.mechanisms.identity import Identity
@@ -32,7 +33,7 @@ from leaklib.named import fingerprint
 from leaklib.types import Update
 
 FORMAT = "leaklib challenge"
-LARGEST = 16 << 20  # bytes of a file that is read
+LARGEST = 16 << 20  # bytes
 PARTS = {c.__name__: c for c in (LeNet, Mlp, TinyTransformer, FedSGD, FedAvg, Identity, Quantize, TopK)}
 
 
@@ -67,36 +68,50 @@ def version() -> str:
 
 
 def received(path: str | Path) -> dict[str, tuple[nn.Module, Update]]:
-    """By level the network and the update that a student's file holds: all that an attack may use.
+    """By level the network and the update in a student's file: all that an attack may use.
 
     ValueError if the file is not one of this challenge, or not all of one.
     """
-    path = Path(path)
-    if not path.is_file() or path.is_symlink():
-        raise ValueError(f"there is no file {path} of a student's")
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path} must have at most {LARGEST} bytes to be a student's file")
+    return read(_content(Path(path)))
+
+
+def read(data: bytes) -> dict[str, tuple[nn.Module, Update]]:
+    """The same from the content of the file."""
+    facts = _facts(data)
+    if facts.get("version") != version():
+        raise ValueError(
+            f"the file is of version {facts.get('version')} of the challenge, this leaklib has {version()}: "
+            "use the one that the course names"
+        )
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = file.metadata() or {}
-            if facts.get("format") != FORMAT or facts.get("version") != version():
-                raise ValueError(
-                    f"expected a file of {FORMAT} {version()}, got "
-                    f"{facts.get('format', 'no format')} {facts.get('version', '')}"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = load(data)
         return {level.name: _rebuilt(level.name, facts, tensors) for level in LEVELS}
     except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read, get it from the instructor again: {error}") from error
+        raise ValueError(f"the file is damaged, get it from the instructor again: {error}") from error
 
 
 def owner(path: str | Path) -> str:
     """The student whose file this is. ValueError as for ``received``."""
+    return _facts(_content(Path(path)))["student"]
+
+
+def _content(path: Path) -> bytes:
     try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {})["student"]
-    except (SafetensorError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is not a student's file of {FORMAT}: {error}") from error
+        return read_capped(path, LARGEST)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
+
+
+def _facts(data: bytes) -> dict[str, str]:
+    """The metadata. ValueError unless this is a file of the challenge."""
+    try:
+        size = int.from_bytes(data[:8], "little")
+        facts = json.loads(data[8 : 8 + size])["__metadata__"]
+        if facts["format"] == FORMAT and facts["student"]:
+            return facts
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(f"expected a student's file of the {FORMAT}, as the instructor gave it away")
 
 
 def described(part: Any) -> dict[str, dict[str, Any]]:
@@ -123,6 +138,7 @@ def _rebuilt(level: str, facts: Mapping[str, str], tensors: Mapping[str, Tensor]
     )
     model = _built(own["network"]).build(0)
     model.load_state_dict(weights)
+    sent = {name: sent[name] for name, _ in model.named_parameters()}  # the file has an order of its own
     labels = None if own["labels"] is None else torch.tensor(own["labels"])
     mechanism = _built(own["mechanism"])
     return model, Update(

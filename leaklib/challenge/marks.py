@@ -23,8 +23,8 @@ class Marks:
     """Points of one answer, of the level's ``points``: for ``labels`` and for ``inputs``, both together.
 
     For each true example, in the batch's order, ``reached`` is the PSNR in dB or the token accuracy,
-    ``floor`` what a gray picture, or words in random order, score there, and ``bands`` the thresholds, lowest first.
-    ``labels_right`` of the ``num_examples`` labels were right, counted without regard to order.
+    ``floor`` what a gray picture, or words in random order, score there, and ``bands`` the thresholds, lowest
+    first. ``labels_right`` of the ``num_examples`` labels were right, counted without regard to order.
     """
 
     points: float

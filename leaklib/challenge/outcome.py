@@ -46,7 +46,7 @@ class Outcome:
 
     @property
     def points(self) -> float:
-        return round(sum(standing.points for standing in self.levels.values()), 2)
+        return round(sum((standing.points for standing in self.levels.values()), 0.0), 2)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)

@@ -17,7 +17,7 @@ from leaklib.challenge.submissions import Line
 ASSIGNMENT = "Steal your picture back"
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """Points as people write them: 2, 2.5."""
     return f"{value:g}"
 
@@ -105,8 +105,8 @@ def reached(level: Level, standing: Standing, i: int) -> str:
     value, floor, bands = standing.reached[i], standing.floor[i], standing.bands[i]
     if level.is_text:
         return f"{value:.0%} of the tokens; the words in random order give {floor:.0%}, all points need {bands[-1]:.0%}"
-    needed = " and ".join(f"{band:.1f}" for band in bands)
-    return f"{decibel(value)}; a gray picture has {floor:.1f} dB, points begin at {needed} dB"
+    needed = " and at ".join(f"{band:.1f}" for band in bands)
+    return f"{decibel(value)}; a gray picture has {floor:.1f} dB, there are points at {needed} dB"
 
 
 def decibel(value: float) -> str:

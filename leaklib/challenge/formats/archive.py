@@ -10,8 +10,8 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from typing import IO
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def _claim(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Claim:
     try:
         _check(member)
         with archive.open(member) as file:
-            descr, fortran, shape = _header(file)
+            descr, fortran, shape = _header(file.read)
     except FAULTS as error:
         return Claim(f"nothing readable ({shown(str(error))})", None, partial(_values, archive, member))
     except ValueError as error:
@@ -74,15 +74,15 @@ def _check(member: zipfile.ZipInfo) -> None:
         raise ValueError("no npy file")
 
 
-def _header(file: IO[bytes]) -> tuple[str, bool, tuple[int, ...]]:
-    """dtype, order and shape of an npy file, which is left where its values begin."""
-    start = file.read(8)
+def _header(read: Callable[[int], bytes]) -> tuple[str, bool, tuple[int, ...]]:
+    """dtype, order and shape of an npy file, of which ``read`` then gives the values."""
+    start = read(8)
     if start[:6] != b"\x93NUMPY" or len(start) < 8 or start[6] not in (1, 2):
         raise ValueError("no npy file")
-    length = int.from_bytes(file.read(2 if start[6] == 1 else 4), "little")
+    length = int.from_bytes(read(2 if start[6] == 1 else 4), "little")
     if length > HEADER:
         raise ValueError(f"a header of {length:,} bytes, of which at most {HEADER:,} are read")
-    found = NPY.fullmatch(file.read(length))
+    found = NPY.fullmatch(read(length))
     if found is None:
         raise ValueError("an npy file whose header numpy did not write")
     descr, order, shape = (part.decode() for part in found.groups())
@@ -93,7 +93,7 @@ def _values(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> byt
     """The ``size`` bytes behind the header. What the archive says of their number plays no part."""
     try:
         with archive.open(member) as file:
-            _header(file)
+            _header(file.read)
             values = file.read(size)
             rest = file.read(1)  # the end, where zipfile compares the checksum
     except FAULTS as error:

@@ -49,13 +49,18 @@ def claims(data: bytes) -> dict[str, Claim]:
 
 def _header(text: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_once)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_int=_integer)
     # RecursionError: brackets within brackets, a thousand deep.
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError("is no safetensors file: its header is not JSON") from error
     if not isinstance(header, dict):
         raise ValueError("is no safetensors file: its header is not a table of names")
     return header
+
+
+def _integer(text: str) -> int:
+    """What no file can have as a size or a place is -1: Python refuses to read numbers of many digits."""
+    return int(text) if len(text) < 19 else -1
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

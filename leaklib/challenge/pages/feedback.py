@@ -56,10 +56,7 @@ def _section(
     if sentence := stands(level, standing):
         lines.append(f'<p class="fault">{escape(sentence)}</p>')
     if standing.state == "marked":
-        points = f"{number(standing.label_points)} of {level.label_points} points"
-        lines.append(f"<p>Labels: {standing.labels_right} of {level.num_examples} right, {points}.</p>")
-        points = f"{number(standing.input_points)} of {level.points - level.label_points} points"
-        lines.append(f"<p>{'Text' if level.is_text else 'Pictures'}: {points}.</p>")
+        lines.append(f"<p>{_sums(level, standing)}</p>")
     given = answer if isinstance(answer, Answer) else None
     lines += [_example(level, standing, i, given, truth) for i in range(level.num_examples)]
     if step := next_step(level, standing):
@@ -70,6 +67,16 @@ def _section(
         + "\n".join(line for line in lines if line)
         + "\n</section>\n"
     )
+
+
+def _sums(level: Level, standing: Standing) -> str:
+    """What labels and inputs gave."""
+    several = "s" * (level.num_examples > 1)
+    right = f"{standing.labels_right} of {level.num_examples} right" if several else ""
+    right = right or ("right" if standing.labels_right else "wrong")
+    labels = f"Label{several}: {right}, {number(standing.label_points)} of {level.label_points} points."
+    points = f"{number(standing.input_points)} of {level.points - level.label_points} points"
+    return f"{labels} {'Phrase' if level.is_text else 'Picture'}{several}: {points}."
 
 
 def _example(level: Level, standing: Standing, i: int, answer: Answer | None, truth: Batch | None) -> str:

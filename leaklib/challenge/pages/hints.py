@@ -31,9 +31,13 @@ INPUTS = {
     "text": "Rows of the embedding's gradient are zero for words that do not occur. Find the words first, then "
     "their order, by what each position's gradient says.",
 }
-SHARPER = (
-    "The picture is there, and not yet sharp. Go on until the loss is a millionth of what a gray picture scores, "
-    "start more often, and compare what exactly was sent."
+SHARPER = {
+    "linear": "The picture is there, and not yet exact. Divide where the bias gradient is largest: there, rounding "
+    "does the least harm."
+}
+SEARCHED = (
+    "The picture is there, and not yet sharp. Search longer and from more starts, and compare with exactly what "
+    "was sent: the loss of the true picture is lower than yours."
 )
 ORDER = "The words are there, and not all in their place: compare the update of each order that is left."
 
@@ -58,4 +62,4 @@ def next_step(level: Level, standing: Standing) -> str:
             if known
             else INPUTS.get(level.name, "Search for inputs whose update is the one you received.")
         )
-    return ORDER if level.is_text else SHARPER
+    return ORDER if level.is_text else SHARPER.get(level.name, SEARCHED)
