@@ -31,7 +31,6 @@ class Outcome:
     notes: tuple[str, ...] = ()
     tasks: tuple[TaskOutcome, ...] = ()
     printed: str = ""
-    broken: str = ""  # of the challenge's outcomes, with whom this shares the writer of marks
 
     @property
     def points(self) -> float:
