@@ -62,7 +62,7 @@ def grade(
     task = read_assignment(assignment)
     people = read_roster(roster) if roster else students(submissions)
     handed, others = collect(submissions, people, ENDINGS)
-    hidden = [path for path in (submissions, assignment, out, roster) if path]
+    hidden = [path for path in (submissions, assignment, out, roster, ROOT / "coursework") if path]
     check_outside(hidden)
     users = slots(jobs)
     trial(limits, users[0], os.getuid(), [path for path in hidden if path.exists()])

@@ -24,7 +24,7 @@ class Verdict:
 class Judges:
     """All judges of one assignment; a context. ``seconds`` on the clock are given to each answer."""
 
-    def __init__(self, assignment: Path, seconds: float = 120) -> None:
+    def __init__(self, assignment: Path, seconds: float = 60) -> None:
         self.assignment, self.seconds = assignment, seconds
         self.lock, self.process = threading.Lock(), None
 

@@ -8,6 +8,7 @@ its answers; out goes a line of JSON for each, the points or what was wrong.
 import json
 import math
 import os
+import resource
 import struct
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from grader.answers import check
 from grader.assignment import Task, read_assignment
 
+MEMORY = 4 << 30  # bytes: an answer of strange shape can make a judge want much
+
 
 def main() -> None:
     import torch
@@ -23,6 +26,7 @@ def main() -> None:
     channel = os.dup(1)
     os.dup2(2, 1)  # what a judge prints is no verdict
     torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     tasks = {task.task: task for task in read_assignment(Path(sys.argv[1])).tasks}
     while len(lengths := sys.stdin.buffer.read(8)) == 8:
         name, body = struct.unpack(">II", lengths)

@@ -33,6 +33,11 @@ class Outcome:
     printed: str = ""
 
     @property
+    def ending(self) -> str:
+        """How its run ended, without the number that a submission chooses: it could be a message."""
+        return self.ended.partition(" (")[0]
+
+    @property
     def points(self) -> float:
         return round(sum(task.points for task in self.tasks), 2)
 
@@ -67,7 +72,8 @@ def _task(task: Task, run: Run, judges: Judges) -> TaskOutcome:
         kind, text = run.errors[task.task]
         return TaskOutcome(task.task, 0.0, _raised(task, kind, text), shown(f"{kind}: {text}", 300))
     if task.task not in run.answers:
-        return TaskOutcome(task.task, 0.0, f"Not checked: your notebook {run.ended}.")
+        ending = run.ended.partition(" (")[0]
+        return TaskOutcome(task.task, 0.0, f"Not checked: your notebook {ending}.")
     verdict = judges(task.task, run.answers[task.task])
     if verdict.fault:
         says = "Your answer has not the form that the task asks for."

@@ -21,7 +21,7 @@ def feedback(assignment: Assignment, outcome: Outcome) -> str:
     if outcome.notes or outcome.ended:
         lines += ["", "While your notebook ran"]
         lines += [f"    {note}" for note in outcome.notes]
-        lines += [f"    It {outcome.ended}."] if outcome.ended else []
+        lines += [f"    It {outcome.ending}."] if outcome.ended else []
     return "\n".join(lines) + "\n"
 
 
@@ -37,7 +37,7 @@ def gradescope(assignment: Assignment, outcome: Outcome) -> str:
         }
         for task, found in zip(assignment.tasks, outcome.tasks, strict=True)
     ]
-    output = "\n".join([*outcome.notes, *([f"Your notebook {outcome.ended}."] if outcome.ended else [])])
+    output = "\n".join([*outcome.notes, *([f"Your notebook {outcome.ending}."] if outcome.ended else [])])
     results = {"output": output, "visibility": "visible", "stdout_visibility": "hidden", "tests": tests}
     return json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

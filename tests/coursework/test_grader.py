@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +17,9 @@ from grader.judging import verdict
 from grader.notebooks import MOST, read_cells
 from grader.outcome import Outcome
 from grader.sandbox import Limits
-from grader_tools import DOUBLE, SQUARE, SQUARE_HALF, TASKS, notebook, write_assignment
+from grader_tools import DOUBLE, SQUARE, SQUARE_HALF, TASKS, notebook, walls, write_assignment
 
 ROOT = Path(__file__).parents[2]
-walls = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("bwrap") is None,
-    reason="submissions run only under bubblewrap, which is not here",
-)
 LIMITS = Limits(seconds=10, memory=600 << 20, disk=8 << 20)
 STUB = "def {}(x):\n    raise NotImplementedError('Task 7')"
 
@@ -161,7 +156,7 @@ def test_a_class_gets_its_marks_and_hostile_files_change_none(tmp_path: Path, as
     assert not any(points for name, points in hostile.items() if name not in HONEST)
     for path, data in after.items():  # hidden inputs and expected values
         if not path.startswith(("printed/", "report")):
-            assert b"0., 1., 2." not in data and b"Told_" not in data, path
+            assert b"0., 1., 2." not in data and b"Told_" not in data and b"exit status" not in data, path
 
 
 @walls
