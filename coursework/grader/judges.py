@@ -22,9 +22,9 @@ class Verdict:
 
 
 class Judges:
-    """All judges of one assignment; a context. ``seconds`` on the clock are given to each answer."""
+    """All judges of one assignment; a context. A judge limits its own time; ``seconds`` are a last resort."""
 
-    def __init__(self, assignment: Path, seconds: float = 60) -> None:
+    def __init__(self, assignment: Path, seconds: float = 900) -> None:
         self.assignment, self.seconds = assignment, seconds
         self.lock, self.process = threading.Lock(), None
 
@@ -41,6 +41,8 @@ class Judges:
                 words = [sys.executable, "-B", str(PROGRAM), str(self.assignment)]
                 pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
                 self.process = subprocess.Popen(words, **pipes, bufsize=0)
+                if self._line(self.process) != b"ready\n":
+                    raise RuntimeError("the judging process does not start: see what it says above")
             line = self._ask(self.process, task.encode(), answers)
             if not line.endswith(b"\n"):
                 self._stop()
@@ -56,6 +58,9 @@ class Judges:
                     view = view[process.stdin.write(view) :]
         except BrokenPipeError:
             return b""
+        return self._line(process)
+
+    def _line(self, process: subprocess.Popen) -> bytes:
         line, until = b"", time.monotonic() + self.seconds
         while not line.endswith(b"\n") and (left := until - time.monotonic()) > 0:
             if select.select([process.stdout], [], [], left)[0]:

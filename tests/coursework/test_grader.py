@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from grade import grade
+from grader import judging
 from grader.answers import check
 from grader.assignment import Task, read_assignment
 from grader.judging import verdict
@@ -20,7 +21,7 @@ from grader.sandbox import Limits
 from grader_tools import DOUBLE, SQUARE, SQUARE_HALF, TASKS, notebook, walls, write_assignment
 
 ROOT = Path(__file__).parents[2]
-LIMITS = Limits(seconds=10, memory=600 << 20, disk=8 << 20)
+LIMITS = Limits(seconds=10, memory=600 << 20, disk=8 << 20, slack=120)
 STUB = "def {}(x):\n    raise NotImplementedError('Task 7')"
 
 HONEST = {  # notebooks, and their points for the two tasks
@@ -180,7 +181,7 @@ def test_feedback_says_what_was_found_in_words(tmp_path: Path, assignment: Path)
 def test_a_killed_run_is_taken_up_again_and_gives_the_same_bytes(tmp_path: Path, assignment: Path) -> None:
     names = {"a": "no-names", "b": "no-names", "c": "broken-cell", "d": "half"}
     folder = hand_in(tmp_path / "in", {id: HONEST[name] for id, name in names.items()})
-    grade(folder, assignment, tmp_path / "whole", None, Limits(seconds=10, memory=1 << 30), 2)
+    grade(folder, assignment, tmp_path / "whole", None, Limits(seconds=60, memory=1 << 30), 2)
     out, kept = tmp_path / "out", tmp_path / "out.part" / "kept"
     words = [
         sys.executable,
@@ -191,7 +192,7 @@ def test_a_killed_run_is_taken_up_again_and_gives_the_same_bytes(tmp_path: Path,
         "--out",
         out,
     ]
-    words += ["--seconds", "10", "--memory", "1", "--jobs", "2"]
+    words += ["--seconds", "60", "--memory", "1", "--jobs", "2"]
     for done in (0, 1, 3):
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as run:
@@ -199,7 +200,7 @@ def test_a_killed_run_is_taken_up_again_and_gives_the_same_bytes(tmp_path: Path,
                 time.sleep(0.02)
             run.kill()
         assert run.returncode == -signal.SIGKILL and not out.exists()
-    grade(folder, assignment, out, None, Limits(seconds=10, memory=1 << 30), 2)
+    grade(folder, assignment, out, None, Limits(seconds=60, memory=1 << 30), 2)
     assert files(out) == files(tmp_path / "whole")
     assert not (tmp_path / "out.part").exists()
 
@@ -282,6 +283,17 @@ def test_answers_as_safetensors_writes_them_are_read() -> None:
 def test_a_judge_gives_what_there_is_to_give_or_nothing(body: str, fault: str) -> None:
     task = Task("7.1", "", 2, "", f"def judge_7_1(answers):\n    {body}")
     assert verdict(task, saved({"y": ONE}, bytes(8))) == {"points": 0.0, "fault": fault}
+
+
+def test_a_judge_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "SECONDS", 0.2)
+    before = signal.signal(signal.SIGPROF, judging.too_long)
+    task = Task("7.1", "", 2, "", "def judge_7_1(answers):\n    while True: pass")
+    try:
+        said = verdict(task, saved({"y": ONE}, bytes(8)))
+    finally:
+        signal.signal(signal.SIGPROF, before)
+    assert said == {"points": 0.0, "fault": "TimeoutError: the judge came to no end"}
 
 
 def test_an_outcome_is_kept_as_it_is() -> None:

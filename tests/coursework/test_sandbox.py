@@ -22,7 +22,7 @@ EMPTY = "def probe_{}(submitted):\n    return {{}}"
 
 
 def run(*cells: str, probes: dict[str, str] | None = None, **limits) -> Run:
-    small = {"seconds": 20, "memory": 400 << 20, "disk": 8 << 20}
+    small = {"seconds": 20, "memory": 400 << 20, "disk": 8 << 20, "slack": 120}
     return Watch(list(cells), probes or {}, Limits(**small | limits), USER).run()
 
 
