@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("scripts", "coursework")]
 torch.set_num_threads(1)  # the tests run side by side, and results do not depend on the number of cores
 
 

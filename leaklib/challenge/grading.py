@@ -157,7 +157,11 @@ def _finish(
     """The files about the whole class, and then all of them at their place at once."""
     board = {keys.public_id(group.key, outcome.student): outcome for outcome in outcomes}
     for name, text in {
-        "marks.csv": canvas(students, outcomes, group.levels),
+        "marks.csv": canvas(
+            students,
+            [None if outcome.broken else outcome.points for outcome in outcomes],
+            sum(level.points for level in group.levels),
+        ),
         "leaderboard.html": leaderboard(board, group.levels),
         "report.txt": report(students, outcomes, group.levels, found),
     }.items():

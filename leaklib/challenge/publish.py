@@ -26,7 +26,8 @@ REPORT = "report.json"
 class Workshop:
     """Where the results of one run are made: ``kept`` holds outcomes, ``new`` the files to be published."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, format: str) -> None:
+        self.format = format
         self.out = Path(os.path.realpath(out))
         self.folder = self.out.with_name(f"{self.out.name}.part")
         self.kept, self.new, self.old = (self.folder / name for name in ("kept", "new", "old"))
@@ -42,12 +43,13 @@ class Workshop:
         wanted = {*files, REPORT}
         for name in _names(self.new) - wanted:  # of students who have left the roster since the last start
             (self.new / name).unlink()
-        whole = {"format": FORMAT, **report, "files": dict(sorted(files.items()))}
+        whole = {"format": self.format, **report, "files": dict(sorted(files.items()))}
         self.write(REPORT, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         for folder in {(self.new / name).parent for name in wanted}:
             sync_folder(folder)
         if self.out.exists():
-            _check_ours(self.out)  # again: grading took a while, in which someone may have changed it
+            # Again: grading took a while, in which someone may have changed it.
+            _check_ours(self.out, self.format)
             os.rename(self.out, self.old)
         os.rename(self.new, self.out)
         sync_folder(self.out.parent)
@@ -55,24 +57,26 @@ class Workshop:
 
 
 @contextlib.contextmanager
-def workshop(out: Path, folders: tuple[str, ...]) -> Iterator[Workshop]:
+def workshop(out: Path, folders: tuple[str, ...], format: str = FORMAT) -> Iterator[Workshop]:
     """Where to make results for ``out``, with what an earlier run left; ``folders`` are those below ``new``.
+
+    ``format`` names their kind: results of one kind never take the place of another's.
 
     ValueError, before anything is touched, if ``out`` holds something else than results of an earlier run as
     it left them, or if another run is at work on them.
     """
-    place = Workshop(out)
+    place = Workshop(out, format)
     if place.out == place.out.parent:
         raise ValueError(f"{out}: expected a folder for the results, name a new one")
     if place.out.exists() and not place.old.exists():
-        _check_ours(place.out)
+        _check_ours(place.out, format)
     place.folder.mkdir(parents=True, exist_ok=True)
     with _alone(place.folder / "lock", out):
         # A run that was killed in between has put the old results away, and the new ones not yet in place.
         if place.old.exists() and not place.out.exists():
             os.rename(place.old, place.out)
         if place.out.exists():
-            _check_ours(place.out)
+            _check_ours(place.out, format)
         if place.old.exists():
             shutil.rmtree(place.old)
         for folder in (place.kept, place.new, *(place.new / name for name in folders)):
@@ -99,7 +103,7 @@ def _alone(path: Path, out: Path) -> Iterator[None]:
         yield
 
 
-def _check_ours(out: Path) -> None:
+def _check_ours(out: Path, format: str) -> None:
     """ValueError unless ``out`` is empty, or holds what a run wrote and nothing else."""
     if not out.is_dir():
         raise ValueError(f"{out}: expected a folder for the results, and this is none: name a new one")
@@ -108,7 +112,7 @@ def _check_ours(out: Path) -> None:
         return
     try:
         report = json.loads((out / REPORT).read_bytes())
-        files = dict(report["files"]) if report["format"] == FORMAT else None
+        files = dict(report["files"]) if report["format"] == format else None
     except (OSError, ValueError, KeyError, TypeError):
         files = None
     if files is None:

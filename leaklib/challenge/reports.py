@@ -28,19 +28,24 @@ def cell(text: str) -> str:
     return f"'{text}" if text.lstrip()[:1] in tuple("=+-@") else text
 
 
-def canvas(students: list[Student], outcomes: list[Outcome], levels: Iterable[Level]) -> str:
-    """A gradebook in Canvas's layout: the points of each student, none where the grader itself failed."""
+def canvas(
+    students: list[Student],
+    points: list[float | int | None],
+    possible: float | int,
+    title: str = ASSIGNMENT,
+) -> str:
+    """A gradebook in Canvas's layout with one column, ``title``. None leaves a student's mark open."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*CANVAS, ASSIGNMENT])
-    writer.writerow(["    Points Possible", "", "", "", "", number(sum(level.points for level in levels))])
-    for student, outcome in zip(students, outcomes, strict=True):
+    writer.writerow([*CANVAS, title])
+    writer.writerow(["    Points Possible", "", "", "", "", number(possible)])
+    for student, own in zip(students, points, strict=True):
         known = (
             [student.columns[title] for title in CANVAS]
             if is_canvas([student])
             else [student.name, "", student.id, student.id, ""]
         )
-        writer.writerow([*map(cell, known), "" if outcome.broken else number(outcome.points)])
+        writer.writerow([*map(cell, known), "" if own is None else number(own)])
     return out.getvalue()
 
 

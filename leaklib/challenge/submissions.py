@@ -48,15 +48,20 @@ class _File:
     path: Path
     number: int
     problem: str
+    expected: bool
 
     @property
     def rank(self) -> tuple[bool, int]:
         """A note beside an answer never stands in its way."""
-        return self.path.suffix.lower() in ENDINGS, self.number
+        return self.expected, self.number
 
 
-def collect(folder: Path, students: list[Student]) -> tuple[dict[str, Submission], list[Line]]:
+def collect(
+    folder: Path, students: list[Student], endings: Iterable[str] = ENDINGS
+) -> tuple[dict[str, Submission], list[Line]]:
     """What counts for whom, by id, and a line for each file that does not count, in the order of names.
+
+    ``endings`` are those of a submission, in lower case.
 
     ValueError if there is no such folder, or it cannot be listed.
     """
@@ -76,26 +81,27 @@ def collect(folder: Path, students: list[Student]) -> tuple[dict[str, Submission
         if student is None:
             lines.append(Line(f"left out: {problem}", shown(path.name)))
         else:
-            files.setdefault(student.id, []).append(_File(path, number, problem))
-    found = {id: _choose(id, some, lines) for id, some in files.items()}
+            file = _File(path, number, problem, path.suffix.lower() in endings)
+            files.setdefault(student.id, []).append(file)
+    found = {id: _choose(id, some, lines, endings) for id, some in files.items()}
     return found, sorted(lines, key=lambda line: line.file)
 
 
-def _choose(id: str, files: list[_File], lines: list[Line]) -> Submission:
+def _choose(id: str, files: list[_File], lines: list[Line], endings: Iterable[str]) -> Submission:
     best = max(file.rank for file in files)
     newest = [file for file in files if file.rank == best]
     names = listed(shown(file.path.name) for file in newest)
     for file in files:
         if file not in newest:
-            lines.append(Line(f"does not count: {_why(file, names)}", shown(file.path.name), id))
+            lines.append(Line(f"does not count: {_why(file, names, endings)}", shown(file.path.name), id))
     if len(newest) > 1:
         return Submission(refusal=f"there are {len(newest)} files with the same number ({names}): keep one")
     return Submission(newest[0].path, newest[0].problem)
 
 
-def _why(file: _File, names: str) -> str:
-    if file.path.suffix.lower() not in ENDINGS:
-        return f"{' or '.join(ENDINGS)} was expected"
+def _why(file: _File, names: str, endings: Iterable[str]) -> str:
+    if not file.expected:
+        return f"{' or '.join(endings)} was expected"
     return f"{names} has a higher number"
 
 
