@@ -203,6 +203,7 @@ def pytest_collect_file(file_path, parent):
 # Files whose tests share what takes long to make: the book in one page, its
 # pages parsed, a cluster.
 SHARING = ("test_print.py", "test_copies.py", "test_cluster.py")
+BUILT = "tests/book/instructor"  # its files share one build of pages
 
 
 class Units(LoadScopeScheduling):
@@ -215,6 +216,8 @@ class Units(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
+        if path.startswith(BUILT):
+            return BUILT
         return path if path.endswith((".ipynb", *SHARING)) else nodeid
 
 

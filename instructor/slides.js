@@ -21,7 +21,6 @@ function fit(slide) {
     if (last) last.open = false;
     return;
   }
-  caption.parentElement.style.alignItems = "stretch";
   if (!picture.querySelector(".leaky-figure") || picture.querySelector(".leaky-explorer")) {
     for (const zoom of ZOOMS) {
       picture.style.setProperty("--zoom", zoom);
@@ -31,8 +30,10 @@ function fit(slide) {
   shrink(caption, slide, 21);
 }
 
-document.documentElement.classList.add("measured");
+const root = document.documentElement.classList;
+root.add("measuring");
 document.querySelectorAll(".slide").forEach(fit);
+root.remove("measuring");
 if (/view=print|print-pdf/.test(location.search)) {
   document.querySelectorAll("details.quiz.yes").forEach(answer => { answer.open = true; });
 }

@@ -1,9 +1,9 @@
-"""The slides of each week, out of the built pages of the instructor's edition: `html/slides/week-N.html`.
+"""The slides of each week, out of the pages of the instructor's edition: `html/slides/week-N.html`.
 
-`instructor/weeks.yml` says which chapters and figures; titles, questions, objectives, figures with captions and
-texts for who cannot see them, definitions, theorems, takeaways, quick checks and exercises are the pages' own.
-reveal.js (`_vendor/reveal`) moves the slides, without a network and by keyboard. `scripts/instructor.py` calls
-this at the end of its build.
+`instructor/weeks.yml` says which chapters and figures. Titles, questions, objectives, figures with captions
+and texts for who cannot see them, definitions, theorems, takeaways, quick checks and exercises are the pages'
+own. reveal.js (`_vendor/reveal`) moves the slides, without a network and by keyboard. `scripts/instructor.py`
+calls this at the end of its build.
 """
 
 import re
@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 import yaml
 from book_files import own_questions, prefix_ids, soup
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 
 ROOT = Path(__file__).resolve().parents[1]
 WEEKS = ROOT / "instructor" / "weeks.yml"
@@ -24,8 +24,8 @@ FILES = (
     *(ROOT / "instructor" / name for name in ("slides.js", "slides.css")),
 )
 # What a slide has no use for: anchors, folded code, all positions of an explorer but the first.
-LEFT_OUT = """.headerlink, button, script, .leaky-live, .published, .lx-all, .lx-live, .lx-more, details.solution,
-    details.hide > :is(summary, .cell_input)"""
+LEFT_OUT = """.headerlink, button, script, .leaky-live, .published, .lx-all, .lx-live, .lx-more,
+    details.solution, details.hide > :is(summary, .cell_input)"""
 WIDE = 1.75  # from this width by height on, a caption stands below its figure
 
 
@@ -49,7 +49,7 @@ def write(site: Path) -> list[Path]:
 def deck(site: Path, number: int, row: dict, names: list[str]) -> str:
     chapters = [Chapter(site, name) for name in names]
     listed = "".join(f'<li><a href="#/{one.name}">{escape(one.title)}</a></li>' for one in chapters)
-    first = f'<p class="over">Week {number}</p><h1>{escape(row["title"])}</h1><ol class="plain">{listed}</ol>'
+    first = f'<p class="over">Week {number}</p><h1>{escape(row["title"])}</h1><ol>{listed}</ol>'
     slides = [slide(first, "title")]
     for one in chapters:
         slides += one.slides(row["show"].get(one.name, []), row.get("in_class", []))
@@ -60,7 +60,8 @@ def deck(site: Path, number: int, row: dict, names: list[str]) -> str:
         for sheet in ("reveal.css", "../_static/palette.css", "../_static/formulas.css", "slides.css")
     )
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>Week {number}: {escape(row["title"])}</title>
 {head}<style>{styles}</style></head>
 <body>{glyphs}<div class="reveal"><div class="slides">

@@ -24,6 +24,7 @@ from leaky.repository import ROOT
 WEEKS = ROOT / "instructor" / "weeks.yml"
 MINUTES = re.compile(r"\{\.meta\}\n(?:[●○]{3} · )?(\d+) minutes?\b")
 EXERCISE = re.compile(r"^(:::+)\{exercise\} *([^\n]*)\n:label: (\S+)\n.*?^\1 *$", re.MULTILINE | re.DOTALL)
+LABEL = re.compile(r"^\((ch-[\w-]+)\)=$", re.MULTILINE)
 OBJECTIVES = re.compile(r"\n:class: objectives\n(.*?)\{\.meta\}", re.DOTALL)
 
 
@@ -36,6 +37,7 @@ def setup(app):
 @dataclass(frozen=True)
 class Chapter:
     name: str  # 03_dlg
+    label: str  # ch-dlg
     minutes: int  # to read it
     exercises: dict[str, int]  # the minutes of each, by its label
     objectives: str  # a list in MyST
@@ -51,7 +53,13 @@ def chapter(path: Path) -> Chapter:
     cells = json.loads(path.read_text(encoding="utf8"))["cells"]
     text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     exercises = {found[3]: int(MINUTES.search(found[0])[1]) for found in EXERCISE.finditer(text)}
-    return Chapter(path.stem, int(MINUTES.search(text)[1]), exercises, OBJECTIVES.search(text)[1].strip())
+    return Chapter(
+        path.stem,
+        LABEL.search(text)[1],
+        int(MINUTES.search(text)[1]),
+        exercises,
+        OBJECTIVES.search(text)[1].strip(),
+    )
 
 
 @functools.cache
@@ -84,7 +92,11 @@ class Guide(SphinxDirective):
     def link(self, name: str) -> str:
         """A chapter by its number and name; where it is not built, by its name alone."""
         there = f"chapters/{name}" in self.env.found_docs
-        return f"{{doc}}`/chapters/{name}`" if there else name.replace("_", " ")
+        return (
+            f"{{numref}}`{{number}} · {{name}} <{chapters()[name].label}>`"
+            if there
+            else name.replace("_", " ")
+        )
 
     def number(self, label: str) -> str:
         home = next(one.name for one in chapters().values() if label in one.exercises)
@@ -126,8 +138,9 @@ class Plan(Guide):
 
 
 def hours(minutes: int) -> str:
-    """Two hours and five minutes as 2 h 05."""
-    return f"{minutes // 60} h {minutes % 60:02}" if minutes >= 60 else f"{minutes} min"
+    """Two hours and five minutes as 2 h 05, with spaces at which no line breaks."""
+    text = f"{minutes // 60} h {minutes % 60:02}" if minutes >= 60 else f"{minutes} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 class Objectives(Guide):

@@ -11,6 +11,7 @@ import json
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from pypdf import PdfReader
 ROOT = Path(__file__).parents[2]
 Run = tuple[str, ...]
 LENGTH, LEAST = 6, 3  # words of a run; of them written in letters
+ENOUGH = 3  # runs of one solution in a text, so eight words in a row: one run may stand there by chance
 WORD = re.compile(r"[^\W_]+")
 SOLUTION = re.compile(r"\{solution\} (\S+)")
 RESULT = re.compile(r"^:::\{dropdown\} What should come out\n.*?\n:::\n", re.M | re.S)
@@ -70,8 +72,9 @@ def leaks(site: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted(path for path in site.rglob("*") if path.is_file()):
         for name, text in unpacked(path.relative_to(site).as_posix(), path.read_bytes()):
-            for run in owner.keys() & runs(text):
-                found.setdefault(name, set()).add(owner[run])
+            hits = Counter(owner[run] for run in owner.keys() & runs(text))
+            if known := {solution for solution, count in hits.items() if count >= ENOUGH}:
+                found.setdefault(name, set()).update(known)
     return found
 
 

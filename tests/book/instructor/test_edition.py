@@ -5,8 +5,6 @@ import contextlib
 import io
 import json
 import re
-import subprocess
-import sys
 
 import book_files
 import leaks
@@ -16,17 +14,6 @@ from pages import ROOT
 
 CHAPTER = "16_production"
 GUARD = 'run_solution = False  # @param {type:"boolean"}'
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("instructor")
-    build = [sys.executable, ROOT / "scripts" / "instructor.py", "--only", CHAPTER, "--out", out]
-    done = subprocess.run(build, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    # The chapter speaks of others, which are not there; of the guide nothing may be amiss.
-    assert "instructor/" not in done.stderr, done.stderr
-    return out
 
 
 @pytest.fixture(scope="module")
