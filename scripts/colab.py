@@ -26,12 +26,13 @@ import tomllib
 from itertools import zip_longest
 from pathlib import Path
 
-import coursework
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_output
+
+import coursework
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from chapters.conftest import SOLUTION, settled_line, solution_cell
@@ -163,7 +164,7 @@ def prepared(path: Path, site: str):
         raise SystemExit(f"{path.name} has no cell {', '.join(lost)} of the chapter: make book")
     if any("live(\n" in cell.source for cell in codes):
         notebook.cells.append(new_code_cell(LIVE, execution_count=1))
-    texts = (cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    texts = (cell.source for cell in source.cells if cell.cell_type == "markdown")
     for run in filter(None, map(solution_cell, filter(SOLUTION.search, texts))):
         run.source = QUIETLY + run.source
         notebook.cells.append(run)
@@ -257,7 +258,8 @@ def main() -> bool:
     absent = [name for name, path in paths.items() if not path.exists()]
     if absent or not names or not wheels():
         raise SystemExit(
-            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, for an assignment make coursework"
+            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, and for "
+            "an assignment make coursework"
         )
     keep = (options.keep or ROOT / ".cache" / "colab" / options.versions).absolute()
     python = environment(keep, options.python, options.versions == "newest")
