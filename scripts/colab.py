@@ -258,8 +258,8 @@ def main() -> bool:
     absent = [name for name, path in paths.items() if not path.exists()]
     if absent or not names or not wheels():
         raise SystemExit(
-            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, and for "
-            "an assignment make coursework"
+            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, and "
+            "for an assignment make coursework"
         )
     keep = (options.keep or ROOT / ".cache" / "colab" / options.versions).absolute()
     python = environment(keep, options.python, options.versions == "newest")
