@@ -91,6 +91,17 @@ def test_a_batch_of_48_ran_to_its_end() -> None:
         assert len(values("batch_norm", batch=48, statistics=kind)) == 48
 
 
+def test_who_knows_the_order_of_the_mini_batches_is_ahead_of_who_ignores_it_on_every_picture() -> None:
+    told, given, any_order = (
+        values("orders", attacker=attacker)
+        for attacker in ("told the order", "takes the order given", "allows for any order")
+    )
+    assert all(t > g for t, g in zip(told, given, strict=True))
+    for first in range(0, len(any_order), 4):
+        least, between, most = (median(some[first : first + 4]) for some in (given, any_order, told))
+        assert least < between < most
+
+
 @pytest.mark.parametrize("steps", [2, 5, 10])
 def test_unrolling_beats_taking_the_difference_for_a_gradient(steps: int) -> None:
     unrolled, naive = (
