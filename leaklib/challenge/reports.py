@@ -149,10 +149,13 @@ def _equal(outcomes: list[Outcome]) -> list[Line]:
         for name, standing in outcome.levels.items():
             if standing.digest:
                 groups.setdefault((name, standing.digest), []).append(outcome.student)
+    levels: dict[str, list[str]] = {}
+    for (name, _), ids in groups.items():
+        if len(ids) > 1:
+            levels.setdefault(", ".join(ids), []).append(name)
     return [
-        Line(f"the same answer to the bit from {', '.join(ids)}", level=name)
-        for (name, _), ids in groups.items()
-        if len(ids) > 1
+        Line(f"the same answer to the bit from {ids}", level=", ".join(names))
+        for ids, names in levels.items()
     ]
 
 

@@ -425,7 +425,7 @@ def another_s_answer(room: Classroom) -> None:
     room.put(ME, save(arrays("alice")))
 
 
-@kind("linear: the same answer to the bit from alice, mallory")
+@kind("linear, lenet, .*text: the same answer to the bit from alice, mallory")
 def another_s_file(room: Classroom) -> None:
     room.put(ME, (room.submissions / "alice.safetensors").read_bytes())
 

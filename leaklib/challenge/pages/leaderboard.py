@@ -21,7 +21,7 @@ def leaderboard(board: Mapping[str, Outcome], levels: Iterable[Level]) -> str:
     possible = sum(level.points for level in levels)
     head = ["Place", "Name", f"All ({possible})", *(f"{level.name} ({level.points})" for level in levels)]
     body = (
-        f'<main>\n<p class="over">{ASSIGNMENT}</p>\n<h1>Leaderboard</h1>\n'
+        f'<main class="board">\n<p class="over">{ASSIGNMENT}</p>\n<h1>Leaderboard</h1>\n'
         f"<p>{len(rows)} of {len(board)} took part. Names are pseudonyms; your feedback says yours.</p>\n"
         f"{table(head, rows, 'Points of everyone who took part, by level')}</main>\n"
     )
