@@ -20,8 +20,8 @@ INPUTS = {
     "number stands in the bias gradient. Divide where it is not close to 0.",
     "lenet": "Search for a picture whose gradient is the one you received, with the label fixed, from "
     "several random starts; or solve for the input of each layer, from the last to the first.",
-    "bits": "Measure the distance to what was sent in units of the levels: an entry that is within half a level "
-    "has no more to say.",
+    "bits": "Measure the distance to what was sent in units of the levels: an entry that is within "
+    "half a level has no more to say.",
     "topk": "Compare the entries that were sent. Of the others you know one thing, that they are smaller.",
     "two": "Search for both pictures at once, each free to move by itself. The gradient is their mean, so "
     "their order does not matter.",
