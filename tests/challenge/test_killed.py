@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from classroom import KEY, Classroom, arrays, tree
 from safetensors.numpy import save
 
@@ -82,6 +83,7 @@ def started(folder: Path) -> Classroom:
     return room
 
 
+@pytest.mark.slow
 def test_grading_killed_at_ten_moments(tmp_path: Path) -> None:
     """The folder of results is never anything but the old one, the new one, or not there."""
     rooms = [started(_made(tmp_path / f"{i}")) for i in range(MOMENTS + 1)]
@@ -100,6 +102,7 @@ def test_grading_killed_at_ten_moments(tmp_path: Path) -> None:
     assert seen[0] == old and seen[-1] == new
 
 
+@pytest.mark.slow
 def test_around_the_moment_when_results_are_replaced(tmp_path: Path) -> None:
     """The two renames: before the first, between both, and after the second."""
     probe, room = started(_made(tmp_path / "probe")), started(_made(tmp_path / "room"))

@@ -20,7 +20,8 @@ INPUTS = {
     "number stands in the bias gradient. Divide where it is not close to 0.",
     "lenet": "Search for a picture whose gradient is the one you received, with the label fixed, from "
     "several random starts; or solve for the input of each layer, from the last to the first.",
-    "bits": "Compare what your guess would have sent, rounded in the same way, not the exact gradient.",
+    "bits": "Measure the distance to what was sent in units of the levels: an entry that is within "
+    "half a level has no more to say.",
     "topk": "Compare the entries that were sent. Of the others you know one thing, that they are smaller.",
     "two": "Search for both pictures at once, each free to move by itself. The gradient is their mean, so "
     "their order does not matter.",
@@ -37,7 +38,7 @@ EXACT = (
 )
 SHARPER = (
     "The picture is there, and not yet sharp. Search longer and from more starts, and compare with exactly "
-    "what was sent: the true picture's loss is lower than yours."
+    "what was sent."
 )
 ORDER = "Words are there, and not all in their place: compare the update of each order that is left."
 
