@@ -7,8 +7,9 @@ environment is kept, and each run starts from it without what an earlier one add
 installs the wheel of the built site, from an address as in real life, and may only add packages. Then
 the cells of each copy run with nothing outside this machine in reach, its solutions too, and its live attack
 once. The comparison with the stored outputs is the chapters' own, chapters/conftest.py. A NAME such as
-1_first_inversion is an assignment, as students get it, with its solutions put back (make coursework). Exits with 1 where
-anything fails or has left its tolerance. Run by the book's own Python, which needs nothing from the other.
+1_first_inversion is an assignment (make coursework), which runs as students get it, with its solutions put
+back. Exits with 1 where anything fails or has left its tolerance. Run by the book's own Python, which needs
+nothing from the other.
 """
 
 import argparse
@@ -25,12 +26,13 @@ import tomllib
 from itertools import zip_longest
 from pathlib import Path
 
-import coursework
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_output
+
+import coursework
 
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "tests" / "colab" / "colab.txt"
@@ -259,7 +261,8 @@ def main() -> bool:
     absent = [name for name, path in paths.items() if not path.exists()]
     if absent or not names or not wheels():
         raise SystemExit(
-            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, for an assignment make coursework"
+            f"no copies of {', '.join(absent) or 'the chapters'} in {COPIES}, or no wheel: make book, for "
+            "an assignment make coursework"
         )
     keep = (options.keep or ROOT / ".cache" / "colab" / options.versions).absolute()
     python = environment(keep, options.python, options.versions == "newest")

@@ -52,8 +52,8 @@ HAND_IN = """\
    The checks that give the points use other inputs, so an answer typed in by hand does not help.
 4. The tasks do not need each other's answers. If one resists, go on with the next.
 5. Hand in this notebook as **one file**, under the name that your course asks for. Before that choose
-   *Restart and run all* once. A cell that fails costs the points of its own task only; the whole notebook has to run
-   within some minutes on one core. Outputs, figures and text are not graded.
+   *Restart and run all* once. A cell that fails costs the points of its own task only; the whole notebook has
+   to run within some minutes on one core. Outputs, figures and text are not graded.
 """
 
 
