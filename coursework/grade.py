@@ -153,8 +153,7 @@ def _finish(desk: Desk, people: list[Student], outcomes: list[Outcome], others: 
         texts[f"gradescope/{outcome.student}.json"] = gradescope(task, outcome)
         if outcome.printed:
             texts[f"printed/{outcome.student}.txt"] = outcome.printed + "\n"
-    title = f"Assignment {task.number}: {task.title}"
-    texts["marks.csv"] = canvas(people, [outcome.points for outcome in outcomes], task.points, title)
+    texts["marks.csv"] = canvas(people, [outcome.points for outcome in outcomes], task.points, task.title)
     texts["report.txt"] = report(task, outcomes, others)
     written = {name: desk.place.write(name, text) for name, text in texts.items()}
     desk.place.publish({"outcomes": {o.student: asdict(o) for o in outcomes}}, written)

@@ -11,7 +11,7 @@ from leaklib.challenge.reports import number
 def feedback(assignment: Assignment, outcome: Outcome) -> str:
     """For the student, as text: points, and in words what was found."""
     lines = [
-        f"Assignment {assignment.number}: {assignment.title}",
+        assignment.title,
         f"{outcome.student}: {number(outcome.points)} of {number(assignment.points)} points",
         *([f"Your file: {outcome.file}"] if outcome.file else []),
     ]
@@ -46,7 +46,7 @@ def report(assignment: Assignment, outcomes: list[Outcome], others: Iterable[str
     """For the instructor: what to look at, then a line for each student."""
     handed = [outcome for outcome in outcomes if outcome.file or outcome.refusal]
     head = [
-        f"Assignment {assignment.number}: {assignment.title}",
+        assignment.title,
         f"{len(outcomes)} students, {len(handed)} with a file, {number(assignment.points)} points possible.",
     ]
     for i, task in enumerate(assignment.tasks):

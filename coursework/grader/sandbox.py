@@ -115,7 +115,14 @@ def folders() -> list[str]:
         elif path.is_dir():
             words += ["--ro-bind", str(path), str(path)]
     words += ["--perms", "0755", "--dir", LIBRARY, "--ro-bind", str(leaklib()), f"{LIBRARY}/leaklib"]
-    return [*words, "--perms", "0755", "--dir", "/etc", *_bound("--ro-bind", ["/etc/ld.so.cache"])]
+    return [
+        *words,
+        "--perms",
+        "0755",
+        "--dir",
+        "/etc",
+        *_bound("--ro-bind", ["/etc/ld.so.cache", "/etc/fonts"]),
+    ]
 
 
 def _bound(how: str, paths: list[str]) -> list[str]:

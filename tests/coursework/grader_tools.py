@@ -53,7 +53,9 @@ SQUARE_HALF = "def square(x):\n    return x"  # right for 0 and 1 only
 
 def write_assignment(folder: Path, number: int = 7) -> Path:
     path = folder / f"{number}.json"
-    path.write_text(json.dumps({"assignment": number, "name": "7_small", "title": "Small", "tasks": TASKS}))
+    path.write_text(
+        json.dumps({"assignment": number, "name": "7_small", "title": "Assignment 7: Small", "tasks": TASKS})
+    )
     return path
 
 
