@@ -16,6 +16,7 @@ GIVEN = [
     "By us not at 20 dB, which is a habit",
     "label known, 200 evaluations",
     "labels known, 1,200 evaluations",
+    "learning rate 0.1, 800 evaluations",
     "Two numbers have mean 4 and variance 1",
     '"Exact BatchNorm statistics gained one decibel at 12 dB."',
 ]
