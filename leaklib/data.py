@@ -21,7 +21,7 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from jaxtyping import Float, Int64, Integer, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from leaklib.fields import Checked, Count, Natural, Several, check
+from leaklib.fields import Checked, Count, Natural, Proportion, Several, check, within
 from leaklib.rng import generator
 from leaklib.types import Batch
 
@@ -49,6 +49,7 @@ _PHOTOS = {
     "galaxies": "hubble_deep_field.jpg",
 }
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_PLACE = Annotated[float, within(0, 1)]
 _WINDOWS = 30
 # 12 of 255 levels. At 32 pixels no window comes within half a level of it, so that the one level by which
 # JPEG decoders may differ does not decide which windows are taken.
@@ -124,8 +125,11 @@ class Photos(Checked):
         """One square of a ``photograph``: ``width`` is its share of the center square, above 0 and at most 1.
 
         ``left`` and ``top``, in [0, 1], say where it lies between the two ends of its way. ValueError for
-        another name.
+        another name or number.
         """
+        check("width", width, Proportion)
+        check("left", left, _PLACE)
+        check("top", top, _PLACE)
         if photograph not in _PHOTOS:
             raise ValueError(f"a photograph must be one of {', '.join(_PHOTOS)}, got {photograph!r}")
         square = _half(_open_photo(_PHOTOS[photograph]), self.side)

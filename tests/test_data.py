@@ -140,6 +140,30 @@ def test_one_photograph_alone_has_its_30_windows_in_their_order(name: str, gray:
         only.batch(30, 1)
 
 
+def test_a_part_is_the_square_that_was_asked_for() -> None:
+    photos = Photos(16)
+    whole = photos.part("cat", width=1.0, left=0.3, top=0.9)  # no room to move
+    assert torch.equal(whole, Photos(16, only="cat").batch(0, 1).inputs[0])
+    quarter = photos.part("cat", width=0.5, left=1.0, top=0.0)
+    assert (quarter - Photos(32, only="cat").batch(0, 1).inputs[0, :, :16, 16:]).abs().max() <= 1 / 255
+    assert torch.equal(photos.part("cat", width=0.5, left=1.0, top=0.0, mirror=True), quarter.flip(2))
+    assert Photos(16, gray=True).part("cat", width=0.5, left=0.0, top=0.0).shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "says"),
+    [
+        ("dog", {}, "must be one of astronaut, .* got 'dog'"),
+        ("cat", {"width": 0.0}, "width must be above 0 and at most 1"),
+        ("cat", {"left": 1.1}, "left must be in 0..1"),
+        ("cat", {"top": -0.1}, "top must be in 0..1"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(name: str, place: dict[str, float], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Photos(16).part(name, **{"width": 0.5, "left": 0.5, "top": 0.5, **place})
+
+
 def test_crops_of_one_photograph_are_of_it() -> None:
     every, only = (
         photos.crops(40, generator=generator(1, "c")) for photos in (Photos(8), Photos(8, only="cat"))

@@ -35,9 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     issue.add_argument(
         "--prove",
         type=_sample,
-        default=4,
+        default=2,
         metavar="N | all",
-        help="on how many students' files to try the attacks that search; the others are tried on all (4)",
+        help="on how many students' files to try the attacks that search; the others are tried on all (2)",
     )
     issue.set_defaults(run=_issue)
     solve = commands.add_parser("solve", help="run the reference attacks on what students received")

@@ -9,7 +9,7 @@ a level reveals them.
 """
 
 import json
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +34,9 @@ from leaklib.types import Update
 
 FORMAT = "leaklib challenge"
 LARGEST = 16 << 20  # bytes
-PARTS = {c.__name__: c for c in (LeNet, Mlp, TinyTransformer, FedSGD, FedAvg, Identity, Quantize, TopK)}
+PARTS: dict[str, Callable[..., Any]] = {
+    c.__name__: c for c in (LeNet, Mlp, TinyTransformer, FedSGD, FedAvg, Identity, Quantize, TopK)
+}
 
 
 def write(student: str, shared: Iterable[tuple[Level, nn.Module, Update]]) -> bytes:

@@ -6,11 +6,8 @@ Pictures, words and labels are each student's own. All of it follows from the in
 ``marks`` says what an answer is worth, and what full marks need.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-import torch
 from torch import nn
 
 from leaklib.attacks.dlg import IDLG
@@ -19,7 +16,7 @@ from leaklib.attacks.linear_layer import LinearLayer
 from leaklib.attacks.recursive import Recursive
 from leaklib.attacks.tokens import TokenRecovery
 from leaklib.challenge import keys
-from leaklib.challenge.victims import phrases, pictures
+from leaklib.challenge.victims import Kind, labels, phrases, pictures
 from leaklib.client import FedAvg, FedSGD, share
 from leaklib.data import Sentences
 from leaklib.mechanisms.identity import Identity
@@ -31,7 +28,7 @@ from leaklib.models.parts.build import Architecture
 from leaklib.models.transformer import TinyTransformer
 from leaklib.types import Attack, Batch, ClientStep, Mechanism, Reconstruction, Update
 
-COLOR, GRAY, CLASSES = (3, 16, 16), (1, 16, 16), 10
+COLOR, GRAY = (3, 16, 16), (1, 16, 16)
 LENGTH = 12  # words of a phrase
 ENOUGH = 1e-6  # of what gray pictures score: there every picture was above 38 dB
 GRADIENT = FedSGD()
@@ -57,7 +54,7 @@ class Level:
     attack: Attack
     num_examples: int = 1
     input_shape: tuple[int, ...] = COLOR
-    labels: Literal["any", "different", "same"] = "any"
+    labels: Kind = "any"
     quick: bool = False
     enough: float | None = None
     step: ClientStep = GRADIENT
@@ -74,8 +71,8 @@ class Level:
         source = keys.stream(key, "secret", self.name, student)
         if self.is_text:
             return phrases(source, self.num_examples, self.input_shape[0])
-        labels = LABELS[self.labels](source, self.num_examples)
-        return Batch(pictures(source, self.num_examples, self.input_shape), torch.tensor(labels))
+        drawn = labels(source, self.num_examples, self.labels)
+        return Batch(pictures(source, self.num_examples, self.input_shape), drawn)
 
     def model(self, key: bytes) -> nn.Module:
         """The network that the server sent to the whole class."""
@@ -93,25 +90,6 @@ class Level:
             return self.attack(model, update)
         return self.attack(model, update, callback=lambda at: at.loss < enough * at.gray)
 
-
-def _any(source: keys.Stream, count: int) -> list[int]:
-    return keys.integers(source, CLASSES, count)
-
-
-def _same(source: keys.Stream, count: int) -> list[int]:
-    return keys.integers(source, CLASSES, 1) * count
-
-
-def _different(source: keys.Stream, count: int) -> list[int]:
-    left = list(range(CLASSES))
-    return [left.pop(keys.integers(source, len(left), 1)[0]) for _ in range(count)]
-
-
-LABELS: dict[str, Callable[[keys.Stream, int], list[int]]] = {
-    "any": _any,
-    "same": _same,
-    "different": _different,
-}
 
 _LENET = LeNet(input_shape=GRAY)
 _TEXT = TinyTransformer(len(Sentences().vocabulary), width=32, length=LENGTH)

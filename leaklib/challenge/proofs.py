@@ -32,7 +32,8 @@ class Proof:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Proof":
         """What ``asdict`` and JSON made of a proof."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in row.items()})
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.items()}
+        return cls(**values)
 
 
 def prove(key: bytes, student: str, data: bytes, wanted: Container[str]) -> list[Proof]:

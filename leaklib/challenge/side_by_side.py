@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,8 @@ from leaklib.sweep.witness import one_thread
 
 Result = TypeVar("Result")
 PROCESSES = 2
+RECENT = 20  # results from which the time that is left is told: those that take longest come first
+BEGAN_UNDER = os.getppid()  # in a process beside the first one: changes when that one is killed
 
 
 def side_by_side(
@@ -24,18 +27,20 @@ def side_by_side(
     if not calls:
         return
     processes = joblib.Parallel(n_jobs=min(n_jobs, len(calls)), return_as="generator_unordered")
-    parent = os.getpid()
-    results = processes(joblib.delayed(_alone)(parent, work, arguments) for arguments in calls)
-    start = time.monotonic()
+    main = os.getpid()
+    results = processes(joblib.delayed(_alone)(main, work, arguments) for arguments in calls)
+    times = deque([time.monotonic()], RECENT)
     for done, result in enumerate(cast(Iterable[Result], results), 1):
         yield result
-        left = (time.monotonic() - start) / done * (len(calls) - done)
+        times.append(time.monotonic())
+        left = (times[-1] - times[0]) / (len(times) - 1) * (len(calls) - done)
+        when = f", about {left:.0f} s left " if len(times) == RECENT else ""
         end = "\n" if done == len(calls) else ""
-        print(f"\r{doing}: {done} of {len(calls)}, about {left:.0f} s left ", end=end, flush=True)
+        print(f"\r{doing}: {done} of {len(calls)}{when}", end=end, flush=True)
 
 
-def _alone(parent: int, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
-    if os.getpid() != parent and os.getppid() != parent:
+def _alone(main: int, work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    if os.getpid() != main and os.getppid() != BEGAN_UNDER:
         os._exit(1)  # nobody waits for the result
     with one_thread():
         return work(*arguments)

@@ -8,8 +8,10 @@ Phrases are words in no order, as a password manager makes them: with an order t
 of words that an embedding's gradient shows would be half an answer.
 """
 
+from typing import Literal
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from leaklib.challenge.keys import Stream, integers, uniform
@@ -18,6 +20,9 @@ from leaklib.types import Batch
 
 PHOTOGRAPHS = ("astronaut", "tissue", "cat", "coffee", "photographer")
 NARROWEST, WIDEST = 0.15, 0.45  # of the photograph: wider ones would look alike
+CLASSES = 10
+Kind = Literal["any", "different", "same"]
+"""Whether each label of a batch is drawn for itself, or all are different, or the same."""
 CONTRAST = 0.15  # root mean square around each channel's mean: the best single color scores 16.5 dB at most
 
 
@@ -35,6 +40,16 @@ def _picture(source: Stream, photos: Photos) -> Float[Tensor, "channels size siz
         part = photos.part(PHOTOGRAPHS[which], width=width, left=left, top=top, mirror=mirror < 0.5)
         if (part - part.mean((1, 2), keepdim=True)).square().mean().sqrt() >= CONTRAST:
             return part
+
+
+def labels(source: Stream, count: int, kind: Kind) -> Int64[Tensor, "count"]:
+    """``count`` of the classes 0 to 9, whatever the pictures show."""
+    if kind == "same":
+        return torch.tensor(integers(source, CLASSES, 1) * count)
+    if kind == "any":
+        return torch.tensor(integers(source, CLASSES, count))
+    left = list(range(CLASSES))
+    return torch.tensor([left.pop(integers(source, len(left), 1)[0]) for _ in range(count)])
 
 
 def phrases(source: Stream, count: int, length: int) -> Batch:

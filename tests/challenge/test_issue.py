@@ -1,4 +1,4 @@
-"""What students receive: the same bytes again, no word of the key or of what clients held, and proofs first."""
+"""What students receive: the same bytes again, no word of the key or of what clients held, proofs first."""
 
 import base64
 import json
