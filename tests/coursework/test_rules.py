@@ -66,7 +66,10 @@ TWO = TASK.replace("7.1", "7.2").replace("double(", "again(")
         ({"task": TASK.replace("    # end", "        # end")}, "each needs both, indented alike"),
         ({"task": TASK.replace(": Task 7.1, the double", "")}, "got a marker without that"),
         ({"task": TASK.replace("    return 2 * x\n", "")}, "the solution of task 7.1 is empty"),
-        ({"task": TASK.replace("7.1", "7.2")}, "expected tasks 7.1, 7.2"),
+        (
+            {"task": TASK.replace("7.1", "7.2"), "hidden": HIDDEN.replace("7_1", "7_2")},
+            "expected tasks 7.1, 7.2",
+        ),
         ({"task": TASK + "\n\n" + TWO}, "task 7.1 has no visible check"),
         ({"task": TASK + "\n\n" + TASK}, "has two solutions in one cell"),
         ({"task": "%timeit 1\n" + TASK}, "not plain Python"),
