@@ -1,7 +1,6 @@
 """How hard each level was for the reference attack: the report that an instructor reads before handing out.
 
-Two files, since the same key and roster give the same bytes: ``report.txt`` and ``report.json`` hold what
-every run repeats, ``seconds.json`` the processor time, which differs each time.
+The same key and roster give the same bytes: processor time, which differs from run to run, is only printed.
 """
 
 from collections.abc import Sequence
@@ -62,8 +61,9 @@ def table(report: Sequence[dict[str, Any]]) -> str:
 
 
 def seconds(proofs: Sequence[Proof]) -> dict[str, dict[str, float]]:
-    """By level the processor time of the attack, in seconds: median and worst."""
-    spent = {level.name: [p.seconds for p in proofs if p.level == level.name] for level in LEVELS}
+    """By level the processor time of this run's attacks, in seconds: median and worst."""
+    timed = [proof for proof in proofs if proof.seconds]
+    spent = {level.name: [p.seconds for p in timed if p.level == level.name] for level in LEVELS}
     return {n: {"median": median(own), "worst": max(own)} for n, own in spent.items() if own}
 
 

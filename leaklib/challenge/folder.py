@@ -3,7 +3,7 @@
     OUT/issue.json             of which key, roster and version everything here is
     OUT/students/<id>.safetensors      what students receive
     OUT/proofs/<id>.json       what the reference attack made of a student's file
-    OUT/report.txt report.json seconds.json
+    OUT/report.txt report.json
 
 Until every proof has succeeded students' files lie in ``OUT/unproved`` instead of ``OUT/students``.
 """
@@ -87,7 +87,9 @@ class Folder:
         return {proof.level: proof for proof in found}
 
     def keep_proofs(self, student: str, proofs: Iterable[Proof]) -> None:
-        write_whole(self.proofs / f"{student}.json", text([asdict(proof) for proof in proofs]))
+        """Without processor times: they would make two runs differ."""
+        kept = [{k: v for k, v in asdict(proof).items() if k != "seconds"} for proof in proofs]
+        write_whole(self.proofs / f"{student}.json", text(kept))
 
     def hand_out(self) -> None:
         """All proved: the files move to where they are given away from."""

@@ -54,15 +54,12 @@ def issue(
 def _report(folder: Folder, proofs: list[Proof], students: int) -> None:
     """How hard it was, beside the students' files and on the screen."""
     rows, spent = difficulty.rows(proofs, students), difficulty.seconds(proofs)
-    for name, content in (
-        ("report.json", text(rows)),
-        ("report.txt", difficulty.table(rows).encode()),
-        ("seconds.json", text(spent)),
-    ):
-        write_whole(folder.path / name, content)
+    write_whole(folder.path / "report.json", text(rows))
+    write_whole(folder.path / "report.txt", difficulty.table(rows).encode())
     print(difficulty.table(rows), end="")
     each = (f"{name} {s['median']:.2g} / {s['worst']:.2g}" for name, s in spent.items())
-    print("Processor seconds of one attack, median / worst: " + ", ".join(each))
+    if spent:
+        print("Processor seconds of one attack, median / worst: " + ", ".join(each))
     print(f"{students} students' files are in {folder.students}.", flush=True)
 
 

@@ -16,7 +16,7 @@ class Proof:
 
     ``solved`` means full marks. ``reached``, ``floor`` and ``needed``, one number per example in the batch's
     order, are PSNRs in dB: of the attack, of a gray picture, and of the highest band. For text they are
-    token accuracies. ``seconds`` is processor time, which differs from run to run.
+    token accuracies. ``seconds`` is the processor time of this run, 0 for a proof that an earlier run left.
     """
 
     level: str

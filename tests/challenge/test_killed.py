@@ -6,7 +6,6 @@ one. These moments are the same in every run, and all that a kill between two of
 later one finds.
 """
 
-import json
 import os
 import signal
 import sys
@@ -150,24 +149,6 @@ def test_what_was_kept_of_other_files_is_not_taken(tmp_path: Path) -> None:
     assert room.files() == fresh.files()
 
 
-def issued(folder: Path) -> dict[str, object]:
-    """What was issued, without processor times, which differ from run to run."""
-    found: dict[str, object] = {}
-    for name, data in tree(folder).items():
-        if name.startswith("proofs/"):
-            proofs = json.loads(data)
-            found[name] = _timeless(proofs)
-        elif name != "seconds.json":
-            found[name] = data
-    return found
-
-
-def _timeless(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _timeless(entry) for key, entry in value.items() if key != "seconds"}
-    return [_timeless(entry) for entry in value] if isinstance(value, list) else value
-
-
 def test_issuing_killed_at_ten_moments(tmp_path: Path) -> None:
     """Students' files lie in ``students`` only when all of them do, each whole."""
     (tmp_path / "key").write_bytes(KEY)
@@ -177,11 +158,11 @@ def test_issuing_killed_at_ten_moments(tmp_path: Path) -> None:
         return lambda: issue(tmp_path / "roster.csv", tmp_path / "key", tmp_path / name, sample=0, n_jobs=1)
 
     count = killed(to("whole"), tmp_path)
-    whole = issued(tmp_path / "whole")
+    whole = tree(tmp_path / "whole")
     for moment in spread(count):
         out = tmp_path / f"at {moment}"
         killed(to(out.name), tmp_path, moment)
-        handed = {name: data for name, data in issued(out).items() if name.startswith("students/")}
+        handed = {name: data for name, data in tree(out).items() if name.startswith("students/")}
         assert handed in ({}, {name: data for name, data in whole.items() if name.startswith("students/")})
         to(out.name)()
-        assert issued(out) == whole
+        assert tree(out) == whole
