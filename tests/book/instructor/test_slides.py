@@ -122,7 +122,7 @@ def test_a_deck_prints_one_slide_on_a_page(shown, deck):
 
 
 def test_a_name_that_is_not_there_is_told(folder):
-    with pytest.raises(SystemExit, match="weeks.yml: the page 16_production has no fig-of-nothing"):
+    with pytest.raises(SystemExit, match=r"weeks\.yml: the page 16_production has no fig-of-nothing"):
         slides.Chapter(folder / "html", CHAPTER).find("fig-of-nothing")
 
 
