@@ -1,4 +1,4 @@
-"""The instructor's edition, built small and once: front page, a chapter and its solutions, guide, slides."""
+"""The instructor's edition, built small and once: front page, one solved chapter, guide, slides."""
 
 import re
 import subprocess
