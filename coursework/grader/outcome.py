@@ -54,7 +54,11 @@ class Outcome:
 
 def nothing(assignment: Assignment, student: str, file: str, refusal: str) -> Outcome:
     """Of someone whose file cannot be run, or who handed in none."""
-    says = f"Nothing was run: {file} {refusal}." if refusal else "Nothing was handed in."
+    says = (
+        f"Nothing was run: {' '.join(filter(None, (file, refusal)))}."
+        if refusal
+        else "Nothing was handed in."
+    )
     tasks = tuple(TaskOutcome(task.task, 0.0, says) for task in assignment.tasks)
     return Outcome(student, file, refusal, tasks=tasks)
 

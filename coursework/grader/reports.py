@@ -60,7 +60,9 @@ def report(assignment: Assignment, outcomes: list[Outcome], others: Iterable[str
 
 
 def _faults(outcome: Outcome) -> list[str]:
-    found = [f"0 points: {outcome.file} {outcome.refusal}"] if outcome.refusal else []
+    found = (
+        [f"0 points: {' '.join(filter(None, (outcome.file, outcome.refusal)))}"] if outcome.refusal else []
+    )
     found += [outcome.ended] if outcome.ended else []
     found += [f"task {task.task}: {task.fault}" for task in outcome.tasks if task.fault]
     return [f"{outcome.student}: {line}" for line in [*found, *outcome.notes]]

@@ -148,7 +148,7 @@ def test_a_class_gets_its_marks_and_hostile_files_change_none(tmp_path: Path, as
         "folder: 0 points: folder.ipynb is a folder where a file was expected",
         "huge: 0 points: huge.ipynb has 104,857,600 bytes, and at most 20,971,520 are read",
         "RIGHT-2.txt, right: does not count: .ipynb was expected",
-        "Twice: 0 points:  there are 2 files with the same number (Twice.ipynb and twice.ipynb): keep one",
+        "Twice: 0 points: there are 2 files with the same number (Twice.ipynb, twice.ipynb): keep one",
         "\\u202e;rm.ipynb: left out: no id of the roster is in its name",
     ):
         assert line in report, line
