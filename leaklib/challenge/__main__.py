@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_sample,
         default=2,
         metavar="N | all",
-        help="on how many students' files to try the attacks that search; the others are tried on all (2)",
+        help="on how many files to try the attacks that search (2); the others are tried on fifty",
     )
     issue.set_defaults(run=_issue)
     solve = commands.add_parser("solve", help="run the reference attacks on what students received")

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.numpy import save
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from leaklib.challenge.files import read_capped
@@ -45,7 +46,7 @@ def write(student: str, shared: Iterable[tuple[Level, nn.Module, Update]]) -> by
     for level, model, update in shared:
         facts[level.name] = json.dumps({**public(level), "labels": _listed(update.labels)})
         for part, named in (("model", dict(model.named_parameters())), ("update", update.tensors)):
-            tensors |= {f"{level.name}/{part}/{n}": t.detach().contiguous() for n, t in named.items()}
+            tensors |= {f"{level.name}/{part}/{n}": t.detach().numpy() for n, t in named.items()}
     return _in_order(save(tensors, facts))
 
 

@@ -1,7 +1,7 @@
 """Issuing: each student's file, and the proof that the reference attack solves it from that file alone.
 
-Attacks that take milliseconds are tried on every student's file. Of those that search a sample is tried, or
-all. Nothing is handed out before every proof has succeeded, and what is done is not computed again.
+Attacks that take milliseconds are tried on fifty students' files, those that search on a sample, or both
+on all. Nothing is handed out before every proof has succeeded, and what is done is not computed again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from leaklib.challenge.roster import read_roster
 from leaklib.challenge.side_by_side import PROCESSES, side_by_side
 
 SAMPLE = 2
+QUICK = 50
 
 
 def issue(
@@ -26,16 +27,17 @@ def issue(
 ) -> list[Proof]:
     """Write every student's file and the report below ``out``, and return the proofs.
 
-    The searching attacks are tried on ``sample`` students' files, None for all. A missing ``key`` file is
-    made. ValueError, a sentence, for a key, a roster or a folder that cannot be used, and for a proof that
-    failed: then no file is handed out.
+    The searching attacks are tried on ``sample`` students' files, the quick ones on ``QUICK`` or as many;
+    with None both are tried on all. A missing ``key`` file is made. ValueError, a sentence, for a key, a
+    roster or a folder that cannot be used, and for a proof that failed: then no file is handed out.
     """
     students = read_roster(roster)
     folder, secret = Folder(out), _key(key, out)
     folder.open(secret, students)
     ids = [student.id for student in students]
     searched = set(sampled(secret, ids, sample))
-    wanted = {student: _wanted(student in searched) for student in ids}
+    quick = set(sampled(secret, ids, None if sample is None else max(sample, QUICK)))
+    wanted = {student: _wanted(student in searched, student in quick) for student in ids}
     proofs = {student: folder.proofs_of(student) for student in ids}
     todo = [s for s in ids if not folder.file(s).is_file() or wanted[s] - proofs[s].keys()]
     todo.sort(key=lambda student: student not in searched)  # the longest first
@@ -76,16 +78,16 @@ def sampled(key: bytes, students: Sequence[str], size: int | None) -> list[str]:
     return sorted(students, key=lambda student: keys.derived(key, "sample", student))[:size]
 
 
-def _wanted(searched: bool) -> set[str]:
+def _wanted(searched: bool, quick: bool) -> set[str]:
     """The levels that are to be proved on a student's file."""
-    return {level.name for level in LEVELS if searched or level.quick}
+    return {level.name for level in LEVELS if (quick if level.quick else searched)}
 
 
 def prepare(key: bytes, student: str, wanted: set[str]) -> tuple[str, bytes, list[Proof]]:
     """The ``student``'s file, and the proofs of the ``wanted`` levels, from what it holds."""
     shared = [(level, model, level.update(key, student, model)) for level, model in _networks(key)]
     data = handout.write(student, shared)
-    return student, data, prove(key, student, data, wanted)
+    return student, data, prove(key, student, data, wanted) if wanted else []
 
 
 @lru_cache(maxsize=1)
