@@ -6,11 +6,14 @@ Everything is derived from the solution notebooks here and now, so none of it ca
 import contextlib
 import io
 import json
+import re
+import sys
 from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 import coursework
 
@@ -133,3 +136,33 @@ def test_students_get_no_line_of_a_solution_or_a_hidden_check(name: str) -> None
     for cell in student.cells:
         assert cell.id == "setup" or cell.metadata == {}
         assert cell.cell_type == "markdown" or (cell.outputs, cell.execution_count) == ([], None)
+
+
+def within(value: object) -> list[object]:
+    """A value of a frame, and all that it holds."""
+    inner = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(inner, list | tuple):
+        return [value, *(found for one in inner for found in within(one))]
+    return [value]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_that_reads_its_caller_s_frames_earns_nothing(name: str) -> None:
+    """The submission runs in the probe's process: what it is asked may stand there, and no answer."""
+
+    def spy(place: int):
+        def answer(*asked, **_):
+            frame, seen = sys._getframe(1), []
+            while frame and frame.f_code.co_name != "points":
+                seen += [one for value in list(frame.f_locals.values()) for one in within(value)]
+                frame = frame.f_back
+            known = {id(one) for value in asked for one in within(value)}
+            new = [one for one in seen if isinstance(one, torch.Tensor) and id(one) not in known]
+            return new[place % len(new)] if new else None
+
+        return answer
+
+    stubs = {found for cell in codes(source(name)) for found in re.findall(r"^def (\w+)", cell.source, re.M)}
+    for task in derived(name).tasks:
+        for place in range(8):
+            assert points(task, dict.fromkeys(stubs, spy(place))) == 0, f"task {task.task}"
