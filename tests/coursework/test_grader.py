@@ -199,6 +199,9 @@ def test_a_killed_run_is_taken_up_again_and_gives_the_same_bytes(tmp_path: Path,
             while run.poll() is None and len(list(kept.glob("*.json"))) < done:
                 time.sleep(0.02)
             run.kill()
+        if done and out.exists():  # on a slow machine the last two can end before they are seen
+            assert files(out) == files(tmp_path / "whole")
+            break
         assert run.returncode == -signal.SIGKILL and not out.exists()
     grade(folder, assignment, out, None, Limits(seconds=60, memory=1 << 30), 2)
     assert files(out) == files(tmp_path / "whole")
