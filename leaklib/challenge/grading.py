@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import leaklib
 from leaklib.challenge import keys
 from leaklib.challenge.answers import Answer, Refusal
 from leaklib.challenge.files import write_whole
@@ -143,7 +142,8 @@ def _sources() -> str:
     """This package's version and its files: after a change nothing that was kept is taken."""
     folder = Path(__file__).parent
     code = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".css"))
-    return leaklib.__version__ + "".join(sha256(path.read_bytes()) for path in code)
+    version = folder.parent / "__init__.py"  # it stands there
+    return "".join(sha256(path.read_bytes()) for path in [version, *code])
 
 
 def _finish(
